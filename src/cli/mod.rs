@@ -1,0 +1,115 @@
+//! The command line: arguments, one file per subcommand, and the exit code.
+
+mod args;
+mod config;
+mod exit;
+mod models;
+mod run;
+mod sample;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use indicatif::MultiProgress;
+
+use self::args::{Cli, Command, CommonArgs};
+use crate::config::layers::{Layers, Merged};
+use crate::config::secrets::Environment;
+use crate::config::{Config, LogFormat};
+use crate::telemetry::{Verbosity, init_logs};
+
+pub use crate::pipeline::ExitCode;
+
+/// What every subcommand gets: the resolved configuration and the process's surroundings, read once.
+pub(crate) struct Session {
+    pub(crate) config: Config,
+    pub(crate) merged: Merged,
+    pub(crate) environment: Environment,
+    pub(crate) screen: MultiProgress,
+    pub(crate) show_bars: bool,
+}
+
+/// Runs the program and returns its exit code. Everything that goes wrong is printed here, once.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::parse_checked() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let screen = MultiProgress::new();
+    match start(cli, screen.clone()) {
+        Ok(code) => code,
+        Err(error) => {
+            let _cleared = screen.clear();
+            exit::report(&error)
+        }
+    }
+}
+
+fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
+    // One provider for every TLS connection, chosen before the first: two in one process make rustls panic.
+    let _chosen_before = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let environment: Environment =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+    let working_dir = std::env::current_dir().context("the working directory cannot be read")?;
+    let flags = cli.common.settings().chain(cli.run.settings()).collect::<Vec<_>>();
+    let file = configuration_file(&cli.common, &environment, &working_dir)?;
+    let merged = Merged::from_layers(&Layers {
+        file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
+        environment: &environment,
+        flags: &flags,
+        working_dir: &working_dir,
+    })?;
+    let config = Config::resolve(&merged)?;
+    init_logs(config.telemetry.log_format, cli.common.verbosity(), &screen);
+    let show_bars = std::io::stderr().is_terminal()
+        && !cli.common.no_progress
+        && cli.common.verbosity() == Verbosity::Normal
+        && config.telemetry.log_format == LogFormat::Text;
+    let session = Session { config, merged, environment, screen, show_bars };
+    match cli.command {
+        None => run::run(&session, &cli.run, cli.common.format),
+        Some(Command::Models(arguments)) => run_models(&session, &arguments),
+        Some(Command::Config(command)) => config::run(&session, &command),
+    }
+}
+
+fn run_models(session: &Session, arguments: &models::ModelsArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut samples = sample::Samples::new(&session.config.stt);
+    let mut transcribe = |model: &Path, audio: &Path| samples.transcribe(model, audio);
+    let mut stdout = std::io::stdout();
+    runtime.block_on(models::run(arguments, &session.config.paths.models_dir, &mut stdout, &mut transcribe))?;
+    Ok(ExitCode::Done)
+}
+
+/// The first configuration file of the search path, or the one that was asked for.
+fn configuration_file(
+    common: &CommonArgs,
+    environment: &Environment,
+    working_dir: &Path,
+) -> anyhow::Result<Option<(PathBuf, String)>> {
+    if let Some(path) = &common.config {
+        let text = std::fs::read_to_string(path).map_err(|source| exit::Unreadable { path: path.clone(), source })?;
+        return Ok(Some((working_dir.join(path), text)));
+    }
+    let user = match (environment.get("XDG_CONFIG_HOME"), environment.get("HOME")) {
+        (Some(folder), _) if !folder.is_empty() => Some(PathBuf::from(folder)),
+        (_, Some(home)) => Some(Path::new(home).join(".config")),
+        _ => None,
+    };
+    let candidates = [
+        Some(working_dir.join("pipeline.toml")),
+        user.map(|folder| folder.join("transcribe/pipeline.toml")),
+        Some(PathBuf::from("/etc/transcribe/pipeline.toml")),
+    ];
+    for path in candidates.into_iter().flatten() {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => return Ok(Some((path, text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(exit::Unreadable { path, source }.into()),
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,15 @@
+//! What the program was told to do: defaults < `pipeline.toml` < environment < flags.
+//!
+//! [`layers`] holds the file's shape and merges the layers in one pure function; [`settings`] holds the resolved values
+//! that the rest of the program sees; [`secrets`] reads what must not stand in a file that is passed around.
+
+pub mod layers;
+mod resolve;
+pub mod secrets;
+pub mod settings;
+pub mod units;
+
+pub use settings::{
+    Config, FolderConfig, GuardConfig, LakeConfig, LogFormat, PathsConfig, QueueConfig, SttConfig, TelemetryConfig,
+    ZoomConfig, ZoomPlan,
+};

@@ -1,0 +1,369 @@
+//! From merged layers to the resolved configuration. Every error names key, value, layer and what is accepted.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use toml::Value;
+use url::Url;
+
+use super::layers::{ConfigError, Layered, Merged};
+use super::settings::{
+    Config, FolderConfig, GuardConfig, LakeConfig, LogFormat, PathsConfig, QueueConfig, SttConfig, TelemetryConfig,
+    ZoomConfig, ZoomPlan,
+};
+use super::units::{parse_duration, parse_size};
+use crate::domain::{Language, SourceKind};
+use crate::net::address::{DownloadHosts, check_endpoint};
+
+/// `queue.url` as it stands in the defaults.
+const DEFAULT_QUEUE: &str = "sqlite:state/ledger.sqlite";
+
+impl Config {
+    /// Checks every value and gives it its type.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`] for the first value that is not accepted.
+    pub fn resolve(merged: &Merged) -> Result<Self, ConfigError> {
+        let read = Reader { merged };
+        let paths = PathsConfig {
+            state_dir: read.path("paths.state_dir")?,
+            models_dir: read.path("paths.models_dir")?,
+            spool_max_bytes: read.size("paths.spool_max_bytes")?,
+        };
+        Ok(Self {
+            source: read.word("source.kind", &[("zoom", SourceKind::Zoom), ("folder", SourceKind::Folder)])?,
+            zoom: zoom(&read)?,
+            folder: FolderConfig { path: read.path("folder.path")?, glob: read.text("folder.glob")? },
+            queue: QueueConfig {
+                ledger: read.ledger(&paths)?,
+                max_attempts: read.whole("queue.max_attempts", 1, 100)?,
+                lease: read.duration("queue.lease", Duration::from_secs(1))?,
+                backoff: read.duration("queue.backoff", Duration::ZERO)?,
+            },
+            paths,
+            stt: stt(&read)?,
+            lake: LakeConfig {
+                path: read.local_path("lake.url", "lake/ or another local folder")?,
+                partition_timezone: read.timezone("lake.partition_timezone")?,
+                flush_every: read.duration("lake.flush_every", Duration::ZERO)?,
+                flush_bytes: read.size("lake.flush_bytes")?,
+                compression_level: read.whole("lake.compression", 1, 22)?,
+            },
+            telemetry: TelemetryConfig {
+                log_format: read
+                    .word("telemetry.log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+            },
+        })
+    }
+}
+
+fn zoom(read: &Reader<'_>) -> Result<ZoomConfig, ConfigError> {
+    Ok(ZoomConfig {
+        api_url: read.address("zoom.api_url")?,
+        oauth_url: read.address("zoom.oauth_url")?,
+        download_hosts: read.hosts("zoom.download_hosts")?,
+        page_size: read.whole("zoom.page_size", 1, 300)?.unsigned_abs(),
+        plan: read.word("zoom.plan", &[("pro", ZoomPlan::Pro), ("business", ZoomPlan::Business)])?,
+        rate_share: read.number("zoom.rate_share", 0.001, 1.0)?,
+        max_download_bytes: read.size("zoom.max_download")?,
+        request_timeout: read.duration("zoom.request_timeout", Duration::from_millis(1))?,
+        request_attempts: read.whole("zoom.request_attempts", 1, 100)?.unsigned_abs(),
+        retry_for: read.duration("zoom.retry_for", Duration::ZERO)?,
+    })
+}
+
+fn stt(read: &Reader<'_>) -> Result<SttConfig, ConfigError> {
+    let languages = read.texts("stt.languages")?;
+    let is_code = |code: &String| (2..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase());
+    if !languages.iter().all(is_code) {
+        return Err(read.bad("stt.languages", "a list of codes such as [\"ja\", \"en\"]"));
+    }
+    Ok(SttConfig {
+        model: read.text("stt.model")?,
+        languages: languages.into_iter().map(Language).collect(),
+        workers: read.auto_or_whole("stt.workers")?,
+        threads: read.auto_or_whole("stt.threads")?,
+        beam_size: read.whole("stt.beam_size", 1, 8)?.unsigned_abs(),
+        words: read.flag("stt.words")?,
+        flash_attention: read.flag("stt.flash_attention")?,
+        guard: GuardConfig {
+            speech_threshold: narrowed(read.number("stt.speech_threshold", 0.01, 0.99)?),
+            max_no_speech_prob: read.number("stt.max_no_speech_prob", 0.0, 1.0)?,
+            min_avg_logprob: read.number("stt.min_avg_logprob", -20.0, 0.0)?,
+            max_compression_ratio: read.number("stt.max_compression_ratio", 1.0, 100.0)?,
+            temperatures: read.temperatures("stt.temperatures")?,
+        },
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "thresholds of few digits; f32 is what the engine takes")]
+const fn narrowed(number: f64) -> f32 {
+    number as f32
+}
+
+struct Reader<'a> {
+    merged: &'a Merged,
+}
+
+impl Reader<'_> {
+    fn bad(&self, key: &str, expected: &str) -> ConfigError {
+        let Layered { value, layer } = self.merged.get(key);
+        ConfigError::BadValue {
+            layer: layer.clone(),
+            key: key.to_owned(),
+            value: format!("`{value}`"),
+            expected: format!("it must be {expected}"),
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<String, ConfigError> {
+        match &self.merged.get(key).value {
+            Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
+            _ => Err(self.bad(key, "a text that is not empty")),
+        }
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+        let expected = "a list of texts";
+        let Value::Array(items) = &self.merged.get(key).value else { return Err(self.bad(key, expected)) };
+        let read = |item: &Value| item.as_str().map(str::to_owned).ok_or_else(|| self.bad(key, expected));
+        items.iter().map(read).collect()
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, ConfigError> {
+        self.merged.get(key).value.as_bool().ok_or_else(|| self.bad(key, "true or false"))
+    }
+
+    fn whole(&self, key: &str, least: i32, most: i32) -> Result<i32, ConfigError> {
+        let number = self.merged.get(key).value.as_integer().and_then(|number| i32::try_from(number).ok());
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| self.bad(key, &format!("a whole number from {least} to {most}")))
+    }
+
+    fn number(&self, key: &str, least: f64, most: f64) -> Result<f64, ConfigError> {
+        as_number(&self.merged.get(key).value)
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| self.bad(key, &format!("a number from {least} to {most}")))
+    }
+
+    fn temperatures(&self, key: &str) -> Result<Vec<f32>, ConfigError> {
+        let expected = "a list of numbers from 0 to 1 that starts with 0 and rises";
+        let Value::Array(items) = &self.merged.get(key).value else { return Err(self.bad(key, expected)) };
+        let numbers: Option<Vec<f64>> = items.iter().map(as_number).collect();
+        numbers
+            .filter(|numbers| {
+                numbers.first() == Some(&0.0)
+                    && numbers.iter().all(|number| (0.0..=1.0).contains(number))
+                    && numbers.is_sorted_by(|a, b| a < b)
+            })
+            .map(|numbers| numbers.into_iter().map(narrowed).collect())
+            .ok_or_else(|| self.bad(key, expected))
+    }
+
+    /// `"auto"` is `None`; from the environment a number arrives as text.
+    fn auto_or_whole(&self, key: &str) -> Result<Option<usize>, ConfigError> {
+        let number = match &self.merged.get(key).value {
+            Value::String(text) if text == "auto" => return Ok(None),
+            Value::String(text) => text.parse().ok(),
+            Value::Integer(number) => usize::try_from(*number).ok(),
+            _ => None,
+        };
+        number
+            .filter(|number| (1..=1024).contains(number))
+            .map(Some)
+            .ok_or_else(|| self.bad(key, "\"auto\" or a whole number from 1 to 1024"))
+    }
+
+    fn duration(&self, key: &str, least: Duration) -> Result<Duration, ConfigError> {
+        let duration = self.merged.get(key).value.as_str().and_then(parse_duration);
+        let expected = format!("a duration such as \"90s\", \"26h\" or \"7d\", at least {}ms", least.as_millis());
+        duration.filter(|duration| *duration >= least).ok_or_else(|| self.bad(key, &expected))
+    }
+
+    fn size(&self, key: &str) -> Result<u64, ConfigError> {
+        let size = match &self.merged.get(key).value {
+            Value::String(text) => parse_size(text),
+            Value::Integer(bytes) => u64::try_from(*bytes).ok(),
+            _ => None,
+        };
+        size.filter(|size| *size > 0).ok_or_else(|| self.bad(key, "a size such as \"512MiB\" or \"2GiB\""))
+    }
+
+    fn path(&self, key: &str) -> Result<PathBuf, ConfigError> {
+        let text = self.text(key)?;
+        Ok(self.merged.base_of(&self.merged.get(key).layer).join(text))
+    }
+
+    /// A path, or a `file://` address of one.
+    fn local_path(&self, key: &str, expected: &str) -> Result<PathBuf, ConfigError> {
+        let text = self.text(key)?;
+        if let Some(path) = text.strip_prefix("file://") {
+            return Ok(PathBuf::from(path));
+        }
+        if text.contains("://") { Err(self.bad(key, expected)) } else { self.path(key) }
+    }
+
+    /// The default lies in `paths.state_dir`, wherever that is, also where the file that documents it was copied.
+    fn ledger(&self, paths: &PathsConfig) -> Result<PathBuf, ConfigError> {
+        let key = "queue.url";
+        let text = self.text(key)?;
+        if text == DEFAULT_QUEUE {
+            return Ok(paths.state_dir.join("ledger.sqlite"));
+        }
+        let path = text.strip_prefix("sqlite:").filter(|path| !path.is_empty());
+        let path = path.ok_or_else(|| self.bad(key, "sqlite:PATH"))?;
+        Ok(self.merged.base_of(&self.merged.get(key).layer).join(path))
+    }
+
+    fn address(&self, key: &str) -> Result<Url, ConfigError> {
+        let url = Url::parse(self.text(key)?.trim_end_matches('/')).ok();
+        url.filter(|url| check_endpoint(url).is_ok())
+            .ok_or_else(|| self.bad(key, "an https:// address (http:// only on this machine)"))
+    }
+
+    fn hosts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+        let hosts = self.texts(key)?;
+        let expected = "a list of \"host\", \"*.domain\" or \"host:port\"";
+        if DownloadHosts::parse(&hosts).is_ok() { Ok(hosts) } else { Err(self.bad(key, expected)) }
+    }
+
+    fn timezone(&self, key: &str) -> Result<TimeZone, ConfigError> {
+        TimeZone::get(&self.text(key)?).map_err(|_unknown| self.bad(key, "a time zone such as UTC or Asia/Tokyo"))
+    }
+
+    fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<T, ConfigError> {
+        let text = self.text(key)?;
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        found.ok_or_else(|| {
+            let accepted: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+            self.bad(key, &accepted.join(" or "))
+        })
+    }
+}
+
+fn as_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Float(number) => Some(*number),
+        Value::Integer(number) => i32::try_from(*number).ok().map(f64::from),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::layers::Layers;
+    use super::super::secrets::Environment;
+    use super::*;
+
+    fn resolve(
+        file: Option<&str>,
+        environment: &[(&str, &str)],
+        flags: &[(&str, &str)],
+    ) -> Result<Config, ConfigError> {
+        let environment: Environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let flags: Vec<(String, String, String)> = flags
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned(), format!("--set {key}={value}")))
+            .collect();
+        let merged = Merged::from_layers(&Layers {
+            file: file.map(|text| (Path::new("/etc/transcribe/pipeline.toml"), text)),
+            environment: &environment,
+            flags: &flags,
+            working_dir: Path::new("/home/operator"),
+        })?;
+        Config::resolve(&merged)
+    }
+
+    #[test]
+    fn the_built_in_defaults_are_valid() {
+        let config = resolve(None, &[], &[]).unwrap();
+        assert_eq!(config.paths.state_dir, Path::new("/home/operator/state"));
+        assert_eq!(config.queue.ledger, Path::new("/home/operator/state/ledger.sqlite"));
+        assert_eq!(config.zoom.page_size, 300);
+        assert_eq!(config.stt.workers, None);
+    }
+
+    #[test]
+    fn flags_beat_the_environment_which_beats_the_file_which_beats_the_defaults() {
+        let file = "[stt]\nmodel = \"from-file\"\nbeam_size = 2\nwords = false\n";
+        let environment = [("TRANSCRIBE__STT__MODEL", "from-env"), ("TRANSCRIBE__STT__BEAM_SIZE", "3")];
+        let config = resolve(Some(file), &environment, &[("stt.model", "from-flag")]).unwrap();
+        assert_eq!((config.stt.model.as_str(), config.stt.beam_size, config.stt.words), ("from-flag", 3, false));
+    }
+
+    #[test]
+    fn a_relative_path_starts_at_the_folder_of_the_file_that_says_it() {
+        let config = resolve(Some("[paths]\nstate_dir = \"var\"\n"), &[], &[("lake.url", "tables")]).unwrap();
+        assert_eq!(config.paths.state_dir, Path::new("/etc/transcribe/var"));
+        assert_eq!(config.queue.ledger, Path::new("/etc/transcribe/var/ledger.sqlite"));
+        assert_eq!(config.lake.path, Path::new("/home/operator/tables"));
+    }
+
+    #[test]
+    fn a_copy_of_the_defaults_keeps_the_ledger_in_the_state_folder() {
+        let config = resolve(Some(super::super::layers::DEFAULTS), &[], &[("paths.state_dir", "/var/t")]).unwrap();
+        assert_eq!(config.queue.ledger, Path::new("/var/t/ledger.sqlite"));
+        let config = resolve(None, &[], &[("queue.url", "sqlite:/data/l.sqlite")]).unwrap();
+        assert_eq!(config.queue.ledger, Path::new("/data/l.sqlite"));
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_file_its_line_and_the_nearest_key() {
+        let error = resolve(Some("[stt]\n# a comment\nmodle = \"base\"\n"), &[], &[]).unwrap_err();
+        let expected = "/etc/transcribe/pipeline.toml, line 3: there is no key `stt.modle`; did you mean `stt.model`?";
+        assert_eq!(error.to_string(), expected);
+        let error = resolve(None, &[("TRANSCRIBE__STT__THREDS", "2")], &[]).unwrap_err();
+        assert!(error.to_string().contains("TRANSCRIBE__STT__THREDS"), "{error}");
+        assert!(error.to_string().ends_with("did you mean `stt.threads`?"), "{error}");
+        assert!(resolve(Some("[nothing.known]\n"), &[], &[]).is_err());
+        assert!(resolve(Some("[stt]\n"), &[], &[]).is_ok());
+    }
+
+    #[test]
+    fn a_bad_value_names_key_value_place_and_what_is_accepted() {
+        let error = resolve(Some("[zoom]\npage_size = 500\n"), &[], &[]).unwrap_err().to_string();
+        for part in ["line 2", "`zoom.page_size`", "500", "1 to 300"] {
+            assert!(error.contains(part), "{part} is missing in: {error}");
+        }
+        for (key, value) in [
+            ("zoom.api_url", "http://api.zoom.us/v2"),
+            ("zoom.rate_share", "0"),
+            ("queue.lease", "26"),
+            ("queue.url", "postgres://host"),
+            ("lake.url", "s3://bucket"),
+            ("lake.partition_timezone", "Mars/Olympus"),
+            ("stt.languages", "english"),
+            ("stt.temperatures", "0.4,0.2"),
+            ("stt.workers", "many"),
+            ("source.kind", "ftp"),
+        ] {
+            let error = resolve(None, &[], &[(key, value)]).unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains("must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_in_a_file_is_refused_with_the_right_place_for_it() {
+        let error = resolve(Some("[zoom]\nclient_secret = \"s3cret\"\n"), &[], &[]).unwrap_err().to_string();
+        assert!(error.contains("ZOOM_CLIENT_SECRET_FILE") && !error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_names_the_line() {
+        let error = resolve(Some("[stt]\nmodel = base\n"), &[], &[]).unwrap_err();
+        assert!(matches!(error, ConfigError::Syntax { line: 2, .. }), "{error}");
+    }
+
+    #[test]
+    fn lists_can_be_given_in_one_line_of_text() {
+        let config = resolve(None, &[("TRANSCRIBE__STT__LANGUAGES", "ja, en")], &[]).unwrap();
+        assert_eq!(config.stt.languages, [Language("ja".into()), Language("en".into())]);
+        let config = resolve(None, &[], &[("zoom.download_hosts", "[\"127.0.0.1:8080\"]")]).unwrap();
+        assert_eq!(config.zoom.download_hosts, ["127.0.0.1:8080"]);
+    }
+}

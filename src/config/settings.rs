@@ -1,0 +1,148 @@
+//! The resolved configuration: every value present, checked and in its own type.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use url::Url;
+
+use crate::domain::{Language, SourceKind};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub source: SourceKind,
+    pub zoom: ZoomConfig,
+    pub folder: FolderConfig,
+    pub queue: QueueConfig,
+    pub paths: PathsConfig,
+    pub stt: SttConfig,
+    pub lake: LakeConfig,
+    pub telemetry: TelemetryConfig,
+}
+
+/// The account's plan decides Zoom's rate limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZoomPlan {
+    Pro,
+    /// Business, Enterprise, Education and Partner.
+    Business,
+}
+
+#[derive(Debug, Clone)]
+pub struct ZoomConfig {
+    /// Includes `/v2`. `https`, or `http` on loopback.
+    pub api_url: Url,
+    /// The full address of the token endpoint.
+    pub oauth_url: Url,
+    /// Hosts that audio may be fetched from: `host`, `*.domain` (any subdomain) or `host:port`.
+    /// A private or loopback target is allowed only when its exact `host:port` stands here.
+    pub download_hosts: Vec<String>,
+    /// Rows per listing page, 1–300.
+    pub page_size: u32,
+    pub plan: ZoomPlan,
+    /// The share of the account's rate limit that this program may use, in (0, 1].
+    pub rate_share: f64,
+    /// Largest accepted download in bytes.
+    pub max_download_bytes: u64,
+    /// How long one request may take without a byte arriving.
+    pub request_timeout: Duration,
+    /// How often one request is tried in all, and for how long.
+    pub request_attempts: u32,
+    pub retry_for: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct FolderConfig {
+    pub path: PathBuf,
+    /// Which files below `path` are recordings; extensions match in any case.
+    pub glob: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct QueueConfig {
+    /// The SQLite ledger's file.
+    pub ledger: PathBuf,
+    /// Attempts a recording gets before it is dead.
+    pub max_attempts: i32,
+    /// How long a claim holds without a heartbeat.
+    pub lease: Duration,
+    /// The delay before the second attempt; doubled for each further one.
+    pub backoff: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct PathsConfig {
+    /// Ledger, staging, spool and instance locks; mode 0700.
+    pub state_dir: PathBuf,
+    pub models_dir: PathBuf,
+    pub spool_max_bytes: u64,
+}
+
+impl PathsConfig {
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.state_dir.join("spool")
+    }
+
+    #[must_use]
+    pub fn staging_dir(&self) -> PathBuf {
+        self.state_dir.join("staged")
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct SttConfig {
+    /// A name in `models_dir` (`base` is `base.bin`) or a path.
+    pub model: String,
+    /// Languages that may be chosen; empty = all that the model knows; one = no detection.
+    pub languages: Vec<Language>,
+    /// Parallel decoders, each with a state of its own; `None` = one per core.
+    pub workers: Option<usize>,
+    /// Threads of one decoder; `None` = what is left of the cores after `workers`.
+    pub threads: Option<usize>,
+    /// 1 = greedy.
+    pub beam_size: u32,
+    /// Whether times of single words are written.
+    pub words: bool,
+    pub flash_attention: bool,
+    pub guard: GuardConfig,
+}
+
+/// When a decoded segment is not trusted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GuardConfig {
+    /// Frames with at least this probability of voice count as speech, in (0, 1).
+    pub speech_threshold: f32,
+    /// Suppress above this no-speech probability, where the log probability is also below `min_avg_logprob`.
+    pub max_no_speech_prob: f64,
+    pub min_avg_logprob: f64,
+    /// Bytes of text over bytes after zlib; above it the text repeats itself.
+    pub max_compression_ratio: f64,
+    /// Tried in this order until a window passes; the first is 0.
+    pub temperatures: Vec<f32>,
+}
+
+#[derive(Debug, Clone)]
+pub struct LakeConfig {
+    /// The root folder of the tables.
+    pub path: PathBuf,
+    /// The zone whose calendar day is `dt`.
+    pub partition_timezone: TimeZone,
+    /// Publish a day's staged transcripts when the oldest has waited this long …
+    pub flush_every: Duration,
+    /// … or when they hold this many bytes.
+    pub flush_bytes: u64,
+    /// ZSTD level, 1–22.
+    pub compression_level: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone)]
+pub struct TelemetryConfig {
+    pub log_format: LogFormat,
+}

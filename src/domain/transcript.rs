@@ -1,0 +1,267 @@
+//! What was said, when, on which channel, and how sure the engine was.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::audio::{AudioFacts, Channel};
+use super::recording::{Recording, RecordingId};
+use super::work::RunId;
+
+/// An ISO 639-1 code in lower case as Whisper names languages (`en`, `ja`, and the three-letter `haw`, `yue`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Language(pub String);
+
+impl Language {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The language of a recording and how clear it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LanguageVerdict {
+    pub language: Language,
+    /// Mean probability of the winner over the windows that voted, in [0, 1].
+    pub probability: f64,
+    /// The winner's mean probability less the runner-up's, in [0, 1].
+    pub margin: f64,
+}
+
+/// Why a span has no text that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suppression {
+    /// Voice activity found nobody speaking, so the span was not decoded.
+    NonSpeech,
+    /// The engine itself says that nobody speaks and is not sure of its words.
+    NoSpeechProbability,
+    /// The engine was not sure of its words at any temperature.
+    LowLogProbability,
+    /// The text repeats itself more than speech does.
+    CompressionRatio,
+    /// There is no letter and no digit in it: notes and marks that stand for music or noise.
+    NoWords,
+}
+
+impl Suppression {
+    /// The value of `suppressed_reason` in the `segments` table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NonSpeech => "non_speech",
+            Self::NoSpeechProbability => "no_speech_prob",
+            Self::LowLogProbability => "avg_logprob",
+            Self::CompressionRatio => "compression_ratio",
+            Self::NoWords => "no_words",
+        }
+    }
+}
+
+/// How the times of a word were obtained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeSource {
+    /// From the engine's timestamp probabilities of each token.
+    Token,
+    /// Spread over the segment by length of text, where the engine gave none.
+    Interpolated,
+}
+
+impl TimeSource {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Interpolated => "interp",
+        }
+    }
+}
+
+/// A word (in Japanese and Chinese: the characters of one or more whole tokens), on the original timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    pub start_ms: i64,
+    pub end_ms: i64,
+    /// Without the space that separates it from its neighbour.
+    pub text: String,
+    /// Mean probability of its tokens, in [0, 1].
+    pub probability: f64,
+    pub time_source: TimeSource,
+}
+
+/// A span of one channel. Spans of one channel are ordered and do not overlap; times are on the original timeline.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    pub channel: Channel,
+    pub start_ms: i64,
+    pub end_ms: i64,
+    /// Empty exactly when `suppressed` is [`Suppression::NonSpeech`].
+    pub text: String,
+    pub language: Option<Language>,
+    /// Mean natural log probability of the tokens; absent where nothing was decoded. Likewise the next three.
+    pub avg_logprob: Option<f64>,
+    pub no_speech_prob: Option<f64>,
+    /// Bytes of the text of the whole window over bytes after zlib.
+    pub compression_ratio: Option<f64>,
+    pub temperature: Option<f64>,
+    pub suppressed: Option<Suppression>,
+    pub words: Vec<Word>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TranscriptStatus {
+    Transcribed,
+    NoSpeech,
+}
+
+impl TranscriptStatus {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transcribed => "transcribed",
+            Self::NoSpeech => "no_speech",
+        }
+    }
+}
+
+/// Everything that was heard in one recording.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// Absent when nobody spoke.
+    pub language: Option<LanguageVerdict>,
+    /// Ordered by start, then channel.
+    pub segments: Vec<Segment>,
+    /// Speech that was handed to the engine, summed over channels, in milliseconds.
+    pub speech_ms: i64,
+}
+
+impl Transcript {
+    /// Segments that count: not suppressed.
+    pub fn spoken(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| segment.suppressed.is_none())
+    }
+
+    #[must_use]
+    pub fn status(&self) -> TranscriptStatus {
+        if self.spoken().next().is_some() { TranscriptStatus::Transcribed } else { TranscriptStatus::NoSpeech }
+    }
+}
+
+/// What produced a transcript: the engine and its model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineIdentity {
+    /// `whisper.cpp`.
+    pub engine: String,
+    pub engine_version: String,
+    /// The model's name as configured, e.g. `base` or `tiny.en-q8_0`.
+    pub model: String,
+    pub model_sha256: String,
+}
+
+/// SHA-256, lower-case hex, over everything that decides the content of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+/// Raised whenever the code that turns windows into rows changes its output for the same input.
+pub const TRANSCRIPT_CODE_VERSION: u32 = 1;
+
+impl Fingerprint {
+    /// Each part is hashed with its length before it, so that no two lists of parts can collide by concatenation.
+    #[must_use]
+    pub fn compute(
+        recording_id: &RecordingId,
+        audio_sha256: &str,
+        engine: &EngineIdentity,
+        settings_sha256: &str,
+        schema_version: i32,
+        redo: u32,
+    ) -> Self {
+        let mut hasher = Sha256::new();
+        let numbers = format!("{TRANSCRIPT_CODE_VERSION}/{schema_version}/{redo}");
+        let parts = [
+            recording_id.as_str(),
+            audio_sha256,
+            &engine.model_sha256,
+            &engine.engine,
+            &engine.engine_version,
+            settings_sha256,
+            &numbers,
+        ];
+        for part in parts {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        Self(hex::encode(hasher.finalize()))
+    }
+
+    /// Takes back a fingerprint that was written down; anything but 64 lower-case hex digits is `None`.
+    #[must_use]
+    pub fn from_hex(text: String) -> Option<Self> {
+        let is_digest = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_digest.then_some(Self(text))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A transcript ready to be staged: with it alone every row of the lake can be written again, byte for byte.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FinishedTranscript {
+    pub recording: Recording,
+    /// Fixed in the ledger at first sight.
+    pub started_at: Timestamp,
+    /// The partition, `YYYY-MM-DD`, fixed in the ledger at first sight.
+    pub dt: String,
+    pub audio: AudioFacts,
+    pub transcript: Transcript,
+    pub engine: EngineIdentity,
+    pub settings_sha256: String,
+    pub prompt_sha256: Option<String>,
+    pub fingerprint: Fingerprint,
+    pub attempt: i32,
+    pub run_id: RunId,
+    /// Whole milliseconds.
+    pub transcribed_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine(model_sha256: &str) -> EngineIdentity {
+        EngineIdentity {
+            engine: "whisper.cpp".into(),
+            engine_version: "1.8.3".into(),
+            model: "base".into(),
+            model_sha256: model_sha256.into(),
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_fingerprint_counts() {
+        let id = RecordingId::parse("aa").unwrap();
+        let base = Fingerprint::compute(&id, "a1", &engine("m1"), "s1", 1, 0);
+        assert_eq!(base.as_str().len(), 64);
+        assert_ne!(base, Fingerprint::compute(&id, "a2", &engine("m1"), "s1", 1, 0));
+        assert_ne!(base, Fingerprint::compute(&id, "a1", &engine("m2"), "s1", 1, 0));
+        assert_ne!(base, Fingerprint::compute(&id, "a1", &engine("m1"), "s2", 1, 0));
+        assert_ne!(base, Fingerprint::compute(&id, "a1", &engine("m1"), "s1", 2, 0));
+        assert_ne!(base, Fingerprint::compute(&id, "a1", &engine("m1"), "s1", 1, 1));
+    }
+
+    #[test]
+    fn parts_cannot_slide_into_each_other() {
+        let id = RecordingId::parse("aa").unwrap();
+        let one = Fingerprint::compute(&id, "ab", &engine("c"), "s", 1, 0);
+        let other = Fingerprint::compute(&id, "a", &engine("bc"), "s", 1, 0);
+        assert_ne!(one, other);
+    }
+}

@@ -1,0 +1,27 @@
+//! The lake: Parquet tables under `<lake>/<table>/dt=YYYY-MM-DD/part-<hash>.parquet`.
+//!
+//! * [`schema`] says what the tables are; [`write`] turns rows into the bytes of a file.
+//! * [`staging`] keeps a finished transcript on disk until it is published.
+//! * [`publish`] groups staged transcripts of one day into one file per table, under keys that follow from their
+//!   fingerprints, with puts that create and never replace. Doing the same batch again writes the same bytes.
+//! * [`read`] finds out from the lake alone what it already holds.
+//!
+//! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
+
+mod durable;
+mod error;
+mod open;
+pub mod publish;
+pub mod read;
+#[cfg(test)]
+mod sample;
+pub mod schema;
+pub mod staging;
+pub mod write;
+
+pub use error::{LakeError, LakeErrorKind};
+pub use open::Lake;
+pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
+pub use read::PublishedId;
+pub use schema::{QuarantineRow, RunRow, SCHEMA_VERSION, Table};
+pub use staging::{StagedRef, Staging, StagingError};

@@ -1,0 +1,273 @@
+//! What a `recordings` row says about its transcript without any model: counts, shares, the whole text.
+//!
+//! Only unsuppressed segments count, except in `suppressed_count`.
+
+use super::count;
+use crate::domain::{AudioFacts, Channel, ChannelMode, FinishedTranscript, Segment};
+
+/// Languages that are written without spaces between words.
+const UNSPACED_LANGUAGES: [&str; 6] = ["ja", "zh", "yue", "th", "lo", "my"];
+
+/// Computed columns of `recordings`; each is described there.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Derived {
+    pub(super) duration_delta_ms: Option<i64>,
+    pub(super) text: String,
+    pub(super) segment_count: i32,
+    /// Absent when words were not asked for and the language has no spaces to count them by.
+    pub(super) word_count: Option<i32>,
+    pub(super) silence_ms: i64,
+    pub(super) suppressed_count: i32,
+    pub(super) avg_logprob: Option<f64>,
+    pub(super) talk_share_left: Option<f64>,
+    pub(super) talk_share_right: Option<f64>,
+    pub(super) longest_monologue_ms: Option<i64>,
+    pub(super) words_per_minute: Option<f64>,
+    pub(super) overlap_ms: Option<i64>,
+    /// Codes separated by commas; empty when nobody need look.
+    pub(super) review_reasons: String,
+}
+
+/// A file may be so much longer or shorter than its listing says: listings count whole seconds, and encoders pad.
+const LENGTH_TOLERANCE_MS: u64 = 2_000;
+
+/// A cut file lacks at least this much; less is a missing last frame.
+const CUT_SHORT_MS: i64 = 500;
+
+impl Derived {
+    pub(super) fn of(finished: &FinishedTranscript) -> Self {
+        let transcript = &finished.transcript;
+        let audio = &finished.audio;
+        let spoken: Vec<&Segment> = transcript.spoken().collect();
+        let spaced = is_spaced(finished, &spoken);
+        let text = joined(&spoken, spaced);
+        let word_count = word_count(&spoken, &text, spaced);
+        let stereo = audio.channel_mode == ChannelMode::Stereo;
+        let sides = if stereo { Sides::of(&spoken) } else { None };
+        let channels = if stereo { 2 } else { 1 };
+        let listed_ms = finished.recording.duration_s.map(|seconds| i64::from(seconds) * 1_000);
+        let duration_delta_ms = listed_ms.map(|listed_ms| audio.audio_ms.saturating_sub(listed_ms));
+        Self {
+            review_reasons: review_reasons(audio, duration_delta_ms),
+            duration_delta_ms,
+            segment_count: count(spoken.len()),
+            suppressed_count: count(transcript.segments.len() - spoken.len()),
+            silence_ms: audio.audio_ms.saturating_mul(channels).saturating_sub(transcript.speech_ms).max(0),
+            avg_logprob: avg_logprob(&spoken),
+            talk_share_left: sides.as_ref().map(|sides| sides.left_share),
+            talk_share_right: sides.as_ref().map(|sides| 1.0 - sides.left_share),
+            longest_monologue_ms: sides.as_ref().map(|sides| sides.longest_monologue_ms),
+            overlap_ms: sides.as_ref().map(|sides| sides.overlap_ms),
+            words_per_minute: words_per_minute(word_count, transcript.speech_ms),
+            word_count,
+            text,
+        }
+    }
+}
+
+/// What a person should know about the sound before trusting the row.
+fn review_reasons(audio: &AudioFacts, duration_delta_ms: Option<i64>) -> String {
+    let differs = duration_delta_ms.is_some_and(|delta| delta.unsigned_abs() > LENGTH_TOLERANCE_MS);
+    let reasons = [
+        (audio.damaged_packets > 0, "audio_damaged"),
+        (audio.missing_ms >= CUT_SHORT_MS, "audio_cut_short"),
+        (differs, "duration_differs"),
+    ];
+    let met: Vec<&str> = reasons.into_iter().filter(|(met, _)| *met).map(|(_, reason)| reason).collect();
+    met.join(",")
+}
+
+fn is_spaced(finished: &FinishedTranscript, spoken: &[&Segment]) -> bool {
+    let verdict = finished.transcript.language.as_ref().map(|verdict| &verdict.language);
+    let first_spoken = || spoken.iter().find_map(|segment| segment.language.as_ref());
+    let language = verdict.or_else(first_spoken);
+    !language.is_some_and(|language| UNSPACED_LANGUAGES.contains(&language.as_str()))
+}
+
+fn joined(spoken: &[&Segment], spaced: bool) -> String {
+    let parts: Vec<&str> = spoken.iter().map(|segment| segment.text.trim()).filter(|text| !text.is_empty()).collect();
+    parts.join(if spaced { " " } else { "" })
+}
+
+fn word_count(spoken: &[&Segment], text: &str, spaced: bool) -> Option<i32> {
+    let words: usize = spoken.iter().map(|segment| segment.words.len()).sum();
+    let asked_for = words > 0 || text.is_empty();
+    if asked_for {
+        return Some(count(words));
+    }
+    spaced.then(|| count(text.split_whitespace().count()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of one recording are far below 2^53")]
+fn words_per_minute(words: Option<i32>, speech_ms: i64) -> Option<f64> {
+    let words = words.filter(|_| speech_ms > 0)?;
+    Some(f64::from(words) * 60_000.0 / speech_ms as f64)
+}
+
+fn length_ms(segment: &Segment) -> i64 {
+    segment.end_ms.saturating_sub(segment.start_ms).max(0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of one recording are far below 2^53")]
+fn avg_logprob(spoken: &[&Segment]) -> Option<f64> {
+    let mut weighted = 0.0;
+    let mut weights = 0.0;
+    for segment in spoken {
+        let Some(logprob) = segment.avg_logprob else { continue };
+        let weight = length_ms(segment).max(1) as f64;
+        weighted += logprob * weight;
+        weights += weight;
+    }
+    (weights > 0.0).then(|| weighted / weights)
+}
+
+/// How the two sides of a stereo recording share the time. Absent when neither says anything.
+struct Sides {
+    left_share: f64,
+    longest_monologue_ms: i64,
+    overlap_ms: i64,
+}
+
+impl Sides {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one recording are far below 2^53")]
+    fn of(spoken: &[&Segment]) -> Option<Self> {
+        let on = |channel| spoken.iter().copied().filter(move |segment| segment.channel == channel);
+        let total = |channel| on(channel).map(length_ms).fold(0_i64, i64::saturating_add);
+        let (left_ms, right_ms) = (total(Channel::Left), total(Channel::Right));
+        let both_ms = left_ms.saturating_add(right_ms);
+        if both_ms == 0 {
+            return None;
+        }
+        Some(Self {
+            left_share: left_ms as f64 / both_ms as f64,
+            longest_monologue_ms: longest_monologue_ms(spoken),
+            overlap_ms: overlap_ms(&on(Channel::Left).collect::<Vec<_>>(), &on(Channel::Right).collect::<Vec<_>>()),
+        })
+    }
+}
+
+/// From the start of the first to the end of the last of consecutive segments of one channel, at its longest.
+fn longest_monologue_ms(spoken: &[&Segment]) -> i64 {
+    let runs = spoken.chunk_by(|one, next| one.channel == next.channel);
+    let lengths = runs.filter_map(|run| Some(run.last()?.end_ms.saturating_sub(run.first()?.start_ms)));
+    lengths.max().unwrap_or(0)
+}
+
+/// The time that a segment of `left` and one of `right` share. Both are ordered and free of overlaps in themselves.
+fn overlap_ms(left: &[&Segment], right: &[&Segment]) -> i64 {
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    let mut overlap_ms = 0_i64;
+    while let (Some(one), Some(other)) = (left.peek(), right.peek()) {
+        let start_ms = one.start_ms.max(other.start_ms);
+        let end_ms = one.end_ms.min(other.end_ms);
+        overlap_ms = overlap_ms.saturating_add(end_ms.saturating_sub(start_ms).max(0));
+        if one.end_ms <= other.end_ms {
+            left.next();
+        } else {
+            right.next();
+        }
+    }
+    overlap_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Suppression;
+    use crate::lake::sample::{finished, language, segment, stereo};
+
+    #[test]
+    fn damaged_cut_and_unexpectedly_long_audio_asks_for_a_person() {
+        let mut audio = crate::lake::sample::finished("aa").audio;
+        assert_eq!(review_reasons(&audio, Some(-1_900)), "");
+        audio.damaged_packets = 3;
+        audio.missing_ms = 12_000;
+        assert_eq!(review_reasons(&audio, Some(2_001)), "audio_damaged,audio_cut_short,duration_differs");
+    }
+
+    #[test]
+    fn the_text_is_joined_with_spaces_except_in_languages_that_have_none() {
+        let mut english = finished("aa");
+        english.transcript.segments = vec![segment(0, 900, "good"), segment(900, 1_500, "morning")];
+        assert_eq!(Derived::of(&english).text, "good morning");
+
+        let mut japanese = finished("bb");
+        japanese.transcript.language = Some(language("ja"));
+        japanese.transcript.segments = vec![segment(0, 900, "おはよう"), segment(900, 1_500, "ございます")];
+        assert_eq!(Derived::of(&japanese).text, "おはようございます");
+    }
+
+    #[test]
+    fn suppressed_segments_add_nothing_but_to_their_own_count() {
+        let mut call = finished("aa");
+        let mut invented = segment(900, 1_500, "thanks for watching");
+        invented.suppressed = Some(Suppression::NoSpeechProbability);
+        call.transcript.segments = vec![segment(0, 900, "hello"), invented];
+        let derived = Derived::of(&call);
+        assert_eq!(derived.text, "hello");
+        assert_eq!((derived.segment_count, derived.suppressed_count, derived.word_count), (1, 1, Some(1)));
+    }
+
+    #[test]
+    fn a_silent_recording_has_empty_text_and_no_means() {
+        let mut silent = finished("aa");
+        silent.transcript.segments.clear();
+        silent.transcript.language = None;
+        silent.transcript.speech_ms = 0;
+        silent.audio.audio_ms = 5_000;
+        let derived = Derived::of(&silent);
+        assert_eq!(derived.text, "");
+        assert_eq!((derived.word_count, derived.silence_ms), (Some(0), 5_000));
+        assert_eq!((derived.avg_logprob, derived.words_per_minute, derived.talk_share_left), (None, None, None));
+    }
+
+    #[test]
+    fn long_segments_weigh_more_in_the_mean_log_probability() {
+        let mut call = finished("aa");
+        let mut long = segment(0, 3_000, "a");
+        long.avg_logprob = Some(-0.2);
+        let mut short = segment(3_000, 4_000, "b");
+        short.avg_logprob = Some(-1.0);
+        call.transcript.segments = vec![long, short];
+        let mean = Derived::of(&call).avg_logprob.unwrap();
+        assert!((mean - -0.4).abs() < 1e-12, "{mean}");
+    }
+
+    #[test]
+    fn without_word_times_the_words_are_counted_by_spaces_where_there_are_spaces() {
+        let mut call = finished("aa");
+        call.transcript.segments = vec![segment(0, 900, "one two  three")];
+        call.transcript.segments[0].words.clear();
+        call.transcript.speech_ms = 30_000;
+        let derived = Derived::of(&call);
+        assert_eq!(derived.word_count, Some(3));
+        assert_eq!(derived.words_per_minute, Some(6.0));
+        call.transcript.language = Some(language("ja"));
+        assert_eq!(Derived::of(&call).word_count, None);
+    }
+
+    #[test]
+    fn two_sides_share_the_talk_and_the_time_they_overlap() {
+        let call =
+            stereo("aa", &[(Channel::Left, 0, 4_000), (Channel::Right, 3_000, 5_000), (Channel::Left, 5_000, 7_000)]);
+        let derived = Derived::of(&call);
+        assert_eq!(derived.talk_share_left, Some(0.75));
+        assert_eq!(derived.talk_share_right, Some(0.25));
+        assert_eq!(derived.overlap_ms, Some(1_000));
+        assert_eq!(derived.longest_monologue_ms, Some(4_000));
+    }
+
+    #[test]
+    fn one_channel_has_no_sides() {
+        let derived = Derived::of(&finished("aa"));
+        assert_eq!((derived.talk_share_left, derived.overlap_ms, derived.longest_monologue_ms), (None, None, None));
+    }
+
+    #[test]
+    fn times_at_the_edge_of_the_type_do_not_overflow() {
+        let mut call = stereo("aa", &[(Channel::Left, i64::MIN, i64::MAX), (Channel::Right, i64::MIN, i64::MAX)]);
+        call.audio.audio_ms = i64::MAX;
+        call.transcript.speech_ms = i64::MIN;
+        assert_eq!(Derived::of(&call).silence_ms, i64::MAX);
+    }
+}

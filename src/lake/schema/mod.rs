@@ -1,0 +1,238 @@
+//! The tables of the lake: one file per table, each column written down once.
+//!
+//! A [`Column`] holds its name, type, meaning, how private it is, and how it is read from a row. The Arrow schema and
+//! the record batches are both made from that list, so names, order and values cannot drift apart.
+//!
+//! The schema only grows: columns are added at the end of a list, nullable; none is renamed, retyped or removed.
+
+mod derived;
+mod quarantine;
+mod recordings;
+mod runs;
+mod segments;
+mod words;
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, RecordBatch, StringBuilder,
+    TimestampMillisecondBuilder,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+use jiff::Timestamp;
+
+pub use quarantine::QuarantineRow;
+pub use recordings::RecordingRow;
+pub use runs::RunRow;
+pub use segments::SegmentRow;
+pub use words::WordRow;
+
+/// The version of all tables together: raised when a column is added. It is part of every fingerprint and stands in
+/// each file's footer.
+pub const SCHEMA_VERSION: i32 = 1;
+
+/// A table of the lake; its name is the first folder of its objects' keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    Recordings,
+    Segments,
+    Words,
+    Quarantine,
+    Runs,
+}
+
+impl Table {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Recordings => "recordings",
+            Self::Segments => "segments",
+            Self::Words => "words",
+            Self::Quarantine => "quarantine",
+            Self::Runs => "runs",
+        }
+    }
+}
+
+/// What a column may give away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Ids, numbers, times and codes. May have statistics.
+    Plain,
+    /// Words that somebody said or typed. Never in statistics.
+    FreeText,
+    /// Tells who somebody is or how to reach them. Never in statistics.
+    Personal,
+}
+
+/// The type of a column, the same in every file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    /// UTF-8.
+    Text,
+    Int32,
+    Int64,
+    Double,
+    Boolean,
+    /// Milliseconds since 1970 in UTC.
+    Timestamp,
+}
+
+impl ColumnType {
+    fn arrow(self) -> DataType {
+        match self {
+            Self::Text => DataType::Utf8,
+            Self::Int32 => DataType::Int32,
+            Self::Int64 => DataType::Int64,
+            Self::Double => DataType::Float64,
+            Self::Boolean => DataType::Boolean,
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
+        }
+    }
+}
+
+/// How a column is read from a row of type `R`; the variant fixes its type.
+enum Read<R> {
+    Text(fn(&R) -> Option<&str>),
+    Int32(fn(&R) -> Option<i32>),
+    Int64(fn(&R) -> Option<i64>),
+    Double(fn(&R) -> Option<f64>),
+    Boolean(fn(&R) -> Option<bool>),
+    Timestamp(fn(&R) -> Option<Timestamp>),
+}
+
+/// One column of the table whose rows are `R`.
+pub struct Column<R> {
+    pub name: &'static str,
+    /// One line for the data dictionary.
+    pub meaning: &'static str,
+    pub content: Content,
+    /// Whether single values are looked up, so that a bloom filter pays.
+    pub looked_up: bool,
+    read: Read<R>,
+}
+
+impl<R> Column<R> {
+    const fn new(name: &'static str, meaning: &'static str, read: Read<R>) -> Self {
+        Self { name, meaning, content: Content::Plain, looked_up: false, read }
+    }
+
+    const fn text(name: &'static str, meaning: &'static str, read: fn(&R) -> Option<&str>) -> Self {
+        Self::new(name, meaning, Read::Text(read))
+    }
+
+    const fn int32(name: &'static str, meaning: &'static str, read: fn(&R) -> Option<i32>) -> Self {
+        Self::new(name, meaning, Read::Int32(read))
+    }
+
+    const fn int64(name: &'static str, meaning: &'static str, read: fn(&R) -> Option<i64>) -> Self {
+        Self::new(name, meaning, Read::Int64(read))
+    }
+
+    const fn double(name: &'static str, meaning: &'static str, read: fn(&R) -> Option<f64>) -> Self {
+        Self::new(name, meaning, Read::Double(read))
+    }
+
+    const fn boolean(name: &'static str, meaning: &'static str, read: fn(&R) -> Option<bool>) -> Self {
+        Self::new(name, meaning, Read::Boolean(read))
+    }
+
+    const fn timestamp(name: &'static str, meaning: &'static str, read: fn(&R) -> Option<Timestamp>) -> Self {
+        Self::new(name, meaning, Read::Timestamp(read))
+    }
+
+    const fn free_text(mut self) -> Self {
+        self.content = Content::FreeText;
+        self
+    }
+
+    const fn personal(mut self) -> Self {
+        self.content = Content::Personal;
+        self
+    }
+
+    const fn looked_up(mut self) -> Self {
+        self.looked_up = true;
+        self
+    }
+
+    #[must_use]
+    pub const fn column_type(&self) -> ColumnType {
+        match self.read {
+            Read::Text(_) => ColumnType::Text,
+            Read::Int32(_) => ColumnType::Int32,
+            Read::Int64(_) => ColumnType::Int64,
+            Read::Double(_) => ColumnType::Double,
+            Read::Boolean(_) => ColumnType::Boolean,
+            Read::Timestamp(_) => ColumnType::Timestamp,
+        }
+    }
+
+    fn array(&self, rows: &[R]) -> ArrayRef {
+        match self.read {
+            Read::Text(read) => {
+                let bytes = rows.iter().filter_map(read).map(str::len).sum();
+                let mut builder = StringBuilder::with_capacity(rows.len(), bytes);
+                builder.extend(rows.iter().map(read));
+                Arc::new(builder.finish())
+            }
+            Read::Int32(read) => {
+                let mut builder = Int32Builder::with_capacity(rows.len());
+                builder.extend(rows.iter().map(read));
+                Arc::new(builder.finish())
+            }
+            Read::Int64(read) => {
+                let mut builder = Int64Builder::with_capacity(rows.len());
+                builder.extend(rows.iter().map(read));
+                Arc::new(builder.finish())
+            }
+            Read::Double(read) => {
+                let mut builder = Float64Builder::with_capacity(rows.len());
+                builder.extend(rows.iter().map(read));
+                Arc::new(builder.finish())
+            }
+            Read::Boolean(read) => {
+                let mut builder = BooleanBuilder::with_capacity(rows.len());
+                builder.extend(rows.iter().map(read));
+                Arc::new(builder.finish())
+            }
+            Read::Timestamp(read) => {
+                let mut builder = TimestampMillisecondBuilder::with_capacity(rows.len()).with_timezone("UTC");
+                builder.extend(rows.iter().map(|row| read(row).map(|at| at.as_millisecond())));
+                Arc::new(builder.finish())
+            }
+        }
+    }
+}
+
+/// A row of one table.
+pub trait TableRow: Sized {
+    const TABLE: Table;
+
+    /// The columns in the order of the file.
+    fn columns() -> Vec<Column<Self>>;
+}
+
+/// The Arrow schema of a table. Every column is nullable, so that columns added later look like the older ones.
+#[must_use]
+pub fn arrow_schema<R: TableRow>() -> SchemaRef {
+    let field = |column: &Column<R>| Field::new(column.name, column.column_type().arrow(), true);
+    let fields: Vec<Field> = R::columns().iter().map(field).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// The rows as one batch of `schema`, which is [`arrow_schema`] of the same row type.
+///
+/// # Errors
+/// When `schema` belongs to another table.
+pub(super) fn record_batch<R: TableRow>(schema: &SchemaRef, rows: &[R]) -> Result<RecordBatch, ArrowError> {
+    let arrays = R::columns().iter().map(|column| column.array(rows)).collect();
+    RecordBatch::try_new(Arc::clone(schema), arrays)
+}
+
+/// A count as the lake stores it. More than 2,147,483,647 of anything in one row stays at that number.
+fn count(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

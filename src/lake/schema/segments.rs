@@ -1,0 +1,56 @@
+//! `segments`: one row per span of a recording, suppressed ones included and flagged.
+
+use super::{Column, Table, TableRow, count};
+use crate::domain::{FinishedTranscript, Language, Segment, Suppression};
+
+/// A row of `segments`.
+pub struct SegmentRow<'a> {
+    finished: &'a FinishedTranscript,
+    index: i32,
+    segment: &'a Segment,
+}
+
+impl<'a> SegmentRow<'a> {
+    /// All rows of a recording, in the transcript's order.
+    pub fn all_of(finished: &'a FinishedTranscript) -> impl Iterator<Item = Self> {
+        let segments = finished.transcript.segments.iter().enumerate();
+        segments.map(move |(index, segment)| Self { finished, index: count(index), segment })
+    }
+}
+
+impl TableRow for SegmentRow<'_> {
+    const TABLE: Table = Table::Segments;
+
+    fn columns() -> Vec<Column<Self>> {
+        type C<'a> = Column<SegmentRow<'a>>;
+        vec![
+            C::text("recording_id", "The recording", |row| Some(row.finished.recording.id.as_str())).looked_up(),
+            C::text("call_id", "Zoom's id of the call", |row| row.finished.recording.call_id.as_deref()).looked_up(),
+            C::timestamp("started_at", "Start of the recording", |row| Some(row.finished.started_at)),
+            C::int32("segment_index", "Position in the recording, from 0; suppressed segments count", |row| {
+                Some(row.index)
+            }),
+            C::text("channel", "mono, left or right", |row| Some(row.segment.channel.as_str())),
+            C::text("speaker", "Who speaks", |_| None).personal(),
+            C::int64("start_ms", "Start, from the start of the recording", |row| Some(row.segment.start_ms)),
+            C::int64("end_ms", "End, from the start of the recording", |row| Some(row.segment.end_ms)),
+            C::text("text", "What was said; empty for non_speech", |row| Some(&row.segment.text)).free_text(),
+            C::text("language", "Language of the segment", |row| row.segment.language.as_ref().map(Language::as_str)),
+            C::double("avg_logprob", "Mean natural log probability of its tokens", |row| row.segment.avg_logprob),
+            C::double("no_speech_prob", "Probability that nobody speaks", |row| row.segment.no_speech_prob),
+            C::double("compression_ratio", "Bytes of the text over bytes after zlib", |row| {
+                row.segment.compression_ratio
+            }),
+            C::double("temperature", "Temperature that gave the text", |row| row.segment.temperature),
+            C::boolean("suppressed", "Whether the text does not count", |row| Some(row.segment.suppressed.is_some())),
+            C::text("suppressed_reason", "Why it does not count; null when it does", |row| {
+                row.segment.suppressed.map(Suppression::as_str)
+            }),
+            C::text("first_text", "Text of the first pass, where a second one replaced it", |_| None).free_text(),
+            C::text("first_model", "Model of the first pass, where a second one replaced it", |_| None),
+            C::text("fingerprint", "The transcript that the row belongs to", |row| {
+                Some(row.finished.fingerprint.as_str())
+            }),
+        ]
+    }
+}

@@ -1,0 +1,24 @@
+//! `transcribe` turns phone recordings into Parquet tables.
+//!
+//! ```text
+//! trigger ─► source.list ─► queue ─► fetch ─► decode ─► windows ─► stt ─► guard ─► staging ─► publish ─► lake
+//!                             ▲ claim, heartbeat, retry, dead                 │                   │
+//!                             └──────────────── settle ◄──────────────────────┴───────────────────┘
+//! ```
+//!
+//! Data moves left to right and imports point one way: [`domain`] ← [`net`], [`config`] ← [`source`], [`queue`],
+//! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`pipeline`] ← [`cli`]. Each outside library is named in one place only:
+//! symphonia and rubato in [`decode`], whisper_rs in [`stt`], rusqlite in [`queue`], parquet in [`lake`].
+
+pub mod cli;
+pub mod config;
+pub mod decode;
+pub mod domain;
+pub mod fetch;
+pub mod lake;
+pub mod net;
+pub mod pipeline;
+pub mod queue;
+pub mod source;
+pub mod stt;
+pub mod telemetry;

@@ -1,0 +1,80 @@
+//! What ends a run before its summary.
+
+use std::path::PathBuf;
+
+use super::ExitCode;
+use crate::lake::{LakeError, LakeErrorKind, StagingError};
+use crate::queue::QueueError;
+use crate::source::SourceError;
+use crate::stt::SttError;
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    #[error("the state folder {} cannot be used", path.display())]
+    State {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    #[error("a finished transcript in the staging folder cannot be read")]
+    Staging(#[from] StagingError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Speech(#[from] SttError),
+    #[error("a stage of the pipeline ended unexpectedly")]
+    Stage(#[source] tokio::task::JoinError),
+}
+
+impl RunError {
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::State { source, .. } if is_full(source) => ExitCode::WorkRemains,
+            Self::State { .. } => ExitCode::Configuration,
+            Self::Queue(QueueError::Open { .. } | QueueError::TooNew { .. }) => ExitCode::Configuration,
+            Self::Queue(QueueError::DiskFull(_) | QueueError::Busy(_)) => ExitCode::WorkRemains,
+            Self::Queue(_) | Self::Stage(_) => ExitCode::Bug,
+            Self::Lake(error) => match error.kind() {
+                LakeErrorKind::Configuration => ExitCode::Configuration,
+                LakeErrorKind::Local => ExitCode::WorkRemains,
+                LakeErrorKind::Bug => ExitCode::Bug,
+            },
+            Self::Staging(_) => ExitCode::WorkRemains,
+            Self::Source(error) => source_exit_code(error),
+            Self::Speech(_) => ExitCode::Configuration,
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::State { .. } => Some("set paths.state_dir to a folder that this user can write to".into()),
+            Self::Queue(QueueError::TooNew { .. }) => Some("run the newer version of transcribe".into()),
+            Self::Queue(QueueError::DiskFull(_)) => {
+                Some("free space on that disk and run again: nothing is lost".into())
+            }
+            Self::Source(SourceError::Unavailable { .. }) => Some("run again later: nothing is lost".into()),
+            _ => None,
+        }
+    }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+pub(super) const fn source_exit_code(error: &SourceError) -> ExitCode {
+    match error {
+        SourceError::Refused { .. } => ExitCode::CredentialsRefused,
+        SourceError::Unavailable { .. } => ExitCode::WorkRemains,
+        SourceError::Misconfigured { .. } => ExitCode::Configuration,
+        SourceError::Stopped => ExitCode::Interrupted,
+    }
+}

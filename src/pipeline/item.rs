@@ -1,0 +1,290 @@
+//! One claimed recording, from fetch to a durable transcript.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp, Unit};
+use tokio_util::sync::CancellationToken;
+
+use super::RunError;
+use super::stop::Stop;
+use crate::config::QueueConfig;
+use crate::decode::AudioStream;
+use crate::domain::{
+    AudioFacts, Failure, Fingerprint, FinishedTranscript, Reason, Recording, RecordingId, RunId, Stage, Transcript,
+    Treatment, samples_to_ms,
+};
+use crate::fetch::slot::{Spool, SpoolSlot};
+use crate::lake::{SCHEMA_VERSION, Staging};
+use crate::queue::{Claimed, Fenced, JobQueue, Settlement};
+use crate::source::{FetchedAudio, RecordingSource};
+use crate::stt::SpeechToText;
+use crate::telemetry::{Event, Reporter};
+
+/// How often the progress of a decode is shown.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// The pause after a recording's last attempt when the host answers nobody: longer than a run stays for retries.
+const HOST_IS_DOWN: Duration = Duration::from_secs(600);
+
+/// Everything that the recordings of one run share.
+pub(super) struct Shop {
+    pub(super) run_id: RunId,
+    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) source: Arc<dyn RecordingSource>,
+    pub(super) speech: SpeechToText,
+    pub(super) staging: Staging,
+    pub(super) spool: Spool,
+    pub(super) reporter: Arc<Reporter>,
+    pub(super) settings: QueueConfig,
+    pub(super) stop: Stop,
+    /// Downloads that succeeded since the host last failed: evidence that it is up.
+    pub(super) fetched: AtomicU64,
+}
+
+/// How the work on one recording ended, as far as the run must know.
+#[derive(Debug)]
+pub(super) enum ItemOutcome {
+    /// Its transcript is durable.
+    Staged,
+    /// It waits for another try.
+    Waiting,
+    Dead,
+    /// Given back because the run is stopping, or because another process took it over.
+    GivenBack,
+    /// This machine or the whole run is at fault: no further claims.
+    Halt(Failure),
+}
+
+/// How the work on one recording ended, before the ledger heard of it.
+enum Ended {
+    Finished(Box<FinishedTranscript>),
+    Failed(Failure),
+    Aborted,
+}
+
+impl Shop {
+    /// Works on one recording while extending its lease, and settles the claim.
+    pub(super) async fn work_on(self: Arc<Self>, claimed: Claimed) -> Result<ItemOutcome, RunError> {
+        let (id, attempt) = (claimed.lease.id.clone(), claimed.lease.attempt);
+        self.reporter.emit(Event::Claimed { id: &id, attempt, duration_s: claimed.recording.duration_s });
+        let cancel = CancellationToken::new();
+        // Whatever ends this future also ends the blocking threads that work for it.
+        let _cancel_when_dropped = cancel.clone().drop_guard();
+        let began = Instant::now();
+        let ended = tokio::select! {
+            ended = self.transcribe(&claimed, &cancel) => ended,
+            () = self.hold(&id, attempt) => {
+                self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stt });
+                return Ok(ItemOutcome::GivenBack);
+            }
+            () = self.stop.aborting() => Ended::Aborted,
+        };
+        let Claimed { lease, .. } = claimed;
+        let (settlement, outcome) = match ended {
+            Ended::Finished(finished) => match self.put_aside(finished).await {
+                Ok(Stored { settlement, segments, audio_ms }) => {
+                    let elapsed = began.elapsed();
+                    self.reporter.emit(Event::Transcribed { id: &id, audio_ms, segments, elapsed });
+                    (settlement, ItemOutcome::Staged)
+                }
+                Err(failure) => self.judge(&id, attempt, failure),
+            },
+            Ended::Failed(failure) => self.judge(&id, attempt, failure),
+            Ended::Aborted => (Settlement::Released, ItemOutcome::GivenBack),
+        };
+        match self.queue.settle(lease, settlement, Timestamp::now()).await? {
+            Fenced::Held => Ok(outcome),
+            Fenced::Lost => {
+                self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stage });
+                Ok(ItemOutcome::GivenBack)
+            }
+        }
+    }
+
+    /// Extends the lease until somebody else holds it.
+    async fn hold(&self, id: &RecordingId, attempt: i32) {
+        let mut beat = tokio::time::interval(self.settings.lease / 3);
+        beat.tick().await;
+        loop {
+            beat.tick().await;
+            match self.queue.heartbeat(id, attempt, Timestamp::now()).await {
+                Ok(Fenced::Held) => {}
+                Ok(Fenced::Lost) => return,
+                Err(error) => tracing::warn!(recording_id = %id, %error, "lease could not be extended"),
+            }
+        }
+    }
+
+    async fn transcribe(self: &Arc<Self>, claimed: &Claimed, cancel: &CancellationToken) -> Ended {
+        let slot = self.spool.reserve(&claimed.recording, &claimed.lease).await;
+        let began = Instant::now();
+        let audio = match self.source.fetch(&claimed.recording, slot.path()).await {
+            Ok(audio) => audio,
+            Err(failure) => return Ended::Failed(failure),
+        };
+        self.fetched.fetch_add(1, Ordering::Relaxed);
+        let id = &claimed.recording.id;
+        self.reporter.emit(Event::Fetched { id, size_bytes: audio.bytes, elapsed: began.elapsed() });
+        let heard = {
+            let (shop, id, audio, cancel) = (Arc::clone(self), id.clone(), audio.clone(), cancel.clone());
+            tokio::task::spawn_blocking(move || shop.hear(&id, &audio, slot, &cancel)).await
+        };
+        match heard {
+            Ok(Ok((facts, transcript))) => Ended::Finished(Box::new(self.finished(claimed, facts, transcript))),
+            Ok(Err(failure)) if cancel.is_cancelled() && failure.reason == Reason::EngineFailed => Ended::Aborted,
+            Ok(Err(failure)) => Ended::Failed(failure),
+            Err(_panicked) => {
+                Ended::Failed(Failure::new(Stage::Decode, Reason::Undecodable, Treatment::Transient, "panicked"))
+            }
+        }
+    }
+
+    /// Decodes the file and feeds it to the engine, block by block; blocking. The slot lives as long as the file is read.
+    fn hear(
+        &self,
+        id: &RecordingId,
+        audio: &FetchedAudio,
+        slot: SpoolSlot,
+        cancel: &CancellationToken,
+    ) -> Result<(AudioFacts, Transcript), Failure> {
+        let mut stream = AudioStream::open(&audio.path).map_err(|error| error.failure())?;
+        let channel_mode = stream.channel_mode();
+        let mut session = self.speech.session(channel_mode, cancel);
+        let progress = session.progress();
+        let mut shown = Instant::now();
+        while let Some(blocks) = stream.next_block().map_err(|error| error.failure())? {
+            session.push(blocks).map_err(|error| error.failure())?;
+            if shown.elapsed() >= PROGRESS_EVERY {
+                shown = Instant::now();
+                self.reporter.emit(Event::Progress { id, audio_ms: progress.load(Ordering::Relaxed) });
+            }
+        }
+        let summary = stream.summary();
+        drop(slot);
+        let transcript = session.finish().map_err(|error| error.failure())?;
+        let missing_ms = samples_to_ms(summary.cut_short_samples);
+        if summary.damaged_packets > 0 || missing_ms > 0 {
+            let damaged_packets = summary.damaged_packets;
+            tracing::warn!(
+                recording_id = %id, damaged_packets, missing_ms,
+                "the audio is damaged or cut short; what is there was transcribed"
+            );
+        }
+        let facts = AudioFacts {
+            audio_ms: samples_to_ms(summary.samples),
+            channels: i32::try_from(summary.file_channels).unwrap_or(i32::MAX),
+            sample_rate_hz: i32::try_from(summary.file_rate_hz).unwrap_or(i32::MAX),
+            bytes: i64::try_from(audio.bytes).unwrap_or(i64::MAX),
+            sha256: audio.sha256.clone(),
+            channel_mode,
+            damaged_packets: i64::try_from(summary.damaged_packets).unwrap_or(i64::MAX),
+            missing_ms,
+        };
+        Ok((facts, transcript))
+    }
+
+    fn finished(&self, claimed: &Claimed, audio: AudioFacts, transcript: Transcript) -> FinishedTranscript {
+        let recording: &Recording = &claimed.recording;
+        let settings_sha256 = self.speech.settings_sha256().to_owned();
+        let engine = self.speech.identity().clone();
+        let fingerprint =
+            Fingerprint::compute(&recording.id, &audio.sha256, &engine, &settings_sha256, SCHEMA_VERSION, 0);
+        FinishedTranscript {
+            recording: recording.clone(),
+            started_at: claimed.started_at,
+            dt: claimed.dt.clone(),
+            audio,
+            transcript,
+            engine,
+            settings_sha256,
+            prompt_sha256: None,
+            fingerprint,
+            attempt: claimed.lease.attempt,
+            run_id: self.run_id.clone(),
+            transcribed_at: whole_millis(Timestamp::now()),
+        }
+    }
+
+    /// Makes the transcript durable.
+    async fn put_aside(self: &Arc<Self>, finished: Box<FinishedTranscript>) -> Result<Stored, Failure> {
+        let shop = Arc::clone(self);
+        let stored = tokio::task::spawn_blocking(move || {
+            let staged = shop.staging.put(&finished).map_err(|error| {
+                let detail = format!("io_error={}", error.raw_os_error().unwrap_or(0));
+                Failure::new(Stage::Stage, Reason::Disk, Treatment::Local, detail)
+            })?;
+            let (bytes, audio_ms) = (staged.bytes(), finished.audio.audio_ms);
+            let segments = finished.transcript.spoken().count();
+            let settlement = Settlement::Staged { fingerprint: finished.fingerprint, bytes, audio_ms };
+            Ok(Stored { settlement, segments, audio_ms })
+        });
+        stored
+            .await
+            .unwrap_or_else(|_panicked| Err(Failure::new(Stage::Stage, Reason::Disk, Treatment::Local, "panicked")))
+    }
+
+    /// What a failure means for the claim and for the run.
+    fn judge(&self, id: &RecordingId, attempt: i32, failure: Failure) -> (Settlement, ItemOutcome) {
+        let wait = self.wait_before(attempt.saturating_add(1), &failure);
+        let not_before = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
+        let used_up = attempt >= self.settings.max_attempts;
+        // A host that has answered nobody since its last failure says nothing about this recording.
+        let host_is_down = failure.reason == Reason::SourceUnavailable && self.fetched.swap(0, Ordering::Relaxed) == 0;
+        match failure.treatment {
+            // Nobody's fault and the same for every recording.
+            _ if failure.reason == Reason::DailyLimit => {
+                self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
+                (Settlement::Postponed { failure: failure.clone(), not_before }, ItemOutcome::Halt(failure))
+            }
+            Treatment::Permanent => self.bury(id, attempt, failure),
+            Treatment::Transient if used_up && !host_is_down => self.bury(id, attempt, failure),
+            Treatment::Transient if used_up => {
+                let wait = wait.max(HOST_IS_DOWN);
+                self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
+                let not_before = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
+                (Settlement::Postponed { failure, not_before }, ItemOutcome::Waiting)
+            }
+            Treatment::Transient => {
+                self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
+                (Settlement::Retry { failure, not_before }, ItemOutcome::Waiting)
+            }
+            Treatment::Local | Treatment::Fatal => {
+                self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
+                (Settlement::Postponed { failure: failure.clone(), not_before }, ItemOutcome::Halt(failure))
+            }
+        }
+    }
+
+    fn bury(&self, id: &RecordingId, attempt: i32, failure: Failure) -> (Settlement, ItemOutcome) {
+        self.reporter.emit(Event::Dead { id, attempt, failure: &failure });
+        (Settlement::Dead { failure }, ItemOutcome::Dead)
+    }
+
+    /// The pause before the next attempt: the configured one, doubled for each further attempt, or what the other side
+    /// asked for where that is longer.
+    fn wait_before(&self, next_attempt: i32, failure: &Failure) -> Duration {
+        let doublings = u32::try_from(next_attempt.saturating_sub(2)).unwrap_or(0).min(16);
+        let own = self.settings.backoff.saturating_mul(1 << doublings);
+        own.max(Duration::from_secs(failure.retry_after_s.unwrap_or(0)))
+    }
+}
+
+/// A durable transcript and what is told about it.
+struct Stored {
+    settlement: Settlement,
+    segments: usize,
+    audio_ms: i64,
+}
+
+/// Timestamps in the lake have whole milliseconds.
+pub(super) fn whole_millis(at: Timestamp) -> Timestamp {
+    at.round(Unit::Millisecond).unwrap_or(at)
+}
+
+/// A point in time so far before `at`.
+pub(super) fn before(at: Timestamp, duration: Duration) -> Timestamp {
+    let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    at.checked_sub(duration).unwrap_or(Timestamp::MIN)
+}

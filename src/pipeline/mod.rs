@@ -1,0 +1,24 @@
+//! Wiring: one sweep from listing to lake.
+//!
+//! * [`sweep`] runs the stages and decides when to stop.
+//! * `discover` turns a listing into jobs of the ledger.
+//! * `item` takes one claimed recording from fetch to staging.
+//! * `publisher` turns staged transcripts into tables.
+//! * [`plan`] lists and counts without changing anything.
+//!
+//! A stage knows nothing of its neighbours; what they share is wired here.
+
+mod discover;
+mod error;
+mod exit_code;
+mod item;
+mod plan;
+mod publisher;
+mod stop;
+mod sweep;
+
+pub use error::RunError;
+pub use exit_code::ExitCode;
+pub use plan::{DayPlan, Plan, plan};
+pub use stop::Stop;
+pub use sweep::{Summary, Sweep, Window, run_sweep};

@@ -1,0 +1,119 @@
+//! `--plan`: lists and counts; nothing is downloaded and nothing is written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::discover::windows;
+use super::sweep::Sweep;
+use super::{RunError, Stop};
+use crate::config::Config;
+use crate::domain::Recording;
+use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
+use crate::queue::{JobQueue, JobState, Scope};
+use crate::source::{RecordingSource, SourceError};
+
+/// What one day of the window holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DayPlan {
+    pub recordings: u64,
+    /// Published already, or dead.
+    pub settled: u64,
+    /// Recordings that a run would transcribe, and their listed length in seconds as far as it is known.
+    pub to_do: u64,
+    pub audio_s: u64,
+    /// Recordings to do of unknown length.
+    pub unknown_length: u64,
+}
+
+/// What a run would do, by day of the recording's start (`dt`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Recordings of earlier runs that are not finished, inside and outside the window; a run takes them up first.
+    pub unfinished: u64,
+    pub days: BTreeMap<String, DayPlan>,
+}
+
+impl Plan {
+    #[must_use]
+    pub fn total(&self) -> DayPlan {
+        self.days.values().fold(DayPlan::default(), |sum, day| DayPlan {
+            recordings: sum.recordings + day.recordings,
+            settled: sum.settled + day.settled,
+            to_do: sum.to_do + day.to_do,
+            audio_s: sum.audio_s + day.audio_s,
+            unknown_length: sum.unknown_length + day.unknown_length,
+        })
+    }
+}
+
+/// Lists the window and compares it with the ledger, if there is one.
+///
+/// # Errors
+/// When the source cannot be listed or the ledger cannot be read.
+pub async fn plan(
+    config: &Config,
+    source: Arc<dyn RecordingSource>,
+    stop: &Stop,
+    sweep: &Sweep,
+) -> Result<Plan, RunError> {
+    let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
+    let ledger = &config.queue.ledger;
+    let queue = if ledger.exists() { Some(SqliteQueue::open(ledger, settings)?) } else { None };
+    let queue = queue.as_ref().map(|queue| queue as &dyn JobQueue);
+    let mut plan = Plan::default();
+    let mut room = sweep.limit.unwrap_or(u64::MAX);
+    if let Some(queue) = queue {
+        let only = (!sweep.recordings.is_empty()).then(|| sweep.recordings.clone());
+        plan.unfinished = queue.counts(&Scope { source: config.source, only }).await?.unfinished();
+        room = room.saturating_sub(plan.unfinished);
+    }
+    for window in windows(sweep, queue).await? {
+        let (pages, mut incoming) = mpsc::channel::<Vec<Recording>>(2);
+        let listing = {
+            let source = Arc::clone(&source);
+            tokio::spawn(async move { source.list(window, pages).await })
+        };
+        loop {
+            let page = tokio::select! {
+                page = incoming.recv() => page,
+                () = stop.aborting() => return Err(SourceError::Stopped.into()),
+            };
+            let Some(page) = page else { break };
+            for recording in page {
+                if sweep.recordings.is_empty() || sweep.recordings.contains(&recording.id) {
+                    let record = match queue {
+                        Some(queue) => queue.record(&recording.id).await?,
+                        None => None,
+                    };
+                    let start = recording.start(Timestamp::now()).to_zoned(config.lake.partition_timezone.clone());
+                    let day = plan.days.entry(start.date().to_string()).or_default();
+                    count(day, &recording, record.map(|job| job.state), &mut room);
+                }
+            }
+        }
+        listing.await.map_err(RunError::Stage)??;
+    }
+    Ok(plan)
+}
+
+/// A recording that the ledger knows as unfinished is to be done whatever room there is: it is counted in it already.
+fn count(day: &mut DayPlan, recording: &Recording, state: Option<JobState>, room: &mut u64) {
+    day.recordings += 1;
+    match state {
+        Some(JobState::Published | JobState::Dead) => {
+            day.settled += 1;
+            return;
+        }
+        Some(_unfinished) => {}
+        None if *room == 0 => return,
+        None => *room -= 1,
+    }
+    day.to_do += 1;
+    match recording.duration_s.and_then(|seconds| u64::try_from(seconds).ok()) {
+        Some(seconds) => day.audio_s += seconds,
+        None => day.unknown_length += 1,
+    }
+}

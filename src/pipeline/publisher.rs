@@ -1,0 +1,259 @@
+//! From staged transcripts to tables: one batch a day, recorded in the ledger before its first object.
+//!
+//! A crash between any two steps leaves either staged jobs or an open batch; both are taken up by the next run and end
+//! in the same bytes under the same keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::RunError;
+use super::item::before;
+use crate::domain::{Fingerprint, FinishedTranscript};
+use crate::lake::{BatchPlan, Lake, QuarantineRow, Staging, StagingError};
+use crate::queue::{DeadJob, JobQueue, OpenBatch, QueueError, StagedJob};
+use crate::telemetry::{Event, Reporter};
+
+pub(super) struct Publisher {
+    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) lake: Lake,
+    pub(super) staging: Staging,
+    pub(super) reporter: Arc<Reporter>,
+    /// The file whose lock makes this process the only publisher of the ledger.
+    pub(super) lock_file: PathBuf,
+    pub(super) flush_every: Duration,
+    pub(super) flush_bytes: u64,
+}
+
+/// What publishing left in the lake.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct PublishedCount {
+    pub(super) recordings: u64,
+    pub(super) audio_ms: i64,
+}
+
+impl Publisher {
+    /// Writes what a crash interrupted, then all staged transcripts.
+    pub(super) async fn publish_all(&self) -> Result<PublishedCount, RunError> {
+        self.publish(|_day| true).await
+    }
+
+    /// Writes the days whose staged transcripts are old or large enough.
+    pub(super) async fn publish_due(&self) -> Result<PublishedCount, RunError> {
+        let old = before(Timestamp::now(), self.flush_every);
+        self.publish(|day| {
+            let bytes: u64 = day.iter().map(|job| job.bytes).sum();
+            bytes >= self.flush_bytes || day.iter().any(|job| job.staged_at <= old)
+        })
+        .await
+    }
+
+    async fn publish(&self, is_due: impl Fn(&[StagedJob]) -> bool) -> Result<PublishedCount, RunError> {
+        let _only_publisher = self.lock().await?;
+        let mut count = PublishedCount::default();
+        for batch in self.queue.open_batches().await? {
+            self.reporter.emit(Event::BatchResumed { dt: &batch.dt, recordings: batch.members.len() });
+            self.resume(batch, &mut count).await?;
+        }
+        let mut days: BTreeMap<String, Vec<StagedJob>> = BTreeMap::new();
+        for job in self.queue.staged().await? {
+            days.entry(job.dt.clone()).or_default().push(job);
+        }
+        for (dt, day) in days {
+            if !is_due(&day) {
+                continue;
+            }
+            for members in split(day, self.flush_bytes) {
+                let (members, transcripts) = self.load(members).await?;
+                if !members.is_empty() {
+                    let batch = self.begin(&dt, members).await?;
+                    self.write(batch, transcripts, &mut count).await?;
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Records the intent before the first object is put.
+    async fn begin(&self, dt: &str, members: Vec<StagedJob>) -> Result<OpenBatch, RunError> {
+        let fingerprints: Vec<_> = members.iter().map(|job| job.fingerprint.clone()).collect();
+        let plan = Lake::plan_batch(dt, &fingerprints);
+        let batch = OpenBatch {
+            batch_id: plan.hash.clone(),
+            dt: dt.to_owned(),
+            plan: serde_json::to_string(&plan).expect("a plan is plain strings"),
+            members,
+        };
+        self.queue.open_batch(&batch, Timestamp::now()).await?;
+        Ok(batch)
+    }
+
+    /// Writes an interrupted batch again, if all of its members can still be read. If not, and its rows are not in the
+    /// lake either, its other members go into a new one.
+    async fn resume(&self, batch: OpenBatch, count: &mut PublishedCount) -> Result<(), RunError> {
+        let days = [batch.dt.clone()];
+        let in_lake: BTreeSet<Fingerprint> =
+            self.lake.published_ids(&days).await?.into_iter().map(|row| row.fingerprint).collect();
+        if batch.members.iter().all(|job| in_lake.contains(&job.fingerprint)) {
+            self.queue.close_batch(&batch.batch_id, Timestamp::now()).await?;
+            return self.remove_staged(&batch.members).await;
+        }
+        let (readable, transcripts) = self.load(batch.members.clone()).await?;
+        if readable.len() == batch.members.len() {
+            return self.write(batch, transcripts, count).await;
+        }
+        Ok(self.queue.abandon_batch(&batch.batch_id).await?)
+    }
+
+    async fn write(
+        &self,
+        batch: OpenBatch,
+        transcripts: Vec<FinishedTranscript>,
+        count: &mut PublishedCount,
+    ) -> Result<(), RunError> {
+        let plan: BatchPlan = serde_json::from_str(&batch.plan)
+            .map_err(|_parse| QueueError::Corrupt { what: "a batch's plan".into() })?;
+        let published = self.lake.publish(&plan, transcripts).await?;
+        self.queue.close_batch(&batch.batch_id, Timestamp::now()).await?;
+        self.remove_staged(&batch.members).await?;
+        count.recordings += batch.members.len() as u64;
+        count.audio_ms += batch.members.iter().map(|job| job.audio_ms).sum::<i64>();
+        self.reporter.emit(Event::Published {
+            dt: &batch.dt,
+            recordings: batch.members.len(),
+            files: published.objects.len(),
+        });
+        Ok(())
+    }
+
+    /// Reads transcripts back from staging. A recording whose file is lost or damaged starts over and is left out.
+    async fn load(&self, members: Vec<StagedJob>) -> Result<(Vec<StagedJob>, Vec<FinishedTranscript>), RunError> {
+        let staging = self.staging.clone();
+        let read = move |job: &StagedJob| {
+            let missing = || StagingError::Missing { name: job.id.file_stem() };
+            let found = staging.find(&job.id, &job.fingerprint);
+            let staged = found.map_err(|source| StagingError::Io { name: job.id.file_stem(), source })?;
+            staging.load(&staged.ok_or_else(missing)?)
+        };
+        let all =
+            tokio::task::spawn_blocking(move || members.into_iter().map(|job| (read(&job), job)).collect::<Vec<_>>());
+        let (mut readable, mut transcripts) = (Vec::new(), Vec::new());
+        for (transcript, job) in all.await.map_err(RunError::Stage)? {
+            match transcript {
+                Ok(transcript) => {
+                    readable.push(job);
+                    transcripts.push(transcript);
+                }
+                Err(error @ (StagingError::Missing { .. } | StagingError::Corrupt { .. })) => {
+                    tracing::error!(recording_id = %job.id, %error, "finished transcript is lost; starting over");
+                    self.queue.start_over(&job.id, Timestamp::now()).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok((readable, transcripts))
+    }
+
+    /// Their rows are in the lake: the files have done their work.
+    async fn remove_staged(&self, members: &[StagedJob]) -> Result<(), RunError> {
+        let (staging, members) = (self.staging.clone(), members.to_vec());
+        let removed = tokio::task::spawn_blocking(move || {
+            for job in &members {
+                let removed = staging.find(&job.id, &job.fingerprint).and_then(|found| match found {
+                    Some(staged) => staging.remove(&staged),
+                    None => Ok(()),
+                });
+                if let Err(error) = removed {
+                    tracing::warn!(recording_id = %job.id, %error, "staged transcript could not be removed");
+                }
+            }
+        });
+        removed.await.map_err(RunError::Stage)
+    }
+
+    /// Writes the quarantine rows of recordings that died, then marks them as told.
+    pub(super) async fn report_dead(&self) -> Result<u64, RunError> {
+        let _only_publisher = self.lock().await?;
+        let dead = self.queue.unreported_dead().await?;
+        // One object a death: its key follows from the row alone, so that a crash in between repeats no row.
+        for job in &dead {
+            self.lake.write_quarantine(&[quarantine_row(job)]).await?;
+            self.queue.mark_reported(std::slice::from_ref(&job.id)).await?;
+        }
+        Ok(dead.len() as u64)
+    }
+
+    /// One publisher at a time: waits for the lock, which the kernel frees when its holder ends, however it ends.
+    async fn lock(&self) -> Result<File, RunError> {
+        let path = self.lock_file.clone();
+        let locked = tokio::task::spawn_blocking(move || lock_file(&path).map_err(|error| (path, error)));
+        locked.await.map_err(RunError::Stage)?.map_err(|(path, source)| RunError::State { path, source })
+    }
+}
+
+fn lock_file(path: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).append(true).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Batches of at most `most_bytes`, at least one member each: memory holds one batch.
+fn split(day: Vec<StagedJob>, most_bytes: u64) -> Vec<Vec<StagedJob>> {
+    let mut batches: Vec<Vec<StagedJob>> = Vec::new();
+    let mut bytes = 0;
+    for job in day {
+        bytes += job.bytes;
+        match batches.last_mut() {
+            Some(batch) if bytes <= most_bytes => batch.push(job),
+            _ => {
+                bytes = job.bytes;
+                batches.push(vec![job]);
+            }
+        }
+    }
+    batches
+}
+
+fn quarantine_row(job: &DeadJob) -> QuarantineRow {
+    QuarantineRow {
+        recording_id: job.id.clone(),
+        call_id: job.call_id.clone(),
+        started_at: Some(job.started_at),
+        stage: job.failure.stage,
+        reason: job.failure.reason,
+        detail: job.failure.detail.clone(),
+        attempts: job.attempts,
+        first_seen_at: job.first_seen_at,
+        last_tried_at: job.last_tried_at,
+        run_id: job.run_id.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::RecordingId;
+
+    fn job(number: u64, bytes: u64) -> StagedJob {
+        StagedJob {
+            id: RecordingId::parse(&format!("r{number}")).unwrap(),
+            dt: "2026-11-10".into(),
+            fingerprint: Fingerprint::from_hex(format!("{number:064x}")).unwrap(),
+            bytes,
+            staged_at: Timestamp::UNIX_EPOCH,
+            audio_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_large_day_becomes_several_batches_and_a_huge_member_one_of_its_own() {
+        let day = vec![job(1, 40), job(2, 60), job(3, 1), job(4, 500), job(5, 10)];
+        let sizes: Vec<Vec<u64>> =
+            split(day, 100).iter().map(|batch| batch.iter().map(|job| job.bytes).collect()).collect();
+        assert_eq!(sizes, [vec![40, 60], vec![1], vec![500], vec![10]]);
+    }
+}

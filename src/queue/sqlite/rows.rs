@@ -1,0 +1,123 @@
+//! Between the ledger's rows and the program's types. What cannot be read back is [`QueueError::Corrupt`], never a guess.
+
+use jiff::Timestamp;
+use rusqlite::{Row, Transaction, params};
+
+use super::super::{Claimed, DeadJob, JobRecord, JobState, NewJob, QueueError, StagedJob};
+use crate::domain::{Failure, Fingerprint, Lease, Reason, Recording, RecordingId, RunId, Stage, Treatment};
+
+pub(super) const STAGED_COLUMNS: &str = "recording_id, dt, fingerprint, staged_bytes, staged_ms, coalesce(audio_ms, 0)";
+
+pub(super) const JOB_RECORD_COLUMNS: &str = "recording_id, state, attempt, started_at_ms, reason, detail, audio_ms";
+
+pub(super) fn timestamp(millis: i64) -> Result<Timestamp, QueueError> {
+    Timestamp::from_millisecond(millis).map_err(|_range| corrupt("a time"))
+}
+
+pub(super) fn recording_id(text: &str) -> Result<RecordingId, QueueError> {
+    RecordingId::parse(text).map_err(|_invalid| corrupt("recording_id"))
+}
+
+fn recording_to_json(recording: &Recording) -> Result<String, QueueError> {
+    serde_json::to_string(recording).map_err(|_serialise| corrupt("a recording's metadata"))
+}
+
+pub(super) fn claimed_from_row(row: &Row<'_>) -> Result<Claimed, QueueError> {
+    let json: Option<String> = row.get(0)?;
+    let json = json.ok_or_else(|| corrupt("an open job without metadata"))?;
+    let recording: Recording = serde_json::from_str(&json).map_err(|_parse| corrupt("a recording's metadata"))?;
+    let lease = Lease { id: recording.id.clone(), attempt: row.get(1)? };
+    Ok(Claimed { lease, recording, started_at: timestamp(row.get(2)?)?, dt: row.get(3)? })
+}
+
+pub(super) fn staged_from_row(row: &Row<'_>) -> Result<StagedJob, QueueError> {
+    let fingerprint: String = row.get(2)?;
+    Ok(StagedJob {
+        id: recording_id(&row.get::<_, String>(0)?)?,
+        dt: row.get(1)?,
+        fingerprint: Fingerprint::from_hex(fingerprint).ok_or_else(|| corrupt("fingerprint"))?,
+        bytes: u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
+        staged_at: timestamp(row.get(4)?)?,
+        audio_ms: row.get(5)?,
+    })
+}
+
+pub(super) fn dead_from_row(row: &Row<'_>) -> Result<DeadJob, QueueError> {
+    let stage: String = row.get(3)?;
+    let reason: String = row.get(4)?;
+    let failure = Failure::new(
+        Stage::parse(&stage).ok_or_else(|| corrupt("stage"))?,
+        Reason::parse(&reason).ok_or_else(|| corrupt("reason"))?,
+        Treatment::Permanent,
+        row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+    );
+    Ok(DeadJob {
+        id: recording_id(&row.get::<_, String>(0)?)?,
+        call_id: row.get(1)?,
+        started_at: timestamp(row.get(2)?)?,
+        failure,
+        attempts: row.get(6)?,
+        first_seen_at: timestamp(row.get(7)?)?,
+        last_tried_at: timestamp(row.get(8)?)?,
+        run_id: RunId(row.get::<_, Option<String>>(9)?.unwrap_or_default()),
+    })
+}
+
+pub(super) fn job_record_from_row(row: &Row<'_>) -> Result<JobRecord, QueueError> {
+    let state: String = row.get(1)?;
+    Ok(JobRecord {
+        id: recording_id(&row.get::<_, String>(0)?)?,
+        state: JobState::parse(&state).ok_or_else(|| corrupt("state"))?,
+        attempt: row.get(2)?,
+        started_at: timestamp(row.get(3)?)?,
+        reason: row.get(4)?,
+        detail: row.get(5)?,
+        audio_ms: row.get(6)?,
+    })
+}
+
+pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob, now: Timestamp) -> Result<(), QueueError> {
+    let recording = &job.recording;
+    tx.prepare_cached(
+        "INSERT INTO jobs (recording_id, raw_id, source, call_id, recording, started_at_ms, dt, duration_s,
+                           first_seen_ms, updated_ms, state)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 'seen')",
+    )?
+    .execute(params![
+        recording.id.as_str(),
+        recording.raw_id,
+        recording.source.as_str(),
+        recording.call_id,
+        recording_to_json(recording)?,
+        job.started_at.as_millisecond(),
+        job.dt,
+        recording.duration_s,
+        now.as_millisecond(),
+    ])?;
+    Ok(())
+}
+
+/// A newer listing knows the address better; start and `dt` stay as they were at first sight.
+pub(super) fn refresh(tx: &Transaction<'_>, job: &NewJob) -> Result<(), QueueError> {
+    tx.prepare_cached("UPDATE jobs SET recording = ?2 WHERE recording_id = ?1 AND state <> 'staged'")?
+        .execute(params![job.recording.id.as_str(), recording_to_json(&job.recording)?])?;
+    Ok(())
+}
+
+pub(super) fn record_failure(tx: &Transaction<'_>, id: &RecordingId, failure: &Failure) -> Result<(), QueueError> {
+    tx.execute(
+        "UPDATE jobs SET stage = ?2, reason = ?3, detail = ?4 WHERE recording_id = ?1",
+        params![id.as_str(), failure.stage.as_str(), failure.reason.as_str(), failure.detail],
+    )?;
+    Ok(())
+}
+
+pub(super) fn record_death(tx: &Transaction<'_>, id: &RecordingId, failure: &Failure) -> Result<(), QueueError> {
+    record_failure(tx, id, failure)?;
+    tx.execute("UPDATE jobs SET reported = 0 WHERE recording_id = ?1", [id.as_str()])?;
+    Ok(())
+}
+
+fn corrupt(what: &str) -> QueueError {
+    QueueError::Corrupt { what: what.to_owned() }
+}

@@ -1,0 +1,328 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{AudioLocation, Recording, SourceKind};
+
+const LEASE: Duration = Duration::from_secs(60);
+const MAX_ATTEMPTS: i32 = 3;
+
+struct Ledger {
+    _folder: tempfile::TempDir,
+    queue: SqliteQueue,
+    path: PathBuf,
+}
+
+fn settings() -> SqliteSettings {
+    SqliteSettings { lease: LEASE, max_attempts: MAX_ATTEMPTS }
+}
+
+fn ledger() -> Ledger {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.sqlite");
+    let queue = SqliteQueue::open(&path, settings()).unwrap();
+    Ledger { _folder: folder, queue, path }
+}
+
+fn everything() -> Scope {
+    Scope { source: SourceKind::Zoom, only: None }
+}
+
+fn now() -> Timestamp {
+    "2026-11-10T12:00:00Z".parse().unwrap()
+}
+
+fn run() -> RunId {
+    RunId("run-1".into())
+}
+
+fn id(text: &str) -> RecordingId {
+    RecordingId::parse(text).unwrap()
+}
+
+fn job(name: &str, started_at: Timestamp) -> NewJob {
+    let address = AudioLocation::Download(format!("https://zoom.us/{name}"));
+    let recording = Recording::bare(id(name), name.into(), SourceKind::Zoom, address);
+    NewJob { recording, started_at, dt: "2026-11-10".into() }
+}
+
+fn fingerprint(digit: char) -> Fingerprint {
+    Fingerprint::from_hex(digit.to_string().repeat(64)).unwrap()
+}
+
+fn staged_as(digit: char) -> Settlement {
+    Settlement::Staged { fingerprint: fingerprint(digit), bytes: 10, audio_ms: 1_000 }
+}
+
+fn failure(reason: Reason) -> Failure {
+    Failure::new(Stage::Fetch, reason, Treatment::Transient, "status=502")
+}
+
+async fn claim(queue: &SqliteQueue, at: Timestamp) -> Option<Claimed> {
+    queue.claim("me", &run(), &everything(), at).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_recording_listed_twice_is_one_job() {
+    let ledger = ledger();
+    let first = ledger.queue.enqueue(vec![job("a", now()), job("a", now())], u64::MAX, now()).await.unwrap();
+    assert_eq!((first.new.len(), first.open.len()), (1, 1));
+    assert!(claim(&ledger.queue, now()).await.is_some());
+    assert!(claim(&ledger.queue, now()).await.is_none());
+}
+
+#[tokio::test]
+async fn no_more_is_added_than_there_is_room_for() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], 1, now()).await.unwrap();
+    let more = vec![job("a", now()), job("b", now()), job("c", now())];
+    let enqueued = ledger.queue.enqueue(more, 1, now()).await.unwrap();
+    assert_eq!((enqueued.new, enqueued.left_out), (BTreeSet::from([id("b")]), 1));
+    assert_eq!(ledger.queue.record(&id("c")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn calls_of_the_last_day_come_before_a_backfill() {
+    let ledger = ledger();
+    let hours_ago = |hours| now() - SignedDuration::from_hours(hours);
+    let jobs = vec![job("older", hours_ago(900)), job("old", hours_ago(800)), job("fresh", hours_ago(1))];
+    ledger.queue.enqueue(jobs, u64::MAX, now()).await.unwrap();
+    let mut order = Vec::new();
+    while let Some(claimed) = claim(&ledger.queue, now()).await {
+        order.push(claimed.lease.id.to_string());
+    }
+    assert_eq!(order, ["fresh", "older", "old"]);
+}
+
+#[tokio::test]
+async fn a_late_twin_cannot_settle_what_another_holds() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    let late = claim(&ledger.queue, now()).await.unwrap().lease;
+    let after_lease = now() + SignedDuration::from_secs(61);
+    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), after_lease).await.unwrap(), (1, 0));
+    let current = claim(&ledger.queue, after_lease).await.unwrap().lease;
+    assert_eq!((late.attempt, current.attempt), (1, 2));
+    assert_eq!(ledger.queue.settle(late, staged_as('a'), after_lease).await.unwrap(), Fenced::Lost);
+    assert_eq!(ledger.queue.settle(current, staged_as('b'), after_lease).await.unwrap(), Fenced::Held);
+    assert_eq!(ledger.queue.staged().await.unwrap()[0].fingerprint, fingerprint('b'));
+}
+
+#[tokio::test]
+async fn a_heartbeat_keeps_a_lease_and_an_expired_one_comes_back() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    let lease = claim(&ledger.queue, now()).await.unwrap().lease;
+    let later = now() + SignedDuration::from_secs(50);
+    assert_eq!(ledger.queue.heartbeat(&lease.id, lease.attempt, later).await.unwrap(), Fenced::Held);
+    let past_first_lease = now() + SignedDuration::from_secs(70);
+    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), past_first_lease).await.unwrap(), (0, 0));
+    let past_both = now() + SignedDuration::from_secs(111);
+    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), past_both).await.unwrap(), (1, 0));
+    assert_eq!(ledger.queue.heartbeat(&lease.id, lease.attempt, past_both).await.unwrap(), Fenced::Lost);
+}
+
+#[tokio::test]
+async fn a_recording_that_keeps_killing_the_process_ends_as_engine_crash() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    for attempt in 1..MAX_ATTEMPTS {
+        assert_eq!(claim(&ledger.queue, now()).await.unwrap().lease.attempt, attempt);
+        assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), (1, 0));
+    }
+    claim(&ledger.queue, now()).await.unwrap();
+    assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), (0, 1));
+    let dead = ledger.queue.unreported_dead().await.unwrap();
+    assert_eq!((dead[0].failure.reason, dead[0].attempts), (Reason::EngineCrash, MAX_ATTEMPTS));
+}
+
+#[tokio::test]
+async fn a_retry_waits_for_its_time_and_a_released_claim_costs_no_attempt() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    let lease = claim(&ledger.queue, now()).await.unwrap().lease;
+    ledger.queue.settle(lease, Settlement::Released, now()).await.unwrap();
+    let lease = claim(&ledger.queue, now()).await.unwrap().lease;
+    assert_eq!(lease.attempt, 1);
+    let due = now() + SignedDuration::from_secs(30);
+    let retry = Settlement::Retry { failure: failure(Reason::Truncated), not_before: due };
+    ledger.queue.settle(lease, retry, now()).await.unwrap();
+    assert!(claim(&ledger.queue, now()).await.is_none());
+    assert_eq!(ledger.queue.counts(&everything()).await.unwrap().next_due, Some(due));
+    assert_eq!(claim(&ledger.queue, due).await.unwrap().lease.attempt, 2);
+}
+
+#[tokio::test]
+async fn a_batch_survives_a_restart_and_publishing_forgets_the_address() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now()), job("b", now())], u64::MAX, now()).await.unwrap();
+    for digit in ['a', 'b'] {
+        let lease = claim(&ledger.queue, now()).await.unwrap().lease;
+        ledger.queue.settle(lease, staged_as(digit), now()).await.unwrap();
+    }
+    let members = ledger.queue.staged().await.unwrap();
+    let batch = OpenBatch { batch_id: "b1".into(), dt: "2026-11-10".into(), plan: "{}".into(), members };
+    ledger.queue.open_batch(&batch, now()).await.unwrap();
+    assert!(ledger.queue.staged().await.unwrap().is_empty());
+
+    let reopened = SqliteQueue::open(&ledger.path, settings()).unwrap();
+    assert_eq!(reopened.open_batches().await.unwrap(), [batch]);
+    reopened.close_batch("b1", now()).await.unwrap();
+    assert!(reopened.open_batches().await.unwrap().is_empty());
+    assert_eq!(reopened.counts(&everything()).await.unwrap().published, 2);
+    let again = reopened.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    assert_eq!(again.done, BTreeSet::from([id("a")]));
+    let connection = Connection::open(&ledger.path).unwrap();
+    let with_address: i64 =
+        connection.query_row("SELECT count(*) FROM jobs WHERE recording IS NOT NULL", [], |row| row.get(0)).unwrap();
+    assert_eq!(with_address, 0);
+}
+
+#[tokio::test]
+async fn a_run_leaves_alone_what_only_another_source_can_fetch() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    let folder = Scope { source: SourceKind::Folder, only: None };
+    assert!(ledger.queue.claim("me", &run(), &folder, now()).await.unwrap().is_none());
+    assert_eq!(ledger.queue.counts(&folder).await.unwrap(), Counts::default());
+    assert!(claim(&ledger.queue, now()).await.is_some());
+}
+
+#[tokio::test]
+async fn adopting_changes_nothing_that_is_known() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.adopt(job("a", now()), fingerprint('a'), now()).await.unwrap();
+    ledger.queue.adopt(job("b", now()), fingerprint('b'), now()).await.unwrap();
+    ledger.queue.adopt(job("b", now()), fingerprint('b'), now()).await.unwrap();
+    let counts = ledger.queue.counts(&everything()).await.unwrap();
+    assert_eq!((counts.seen, counts.published), (1, 1));
+}
+
+#[tokio::test]
+async fn a_lost_transcript_starts_over_and_its_batch_is_forgotten() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now()), job("b", now())], u64::MAX, now()).await.unwrap();
+    for digit in ['a', 'b'] {
+        let lease = claim(&ledger.queue, now()).await.unwrap().lease;
+        ledger.queue.settle(lease, staged_as(digit), now()).await.unwrap();
+    }
+    let members = ledger.queue.staged().await.unwrap();
+    let batch = OpenBatch { batch_id: "b1".into(), dt: "2026-11-10".into(), plan: "{}".into(), members };
+    ledger.queue.open_batch(&batch, now()).await.unwrap();
+    ledger.queue.abandon_batch("b1").await.unwrap();
+    ledger.queue.start_over(&id("a"), now()).await.unwrap();
+    assert_eq!(ledger.queue.staged().await.unwrap().len(), 1);
+    assert_eq!(claim(&ledger.queue, now()).await.unwrap().lease.id, id("a"));
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_newer_program_is_refused() {
+    let ledger = ledger();
+    Connection::open(&ledger.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = SqliteQueue::open(&ledger.path, settings()).unwrap_err();
+    assert!(matches!(error, QueueError::TooNew { found: 99, .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_can_read_the_ledger() {
+    use std::os::unix::fs::PermissionsExt;
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    for entry in std::fs::read_dir(ledger.path.parent().unwrap()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.file_name());
+    }
+}
+
+/// What a user may do to the ledger, in any order.
+#[derive(Debug, Clone)]
+enum Step {
+    Enqueue(u8),
+    Claim,
+    Stage,
+    Retry,
+    Release,
+    Die,
+    Crash,
+    Wait,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        1 => (0..4_u8).prop_map(Step::Enqueue),
+        3 => Just(Step::Claim),
+        1 => Just(Step::Stage),
+        1 => Just(Step::Retry),
+        1 => Just(Step::Release),
+        1 => Just(Step::Die),
+        1 => Just(Step::Crash),
+        1 => Just(Step::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Against a model in memory: no job is lost, none is held twice, attempts only shrink by a refund.
+    #[test]
+    fn the_ledger_agrees_with_a_model_of_itself(steps in prop::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let ledger = ledger();
+            let queue = &ledger.queue;
+            let mut clock = now();
+            let mut model: BTreeMap<RecordingId, JobState> = BTreeMap::new();
+            let mut held: Vec<Lease> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Enqueue(number) => {
+                        let name = format!("r{number}");
+                        queue.enqueue(vec![job(&name, clock)], u64::MAX, clock).await.unwrap();
+                        model.entry(id(&name)).or_insert(JobState::Seen);
+                    }
+                    Step::Claim => {
+                        let claimed = queue.claim("me", &run(), &everything(), clock).await.unwrap();
+                        if let Some(claimed) = claimed {
+                            let before = model.insert(claimed.lease.id.clone(), JobState::Claimed);
+                            prop_assert!(before.is_some_and(|state| state.may_become(JobState::Claimed)));
+                            held.push(claimed.lease);
+                        }
+                    }
+                    Step::Crash => {
+                        let (back, died) = queue.reclaim(&|_| false, &run(), clock).await.unwrap();
+                        prop_assert_eq!(back + died, held.len() as u64);
+                        for lease in held.drain(..) {
+                            let dead = lease.attempt >= MAX_ATTEMPTS;
+                            model.insert(lease.id, if dead { JobState::Dead } else { JobState::Seen });
+                        }
+                    }
+                    Step::Wait => clock += SignedDuration::from_secs(5),
+                    Step::Stage | Step::Retry | Step::Release | Step::Die => {
+                        let Some(lease) = held.pop() else { continue };
+                        let settlement = match step {
+                            Step::Stage => staged_as('c'),
+                            Step::Retry => Settlement::Retry {
+                                failure: failure(Reason::Truncated),
+                                not_before: clock + SignedDuration::from_secs(5),
+                            },
+                            Step::Release => Settlement::Released,
+                            _ => Settlement::Dead { failure: failure(Reason::NotAudio) },
+                        };
+                        model.insert(lease.id.clone(), settlement.next_state());
+                        prop_assert_eq!(queue.settle(lease, settlement, clock).await.unwrap(), Fenced::Held);
+                    }
+                }
+                for (id, state) in &model {
+                    prop_assert_eq!(queue.record(id).await.unwrap().map(|record| record.state), Some(*state));
+                }
+            }
+            Ok(())
+        })?;
+    }
+}

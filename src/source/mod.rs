@@ -1,0 +1,87 @@
+//! Where recordings come from: Zoom Phone or a folder.
+//!
+//! A source lists what there is and fetches one recording's audio. It knows nothing of the queue or the lake.
+
+pub mod folder;
+pub mod zoom;
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::domain::{Failure, Recording};
+
+/// The half-open span of time `[since, until)` that a listing covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeWindow {
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+/// What a listing met besides recordings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Distinct recordings sent.
+    pub recordings: u64,
+    /// Items that were no recordings (no id, no audio), each logged once without its content.
+    pub unusable: u64,
+    /// Items that repeat one already sent (same id; for a folder, same content).
+    pub repeated: u64,
+}
+
+/// Why a listing ended early. What was sent before stays valid.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The other side refuses this app: wrong id or secret, missing scope, Zoom Phone not enabled. Exit code 6.
+    #[error("{explanation}")]
+    Refused { explanation: String },
+    /// Unreachable, 5xx or rate limit after all retries. Exit code 5.
+    #[error("{explanation}")]
+    Unavailable {
+        explanation: String,
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The request itself is wrong (folder missing, address malformed). Exit code 3.
+    #[error("{explanation}")]
+    Misconfigured { explanation: String },
+    /// The receiver of the listing went away: the run is stopping.
+    #[error("the listing was stopped")]
+    Stopped,
+}
+
+/// Audio of one recording on this machine's disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedAudio {
+    pub path: PathBuf,
+    pub bytes: u64,
+    /// SHA-256 of the file, lower-case hex.
+    pub sha256: String,
+    /// Whether the program made the file and must remove it. A folder's own file is never removed.
+    pub owned: bool,
+}
+
+#[async_trait]
+pub trait RecordingSource: Send + Sync {
+    /// Lists all recordings whose end (or start, where no end is known) lies in `window`; `None` = everything there is.
+    /// Pages are sent as they come, each recording once.
+    ///
+    /// # Errors
+    /// [`SourceError`]: what was sent so far stays valid.
+    async fn list(
+        &self,
+        window: Option<TimeWindow>,
+        found: mpsc::Sender<Vec<Recording>>,
+    ) -> Result<Listed, SourceError>;
+
+    /// Brings the audio of `recording` to this machine. A source that downloads writes to `destination`, a path that
+    /// does not exist yet in an existing folder, and leaves nothing there when it fails; a source whose audio already
+    /// is a local file returns that file.
+    ///
+    /// # Errors
+    /// A [`Failure`] of stage `fetch`.
+    async fn fetch(&self, recording: &Recording, destination: &Path) -> Result<FetchedAudio, Failure>;
+}

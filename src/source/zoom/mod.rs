@@ -1,0 +1,108 @@
+//! Zoom Phone as a source: the recordings of one account, through a Server-to-Server OAuth app.
+//!
+//! [`auth`] keeps the token, [`client`] makes signed requests, [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`]
+//! knows what Zoom's error answers mean, [`failure`] puts a failed download into the ledger's words.
+
+pub mod auth;
+pub mod client;
+pub mod error;
+pub mod failure;
+pub mod listing;
+pub mod wire;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use self::auth::Authenticator;
+use self::client::ZoomClient;
+use self::error::ZoomError;
+use self::listing::Listing;
+use super::{FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow};
+use crate::config::secrets::ZoomSecrets;
+use crate::config::{ZoomConfig, ZoomPlan};
+use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};
+use crate::fetch::Downloader;
+use crate::net::address::check_endpoint;
+use crate::net::{DownloadHosts, HttpClients, RateLimiter, RetryPolicy};
+
+/// When Zoom Phone was introduced, in Unix seconds (2019-01-01): "everything there is" begins here.
+const FIRST_RECORDINGS_S: i64 = 1_546_300_800;
+
+/// The recordings of one Zoom account.
+pub struct ZoomSource {
+    client: ZoomClient,
+    downloader: Downloader,
+    page_size: u32,
+}
+
+impl ZoomSource {
+    /// Makes the source; contacts nobody yet.
+    ///
+    /// # Errors
+    /// [`SourceError::Misconfigured`] names the setting that cannot be used.
+    pub fn new(config: &ZoomConfig, secrets: ZoomSecrets) -> Result<Self, SourceError> {
+        let misconfigured = |explanation: String| SourceError::Misconfigured { explanation };
+        for (key, url) in [("zoom.api_url", &config.api_url), ("zoom.oauth_url", &config.oauth_url)] {
+            check_endpoint(url).map_err(|error| misconfigured(format!("{key} cannot be used: {error}")))?;
+        }
+        let hosts = DownloadHosts::parse(&config.download_hosts)
+            .map_err(|error| misconfigured(format!("zoom.download_hosts: {error}")))?;
+        let stall = config.request_timeout;
+        let http = HttpClients::new(stall).map_err(|error| misconfigured(error.to_string()))?;
+        let auth = Authenticator::new(http.trusted().clone(), config.oauth_url.clone(), secrets, stall);
+        let limiter = RateLimiter::per_second(medium_rate(config.plan) * config.rate_share);
+        let policy = RetryPolicy::new(config.request_attempts, config.retry_for);
+        let downloader = Downloader::new(http.clone(), hosts, config.max_download_bytes, stall);
+        let client = ZoomClient::new(http, config.api_url.clone(), auth, limiter, policy, stall);
+        Ok(Self { client, downloader, page_size: config.page_size })
+    }
+
+    async fn download(&self, address: &str, destination: &Path) -> Result<FetchedAudio, ZoomError> {
+        let digest = self
+            .client
+            .with_token(|token| async move {
+                let attempt = self.downloader.download(address, token.expose(), destination).await;
+                attempt.map_err(ZoomError::from)
+            })
+            .await?;
+        Ok(FetchedAudio { path: destination.to_owned(), bytes: digest.bytes, sha256: digest.sha256, owned: true })
+    }
+}
+
+/// Zoom's limit of requests a second for listing and downloading, shared by all apps of the account.
+const fn medium_rate(plan: ZoomPlan) -> f64 {
+    match plan {
+        ZoomPlan::Pro => 10.0,
+        ZoomPlan::Business => 20.0,
+    }
+}
+
+#[async_trait]
+impl RecordingSource for ZoomSource {
+    async fn list(
+        &self,
+        window: Option<TimeWindow>,
+        found: mpsc::Sender<Vec<Recording>>,
+    ) -> Result<Listed, SourceError> {
+        let everything = || TimeWindow {
+            since: Timestamp::from_second(FIRST_RECORDINGS_S).unwrap_or(Timestamp::UNIX_EPOCH),
+            until: Timestamp::now(),
+        };
+        let listing = Listing::new(&self.client, self.page_size, found);
+        listing.run(window.unwrap_or_else(everything)).await
+    }
+
+    async fn fetch(&self, recording: &Recording, destination: &Path) -> Result<FetchedAudio, Failure> {
+        let AudioLocation::Download(address) = &recording.audio else {
+            return Err(Failure::new(Stage::Fetch, Reason::ForbiddenAddress, Treatment::Permanent, "not a download"));
+        };
+        self.download(address, destination).await.map_err(|error| {
+            let failure = failure::of_download(&error);
+            tracing::debug!(recording_id = %recording.id, reason = %failure.reason, "download failed");
+            failure
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! Speech to text: 16 kHz samples in, a [`Transcript`](crate::domain::Transcript) out.
+//!
+//! ```text
+//! samples ─► windows (voice) ─► language vote ─► pool of workers ─► ladder ─► guard ─► transcript
+//! ```
+//!
+//! * [`windows`] cuts speech into spans of at most 28 s of the original timeline; the rest is never decoded.
+//! * A [`Transcriber`] turns one window into text; [`whisper_cpp`] is the engine, tests bring a scripted one.
+//! * [`pool`] owns the workers; [`session`] is one recording's way through them, with memory bounded by the number of
+//!   workers, not by the recording.
+//!
+//! A window's text is the same whatever was decoded before it and however many workers and threads run.
+
+pub mod guard;
+pub mod ladder;
+pub mod language;
+pub mod models;
+pub mod pool;
+pub mod session;
+pub mod speech;
+pub mod voice;
+pub mod whisper_cpp;
+pub mod windows;
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Channel, EngineIdentity, Failure, Language, Reason, Span, Stage, Treatment, Word};
+use guard::Confidence;
+
+pub use session::Session;
+pub use speech::SpeechToText;
+
+/// A stretch of speech of one channel, ready to be decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SpeechWindow {
+    pub channel: Channel,
+    /// Where it lies on the recording's timeline.
+    pub span: Span,
+    /// The samples of the span: 16 kHz, in [-1, 1].
+    pub samples: Vec<f32>,
+}
+
+/// A stretch of text as the engine gave it. Times are milliseconds on the recording's timeline, inside the window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecodedSegment {
+    pub start_ms: i64,
+    pub end_ms: i64,
+    /// Not empty, no space at either end.
+    pub text: String,
+    /// Ordered, inside the segment; empty when words were not asked for.
+    pub words: Vec<Word>,
+    /// Tokens of text in the segment.
+    pub tokens: u32,
+    pub temperature: f64,
+    pub confidence: Confidence,
+}
+
+/// What one window says. Segments are ordered and do not overlap.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowTranscript {
+    pub segments: Vec<DecodedSegment>,
+}
+
+impl WindowTranscript {
+    /// The confidence of the window as a whole: the mean log probability of all its tokens, the smallest no-speech
+    /// probability and the highest compression ratio of its segments. `None` where there is no text.
+    #[must_use]
+    pub fn confidence(&self) -> Option<Confidence> {
+        let tokens: f64 = self.segments.iter().map(|segment| f64::from(segment.tokens)).sum();
+        if tokens == 0.0 {
+            return None;
+        }
+        let logprobs: f64 =
+            self.segments.iter().map(|segment| segment.confidence.avg_logprob * f64::from(segment.tokens)).sum();
+        let each = || self.segments.iter().map(|segment| segment.confidence);
+        Some(Confidence {
+            avg_logprob: logprobs / tokens,
+            no_speech_prob: each().map(|confidence| confidence.no_speech_prob).fold(1.0, f64::min),
+            compression_ratio: each().map(|confidence| confidence.compression_ratio).fold(0.0, f64::max),
+        })
+    }
+}
+
+/// An engine with a state of its own, owned by one worker thread.
+///
+/// The result for a window depends on the window, the language and the engine's settings only: not on its neighbours in
+/// the batch nor on what was decoded before.
+pub trait Transcriber: Send {
+    /// Decodes each window in `language`. The answer has one entry per window, in the same order.
+    ///
+    /// # Errors
+    /// [`EngineError::Cancelled`] soon after `cancel`; else the engine's own trouble, which ends the whole batch.
+    fn transcribe(
+        &mut self,
+        windows: &[SpeechWindow],
+        language: &Language,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<WindowTranscript>, EngineError>;
+
+    /// The probability of each language of `allowed` (of every language the model knows, when that is empty). They need
+    /// not add up to one.
+    ///
+    /// # Errors
+    /// As [`transcribe`](Self::transcribe).
+    fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError>;
+}
+
+/// Trouble inside an engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    #[error("decoding was cancelled")]
+    Cancelled,
+    #[error("the engine failed with code {code}")]
+    Native { code: i32 },
+    #[error("the engine could not allocate its state")]
+    NoState,
+    #[error("the engine panicked")]
+    Panicked,
+    #[error("the engine does not know the language {language}")]
+    UnknownLanguage { language: String },
+    #[error("the engine could not tell the language")]
+    NoLanguage,
+}
+
+/// Why speech could not be turned into text.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SttError {
+    #[error("the model {} cannot be loaded", path.display())]
+    Model {
+        path: PathBuf,
+        #[source]
+        source: EngineError,
+    },
+    #[error("the model {model} knows English only, but stt.languages does not allow it")]
+    EnglishOnly { model: String },
+    #[error("the model {model} does not know the language {language}")]
+    UnknownLanguage { model: String, language: String },
+    #[error("a worker thread cannot be started")]
+    Thread(#[source] std::io::Error),
+    #[error("decoding failed")]
+    Engine(#[from] EngineError),
+    #[error("{got} channels of samples were given, {expected} were announced, or their lengths differ")]
+    Channels { got: usize, expected: usize },
+}
+
+impl SttError {
+    /// Whether this is an answer to the caller's own wish rather than trouble.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Engine(EngineError::Cancelled))
+    }
+
+    /// How the pipeline must treat it.
+    #[must_use]
+    pub fn treatment(&self) -> Treatment {
+        match self {
+            Self::Model { .. } | Self::EnglishOnly { .. } | Self::UnknownLanguage { .. } => Treatment::Fatal,
+            Self::Thread(_) | Self::Engine(EngineError::NoState | EngineError::Cancelled) => Treatment::Local,
+            Self::Engine(_) => Treatment::Transient,
+            Self::Channels { .. } => Treatment::Permanent,
+        }
+    }
+
+    /// The failure of the recording that met this error.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let detail = match self {
+            Self::Engine(EngineError::Native { code }) => format!("engine_code={code}"),
+            Self::Engine(EngineError::Panicked) => "engine_panicked".into(),
+            Self::Engine(EngineError::NoState) => "no_engine_state".into(),
+            Self::Channels { got, expected } => format!("channels={got} expected={expected}"),
+            _ => String::new(),
+        };
+        Failure::new(Stage::Stt, Reason::EngineFailed, self.treatment(), detail)
+    }
+}
+
+/// A verified model file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPath {
+    pub path: PathBuf,
+    /// As configured, e.g. `base`.
+    pub name: String,
+    /// SHA-256 of the file, lower-case hex.
+    pub sha256: String,
+}
+
+impl ModelPath {
+    fn identity(&self, engine: &str, engine_version: &str) -> EngineIdentity {
+        EngineIdentity {
+            engine: engine.into(),
+            engine_version: engine_version.into(),
+            model: self.name.clone(),
+            model_sha256: self.sha256.clone(),
+        }
+    }
+}

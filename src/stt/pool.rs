@@ -1,0 +1,170 @@
+//! The worker threads: each owns one engine, all take from one bounded queue.
+//!
+//! A job always gets its reply. An engine that panics costs the job that met it, not the worker: the engine is replaced
+//! before the next job. Dropping the pool ends the threads after the jobs that are queued.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{EngineError, SpeechWindow, SttError, Transcriber, WindowTranscript};
+use crate::domain::Language;
+
+/// Makes one engine per worker, and a new one after a panic.
+pub type EngineFactory = Arc<dyn Fn() -> Result<Box<dyn Transcriber>, EngineError> + Send + Sync>;
+
+/// What a worker is asked to do with one window.
+pub(super) enum Task {
+    Decode(Language),
+    Detect(Vec<Language>),
+}
+
+/// What it answers.
+pub(super) enum Answer {
+    Text(WindowTranscript),
+    /// The window comes back, because it is decoded next.
+    Languages(SpeechWindow, Vec<(Language, f64)>),
+}
+
+/// One window on its way to a worker.
+pub(super) struct Job {
+    pub(super) window: SpeechWindow,
+    pub(super) task: Task,
+    pub(super) cancel: CancellationToken,
+    pub(super) reply: ReplySlot,
+}
+
+pub(super) struct Reply {
+    pub(super) index: usize,
+    pub(super) outcome: Result<Answer, EngineError>,
+}
+
+/// The place where one job's answer goes. Dropping it unused answers [`EngineError::Panicked`], so that nobody waits
+/// for a worker that is gone.
+pub(super) struct ReplySlot {
+    index: usize,
+    to: Option<SyncSender<Reply>>,
+}
+
+impl ReplySlot {
+    /// `to` must have room for every reply that can be outstanding: workers never wait for a reader.
+    pub(super) fn new(index: usize, to: SyncSender<Reply>) -> Self {
+        Self { index, to: Some(to) }
+    }
+
+    fn answer(mut self, outcome: Result<Answer, EngineError>) {
+        self.send(outcome);
+    }
+
+    fn send(&mut self, outcome: Result<Answer, EngineError>) {
+        if let Some(to) = self.to.take()
+            && to.try_send(Reply { index: self.index, outcome }).is_err()
+        {
+            tracing::debug!("a recording was given up before its window was decoded");
+        }
+    }
+}
+
+impl Drop for ReplySlot {
+    fn drop(&mut self) {
+        self.send(Err(EngineError::Panicked));
+    }
+}
+
+/// The threads and their queue.
+pub(super) struct Pool {
+    queue: Option<SyncSender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// Starts `workers` threads. Every engine is made here, so that one that cannot be made is an error now.
+    pub(super) fn start(workers: usize, make: &EngineFactory) -> Result<Self, SttError> {
+        let workers = workers.max(1);
+        let (queue, jobs) = sync_channel::<Job>(workers);
+        let jobs = Arc::new(Mutex::new(jobs));
+        let mut pool = Self { queue: Some(queue), threads: Vec::with_capacity(workers) };
+        for number in 0..workers {
+            let engine = make()?;
+            let (jobs, make) = (Arc::clone(&jobs), Arc::clone(make));
+            let thread = std::thread::Builder::new()
+                .name(format!("stt-{number}"))
+                .spawn(move || work(&jobs, engine, &make))
+                .map_err(SttError::Thread)?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Queues a job; blocks while the queue is full. Without workers the job answers that they are gone.
+    pub(super) fn submit(&self, job: Job) {
+        if let Some(queue) = &self.queue
+            && let Err(rejected) = queue.send(job)
+        {
+            drop(rejected);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a speech-to-text worker panicked");
+            }
+        }
+    }
+}
+
+fn work(jobs: &Mutex<Receiver<Job>>, engine: Box<dyn Transcriber>, make: &EngineFactory) {
+    let mut engine = Some(engine);
+    loop {
+        let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Job { window, task, cancel, reply }) = next else { return };
+        if cancel.is_cancelled() {
+            reply.answer(Err(EngineError::Cancelled));
+            continue;
+        }
+        let mut current = match engine.take().map_or_else(|| make(), Ok) {
+            Ok(current) => current,
+            Err(error) => {
+                reply.answer(Err(error));
+                continue;
+            }
+        };
+        match catch_unwind(AssertUnwindSafe(|| perform(current.as_mut(), window, &task, &cancel))) {
+            Ok(outcome) => {
+                engine = Some(current);
+                reply.answer(outcome);
+            }
+            // The panicked engine is dropped here: its state may be half changed.
+            Err(_) => reply.answer(Err(EngineError::Panicked)),
+        }
+    }
+}
+
+fn perform(
+    engine: &mut dyn Transcriber,
+    window: SpeechWindow,
+    task: &Task,
+    cancel: &CancellationToken,
+) -> Result<Answer, EngineError> {
+    match task {
+        Task::Detect(allowed) => {
+            let probabilities = engine.detect_language(&window.samples, allowed)?;
+            Ok(Answer::Languages(window, probabilities))
+        }
+        Task::Decode(language) => {
+            let mut transcripts = engine.transcribe(std::slice::from_ref(&window), language, cancel)?;
+            transcripts.pop().map(Answer::Text).ok_or(EngineError::Panicked)
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The one speech-to-text of the process: model, workers and settings.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::pool::{EngineFactory, Pool};
+use super::whisper_cpp::{self, Engine, EngineSettings, Model};
+use super::{ModelPath, Session, SttError, windows};
+use crate::config::SttConfig;
+use crate::config::settings::GuardConfig;
+use crate::domain::{ChannelMode, EngineIdentity, Language};
+
+/// Raised when text changes for the same settings: window lengths, decoder options, rules of the ladder or the guard.
+const DECODING_VERSION: u32 = 1;
+
+/// Which languages a recording may turn out to be in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LanguageChoice {
+    /// Nothing to find out.
+    Fixed(Language),
+    /// One of these; empty = any that the model knows.
+    Among(Vec<Language>),
+}
+
+/// Loaded once per process; recordings are fed through [`session`](Self::session)s, as many at a time as wanted.
+pub struct SpeechToText {
+    pub(super) pool: Pool,
+    pub(super) choice: LanguageChoice,
+    pub(super) guard: GuardConfig,
+    identity: EngineIdentity,
+    settings_sha256: String,
+}
+
+impl SpeechToText {
+    /// Loads the model and starts the workers. The file is expected to be verified already.
+    ///
+    /// # Errors
+    /// When the model cannot be loaded, does not know an allowed language, or threads or memory are lacking.
+    pub fn load(config: &SttConfig, model: &ModelPath) -> Result<Self, SttError> {
+        let weights = Model::load(&model.path, config.flash_attention)
+            .map_err(|source| SttError::Model { path: model.path.clone(), source })?;
+        let choice = language_choice(config, model, &weights)?;
+        let (workers, threads) = workers_and_threads(config);
+        let settings =
+            EngineSettings { beam_size: config.beam_size, words: config.words, threads, guard: config.guard.clone() };
+        let make: EngineFactory = Arc::new(move || Ok(Box::new(Engine::new(&weights, settings.clone())?)));
+        let identity = model.identity(whisper_cpp::ENGINE, whisper_cpp::version());
+        Self::with_engines(config, workers, choice, identity, &make)
+    }
+
+    pub(super) fn with_engines(
+        config: &SttConfig,
+        workers: usize,
+        choice: LanguageChoice,
+        identity: EngineIdentity,
+        make: &EngineFactory,
+    ) -> Result<Self, SttError> {
+        Ok(Self {
+            pool: Pool::start(workers, make)?,
+            choice,
+            guard: config.guard.clone(),
+            identity,
+            settings_sha256: settings_sha256(config),
+        })
+    }
+
+    /// Engine, version and model, as they stand in every row.
+    #[must_use]
+    pub fn identity(&self) -> &EngineIdentity {
+        &self.identity
+    }
+
+    /// SHA-256, lower-case hex, over every setting that can change text; workers and threads cannot.
+    #[must_use]
+    pub fn settings_sha256(&self) -> &str {
+        &self.settings_sha256
+    }
+
+    /// How many windows are decoded at the same time.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.pool.workers()
+    }
+
+    /// Starts one recording. `mode` says how many channels will be pushed; `cancel` ends its decoding early.
+    #[must_use]
+    pub fn session(&self, mode: ChannelMode, cancel: &CancellationToken) -> Session<'_> {
+        Session::new(self, mode, cancel)
+    }
+}
+
+fn language_choice(config: &SttConfig, model: &ModelPath, weights: &Model) -> Result<LanguageChoice, SttError> {
+    let english = || Language("en".to_owned());
+    if !weights.is_multilingual() {
+        return if config.languages.is_empty() || config.languages.contains(&english()) {
+            Ok(LanguageChoice::Fixed(english()))
+        } else {
+            Err(SttError::EnglishOnly { model: model.name.clone() })
+        };
+    }
+    if let Some(unknown) = config.languages.iter().find(|language| !weights.knows(language)) {
+        return Err(SttError::UnknownLanguage { model: model.name.clone(), language: unknown.as_str().to_owned() });
+    }
+    Ok(match config.languages.as_slice() {
+        [only] => LanguageChoice::Fixed(only.clone()),
+        several => LanguageChoice::Among(several.to_vec()),
+    })
+}
+
+/// Workers as configured, else one per core; threads as configured, else what is left of the cores.
+fn workers_and_threads(config: &SttConfig) -> (usize, usize) {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = config.workers.unwrap_or(cores).max(1);
+    let threads = config.threads.unwrap_or(cores / workers).max(1);
+    (workers, threads)
+}
+
+fn settings_sha256(config: &SttConfig) -> String {
+    let SttConfig { model: _, workers: _, threads: _, languages, beam_size, words, flash_attention, guard } = config;
+    let GuardConfig { speech_threshold, max_no_speech_prob, min_avg_logprob, max_compression_ratio, temperatures } =
+        guard;
+    // Debug of a float is its shortest exact form, so equal text means equal settings.
+    let description = format!(
+        "version={DECODING_VERSION} window={}/{}/{} languages={languages:?} beam_size={beam_size} words={words} \
+         flash_attention={flash_attention} speech_threshold={speech_threshold:?} \
+         max_no_speech_prob={max_no_speech_prob:?} min_avg_logprob={min_avg_logprob:?} \
+         max_compression_ratio={max_compression_ratio:?} temperatures={temperatures:?}",
+        windows::MAX_WINDOW_SAMPLES,
+        windows::PADDING_FRAMES,
+        windows::MAX_GAP_FRAMES,
+    );
+    hex::encode(Sha256::digest(description.as_bytes()))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn config() -> SttConfig {
+        SttConfig {
+            model: "scripted".into(),
+            languages: Vec::new(),
+            workers: Some(2),
+            threads: Some(1),
+            beam_size: 1,
+            words: true,
+            flash_attention: false,
+            guard: GuardConfig {
+                speech_threshold: 0.5,
+                max_no_speech_prob: 0.6,
+                min_avg_logprob: -1.0,
+                max_compression_ratio: 2.4,
+                temperatures: vec![0.0, 0.2],
+            },
+        }
+    }
+
+    #[test]
+    fn the_settings_hash_covers_what_changes_text_and_nothing_else() {
+        let base = settings_sha256(&config());
+        assert_eq!(base.len(), 64);
+        for same in [
+            SttConfig { workers: Some(7), ..config() },
+            SttConfig { threads: None, ..config() },
+            SttConfig { model: "other".into(), ..config() },
+        ] {
+            assert_eq!(settings_sha256(&same), base);
+        }
+        let mut colder = config();
+        colder.guard.temperatures = vec![0.0];
+        for different in [
+            SttConfig { beam_size: 5, ..config() },
+            SttConfig { words: false, ..config() },
+            SttConfig { flash_attention: true, ..config() },
+            SttConfig { languages: vec![Language("ja".into())], ..config() },
+            colder,
+        ] {
+            assert_ne!(settings_sha256(&different), base);
+        }
+    }
+
+    #[test]
+    fn threads_fill_the_cores_that_workers_leave() {
+        let (workers, threads) = workers_and_threads(&SttConfig { workers: Some(1), threads: None, ..config() });
+        assert_eq!(workers, 1);
+        assert!(threads >= 1);
+        assert_eq!(workers_and_threads(&SttConfig { workers: Some(10_000), threads: None, ..config() }), (10_000, 1));
+    }
+}

@@ -1,0 +1,180 @@
+//! The whisper.cpp engine, through whisper-rs. The only place that names it.
+//!
+//! One [`Model`] per process holds the weights; each worker has an [`Engine`] with a state of its own. whisper.cpp is
+//! used for one thing, the text of one window: its own voice activity, language choice, temperature fallback and
+//! no-speech rule are off, because they drop text silently or depend on what came before.
+//!
+//! Greedy decoding draws no random numbers, so one state serves all windows. Beam search and temperatures above zero
+//! draw from a generator in the state which is seeded only when the state is created (whisper.cpp 1.8.3, decoder 0): such
+//! an attempt gets a fresh state, so that its result does not depend on what was decoded before.
+
+mod params;
+mod text;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use whisper_rs::{WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
+
+use super::{EngineError, SpeechWindow, Transcriber, WindowTranscript, ladder};
+use crate::config::settings::GuardConfig;
+use crate::domain::Language;
+use params::ParamsCache;
+
+/// The engine's name in every row.
+pub const ENGINE: &str = "whisper.cpp";
+
+/// The version of whisper.cpp that is linked in.
+#[must_use]
+pub fn version() -> &'static str {
+    whisper_rs::WHISPER_CPP_VERSION
+}
+
+/// The weights, shared by all workers.
+#[derive(Debug, Clone)]
+pub struct Model {
+    context: Arc<WhisperContext>,
+}
+
+impl Model {
+    /// Reads a ggml Whisper file. The engine's own messages go to `tracing`.
+    ///
+    /// # Errors
+    /// When the file is missing, is no ggml Whisper file, or does not fit into memory.
+    pub fn load(path: &Path, flash_attention: bool) -> Result<Self, EngineError> {
+        whisper_rs::install_logging_hooks();
+        let mut parameters = WhisperContextParameters::new();
+        parameters.flash_attn(flash_attention);
+        let context = WhisperContext::new_with_params(path, parameters).map_err(engine_error)?;
+        Ok(Self { context: Arc::new(context) })
+    }
+
+    #[must_use]
+    pub fn is_multilingual(&self) -> bool {
+        self.context.is_multilingual()
+    }
+
+    /// Whether the model has a token for `language`.
+    #[must_use]
+    pub fn knows(&self, language: &Language) -> bool {
+        self.code(language).is_some()
+    }
+
+    /// The engine's own copy of the language's code, if the model knows the language.
+    fn code(&self, language: &Language) -> Option<&'static str> {
+        if self.is_multilingual() {
+            self.languages().find(|known| *known == language.as_str())
+        } else {
+            Some("en").filter(|known| *known == language.as_str())
+        }
+    }
+
+    /// The codes of all languages of a multilingual model; the newest (`yue`) is missing in older models.
+    fn languages(&self) -> impl Iterator<Item = &'static str> + use<> {
+        const TOKENS_WITHOUT_LANGUAGES: i32 = 51_765;
+        let known = self.context.n_vocab() - TOKENS_WITHOUT_LANGUAGES - 1;
+        (0..known.min(whisper_rs::get_lang_max_id() + 1)).filter_map(whisper_rs::get_lang_str)
+    }
+}
+
+/// What decides how a window is decoded.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// 1 = greedy.
+    pub beam_size: u32,
+    /// Whether words get their times.
+    pub words: bool,
+    pub threads: usize,
+    pub guard: GuardConfig,
+}
+
+/// One worker's engine: the shared weights and a state of its own.
+pub struct Engine {
+    model: Model,
+    settings: EngineSettings,
+    params: ParamsCache,
+    state: WhisperState,
+}
+
+impl Engine {
+    /// # Errors
+    /// [`EngineError::NoState`] when memory for a state is lacking.
+    pub fn new(model: &Model, settings: EngineSettings) -> Result<Self, EngineError> {
+        let state = model.context.create_state().map_err(engine_error)?;
+        let params = ParamsCache::new(&settings);
+        Ok(Self { model: model.clone(), settings, params, state })
+    }
+
+    fn window(
+        &mut self,
+        window: &SpeechWindow,
+        language: &'static str,
+        cancel: &CancellationToken,
+    ) -> Result<WindowTranscript, EngineError> {
+        let guard = self.settings.guard.clone();
+        ladder::climb(&guard, |temperature| {
+            if cancel.is_cancelled() {
+                return Err(EngineError::Cancelled);
+            }
+            let params = self.params.of(language, temperature);
+            let draws_random_numbers = temperature > 0.0 || self.settings.beam_size > 1;
+            let mut fresh = if draws_random_numbers {
+                Some(self.model.context.create_state().map_err(engine_error)?)
+            } else {
+                None
+            };
+            let state = fresh.as_mut().unwrap_or(&mut self.state);
+            match params::run(state, params, &window.samples, cancel) {
+                _ if cancel.is_cancelled() => Err(EngineError::Cancelled),
+                Err(error) => Err(engine_error(error)),
+                Ok(()) => {
+                    let style = text::Style {
+                        words: self.settings.words,
+                        spaced: text::is_spaced(language),
+                        first_special: self.model.context.token_eot(),
+                        temperature: f64::from(temperature),
+                    };
+                    Ok(text::transcript(state, window.span, &style))
+                }
+            }
+        })
+    }
+}
+
+impl Transcriber for Engine {
+    fn transcribe(
+        &mut self,
+        windows: &[SpeechWindow],
+        language: &Language,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<WindowTranscript>, EngineError> {
+        let Some(code) = self.model.code(language) else {
+            return Err(EngineError::UnknownLanguage { language: language.as_str().to_owned() });
+        };
+        windows.iter().map(|window| self.window(window, code, cancel)).collect()
+    }
+
+    fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+        self.state.pcm_to_mel(samples, self.settings.threads).map_err(engine_error)?;
+        let (_, probabilities) = self.state.lang_detect(0, self.settings.threads).map_err(engine_error)?;
+        Ok(self
+            .model
+            .languages()
+            .zip(probabilities)
+            .map(|(code, probability)| (Language(code.to_owned()), f64::from(probability)))
+            .filter(|(language, _)| allowed.is_empty() || allowed.contains(language))
+            .collect())
+    }
+}
+
+fn engine_error(error: WhisperError) -> EngineError {
+    match error {
+        WhisperError::InitError | WhisperError::FailedToCreateState => EngineError::NoState,
+        WhisperError::GenericError(code) => EngineError::Native { code },
+        WhisperError::UnableToCalculateSpectrogram => EngineError::Native { code: -1 },
+        WhisperError::FailedToEncode => EngineError::Native { code: 7 },
+        WhisperError::FailedToDecode => EngineError::Native { code: 8 },
+        _ => EngineError::Native { code: 0 },
+    }
+}

@@ -1,0 +1,270 @@
+//! Turns the tokens of a decoded window into text, words and times.
+//!
+//! A token is a run of bytes, not of characters: in Japanese a character is often cut in two. So bytes are joined first
+//! and split at character boundaries only. Nothing here trusts the engine's times: all are forced into the window, in
+//! order.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
+use whisper_rs::WhisperState;
+
+use super::super::guard::Confidence;
+use super::super::{DecodedSegment, WindowTranscript};
+use crate::domain::{Span, TimeSource, Word};
+
+/// Languages written without spaces between words.
+const UNSPACED: [&str; 6] = ["ja", "lo", "my", "th", "yue", "zh"];
+
+pub(super) fn is_spaced(language: &str) -> bool {
+    !UNSPACED.contains(&language)
+}
+
+/// What the reading of the tokens depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    pub(super) words: bool,
+    /// Whether a space starts a word.
+    pub(super) spaced: bool,
+    /// Tokens from this id on are no text.
+    pub(super) first_special: i32,
+    pub(super) temperature: f64,
+}
+
+/// One token of text.
+#[derive(Debug, Clone, PartialEq)]
+struct Token {
+    bytes: Vec<u8>,
+    logprob: f64,
+    probability: f64,
+    /// Centiseconds from the start of the window; negative = unknown.
+    start_cs: i64,
+    end_cs: i64,
+}
+
+/// A segment as the engine has it; times in centiseconds from the start of the window.
+#[derive(Debug, Clone)]
+struct RawSegment {
+    start_cs: i64,
+    end_cs: i64,
+    no_speech_prob: f64,
+    tokens: Vec<Token>,
+}
+
+/// Reads the result of the last run of `state` on the window at `span`.
+pub(super) fn transcript(state: &WhisperState, span: Span, style: &Style) -> WindowTranscript {
+    let segments = state
+        .as_iter()
+        .map(|segment| RawSegment {
+            start_cs: segment.start_timestamp(),
+            end_cs: segment.end_timestamp(),
+            no_speech_prob: f64::from(segment.no_speech_probability()),
+            tokens: (0..segment.n_tokens())
+                .filter_map(|index| segment.get_token(index))
+                .filter(|token| token.token_id() < style.first_special)
+                .filter_map(|token| {
+                    let data = token.token_data();
+                    let bytes = token.to_bytes().ok()?.to_vec();
+                    Some(Token {
+                        bytes,
+                        logprob: f64::from(data.plog),
+                        probability: f64::from(data.p).clamp(0.0, 1.0),
+                        start_cs: data.t0,
+                        end_cs: data.t1,
+                    })
+                })
+                .collect(),
+        })
+        .collect();
+    assemble(segments, span, style)
+}
+
+fn assemble(raw: Vec<RawSegment>, span: Span, style: &Style) -> WindowTranscript {
+    let mut segments = Vec::with_capacity(raw.len());
+    let mut from_ms = span.start_ms();
+    let at = |cs: i64| span.start_ms().saturating_add(cs.saturating_mul(10));
+    for segment in raw {
+        let bytes: Vec<u8> = segment.tokens.iter().flat_map(|token| &token.bytes).copied().collect();
+        let text = readable(&bytes).trim().to_owned();
+        if text.is_empty() {
+            continue;
+        }
+        let start_ms = at(segment.start_cs).clamp(from_ms, span.end_ms());
+        let end_ms = at(segment.end_cs).clamp(start_ms, span.end_ms());
+        from_ms = end_ms;
+        let count = u32::try_from(segment.tokens.len()).unwrap_or(u32::MAX);
+        let logprobs: f64 = segment.tokens.iter().map(|token| token.logprob).sum();
+        let words = if style.words { words(&segment.tokens, style.spaced, start_ms, end_ms, at) } else { Vec::new() };
+        segments.push(DecodedSegment {
+            start_ms,
+            end_ms,
+            text,
+            words,
+            tokens: count,
+            temperature: style.temperature,
+            confidence: Confidence {
+                avg_logprob: logprobs / f64::from(count),
+                no_speech_prob: segment.no_speech_prob,
+                compression_ratio: 0.0,
+            },
+        });
+    }
+    let whole: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
+    let ratio = compression_ratio(&whole.join(" "));
+    for segment in &mut segments {
+        segment.confidence.compression_ratio = ratio;
+    }
+    WindowTranscript { segments }
+}
+
+/// The characters of `bytes`; pieces of characters that were never completed are left out.
+fn readable(bytes: &[u8]) -> String {
+    bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
+}
+
+/// Bytes of the text over its bytes after zlib; 0 for no text.
+fn compression_ratio(text: &str) -> f64 {
+    if text.is_empty() {
+        return 0.0;
+    }
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(text.as_bytes()).expect("writing to memory does not fail");
+    let compressed = encoder.finish().expect("writing to memory does not fail");
+    let bytes = |length: usize| f64::from(u32::try_from(length).unwrap_or(u32::MAX));
+    bytes(text.len()) / bytes(compressed.len())
+}
+
+/// Groups tokens into words: at spaces where the language has them, else at each whole character boundary. Punctuation
+/// stays with the word before it.
+fn words(tokens: &[Token], spaced: bool, start_ms: i64, end_ms: i64, at: impl Fn(i64) -> i64) -> Vec<Word> {
+    let mut groups: Vec<Vec<&Token>> = Vec::new();
+    for token in tokens {
+        let whole_so_far = groups.last().is_some_and(|group| {
+            let bytes: Vec<u8> = group.iter().flat_map(|token| &token.bytes).copied().collect();
+            std::str::from_utf8(&bytes).is_ok()
+        });
+        let starts_word = match groups.last() {
+            None => true,
+            Some(_) if !whole_so_far => false,
+            Some(_) if spaced => token.bytes.first() == Some(&b' '),
+            Some(_) => std::str::from_utf8(&token.bytes).map_or(true, |text| text.chars().any(char::is_alphanumeric)),
+        };
+        match groups.last_mut() {
+            Some(group) if !starts_word => group.push(token),
+            _ => groups.push(vec![token]),
+        }
+    }
+
+    let mut from_ms = start_ms;
+    groups
+        .into_iter()
+        .filter_map(|group| {
+            let bytes: Vec<u8> = group.iter().flat_map(|token| &token.bytes).copied().collect();
+            let text = readable(&bytes).trim().to_owned();
+            if text.is_empty() {
+                return None;
+            }
+            let known = |cs: i64| (cs >= 0).then(|| at(cs));
+            let first = group.first().and_then(|token| known(token.start_cs)).unwrap_or(from_ms);
+            let last = group.last().and_then(|token| known(token.end_cs)).unwrap_or(first);
+            let word_start = first.clamp(from_ms, end_ms);
+            let word_end = last.clamp(word_start, end_ms);
+            from_ms = word_end;
+            let count = f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX));
+            let probability = group.iter().map(|token| token.probability).sum::<f64>() / count;
+            Some(Word { start_ms: word_start, end_ms: word_end, text, probability, time_source: TimeSource::Token })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STYLE: Style = Style { words: true, spaced: true, first_special: 50_000, temperature: 0.0 };
+
+    fn token(bytes: &[u8], start_cs: i64, end_cs: i64) -> Token {
+        Token { bytes: bytes.to_vec(), logprob: -0.5, probability: 0.5, start_cs, end_cs }
+    }
+
+    fn segment(start_cs: i64, end_cs: i64, tokens: Vec<Token>) -> RawSegment {
+        RawSegment { start_cs, end_cs, no_speech_prob: 0.1, tokens }
+    }
+
+    fn span() -> Span {
+        Span { start: 16_000, end: 16_000 * 4 }
+    }
+
+    fn texts(words: &[Word]) -> Vec<&str> {
+        words.iter().map(|word| word.text.as_str()).collect()
+    }
+
+    #[test]
+    fn words_start_at_spaces_and_keep_their_punctuation() {
+        let tokens = vec![
+            token(b" Hel", 0, 30),
+            token(b"lo", 30, 50),
+            token(b",", 50, 50),
+            token(b" you", 60, 90),
+            token(b".", 90, 90),
+        ];
+        let window = assemble(vec![segment(0, 100, tokens)], span(), &STYLE);
+        let segment = &window.segments[0];
+        assert_eq!(segment.text, "Hello, you.");
+        assert_eq!(texts(&segment.words), ["Hello,", "you."]);
+        assert_eq!((segment.words[1].start_ms, segment.words[1].end_ms), (1_600, 1_900));
+        assert_eq!(segment.tokens, 5);
+        assert!((segment.confidence.avg_logprob + 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn characters_cut_between_tokens_are_joined() {
+        let bytes = "明日は。".as_bytes();
+        let tokens = vec![
+            token(&bytes[0..2], 0, 10),
+            token(&bytes[2..4], 10, 20),
+            token(&bytes[4..6], 20, 30),
+            token(&bytes[6..9], 30, 40),
+            token(&bytes[9..12], 40, 50),
+        ];
+        let window = assemble(vec![segment(0, 100, tokens)], span(), &Style { spaced: false, ..STYLE });
+        assert_eq!(window.segments[0].text, "明日は。");
+        assert_eq!(texts(&window.segments[0].words), ["明日", "は。"]);
+    }
+
+    #[test]
+    fn pieces_of_characters_never_become_text() {
+        let tokens = vec![token(b" ok", 0, 10), token(&[0xe6, 0x98], 10, 20)];
+        let window = assemble(vec![segment(0, 100, tokens)], span(), &STYLE);
+        assert_eq!(window.segments[0].text, "ok");
+        let nothing = assemble(vec![segment(0, 100, vec![token(&[0xff], 0, 1)])], span(), &STYLE);
+        assert!(nothing.segments.is_empty());
+    }
+
+    #[test]
+    fn times_are_forced_into_the_window_and_into_order() {
+        let first = segment(-50, 9_000, vec![token(b" a", 500, 20), token(b" b", -1, -1)]);
+        let second = segment(100, 50, vec![token(b" c", i64::MAX, i64::MIN)]);
+        let window = assemble(vec![first, second], span(), &STYLE);
+        let mut at = span().start_ms();
+        for segment in &window.segments {
+            assert!(segment.start_ms >= at && segment.end_ms >= segment.start_ms);
+            let mut word_at = segment.start_ms;
+            for word in &segment.words {
+                assert!(word.start_ms >= word_at && word.end_ms >= word.start_ms && word.end_ms <= segment.end_ms);
+                word_at = word.end_ms;
+            }
+            at = segment.end_ms;
+        }
+        assert!(at <= span().end_ms());
+        assert_eq!(window.segments.len(), 2);
+    }
+
+    #[test]
+    fn a_loop_over_several_segments_shows_in_each_of_them() {
+        let loops = (0..40).map(|n| segment(n * 5, n * 5 + 5, vec![token(b" thank you", -1, -1)])).collect();
+        let window = assemble(loops, span(), &STYLE);
+        assert!(window.segments.iter().all(|segment| segment.confidence.compression_ratio > 5.0));
+    }
+}

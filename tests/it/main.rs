@@ -1,0 +1,17 @@
+//! One integration binary, so that there is one link step. Each module drives real parts and observes outcomes.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has failed")]
+
+mod decode;
+mod lake;
+mod main_job;
+mod models;
+mod slow;
+mod stt;
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "the server is a program too, and choosing its port is for that")]
+mod support;
+#[path = "../support/transcripts.rs"]
+mod transcripts;
+mod workspace;
+mod zoom;

@@ -1,0 +1,145 @@
+//! A folder of its own for the real binary: its state, its lake, its environment. Nothing of the developer's own
+//! environment gets in.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The project's folder, where set-up put models, fixtures and Python.
+pub(crate) fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file that `make models` or `make fixtures` made.
+///
+/// # Panics
+/// When it is missing: a test never passes for lack of its material.
+pub(crate) fn cached(relative: &str) -> PathBuf {
+    let path = project().join(".cache").join(relative);
+    assert!(path.exists(), "{} is missing: run `make setup models fixtures` first", path.display());
+    path
+}
+
+/// Where one test runs the program.
+pub(crate) struct Workspace {
+    folder: TempDir,
+    environment: BTreeMap<String, String>,
+}
+
+/// What one run left behind.
+pub(crate) struct Outcome {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// The JSON object that `--format json` printed.
+    pub(crate) fn json(&self) -> Value {
+        let parsed = serde_json::from_str(&self.stdout);
+        parsed.unwrap_or_else(|error| panic!("{error} in {:?}; stderr: {}", self.stdout, self.stderr))
+    }
+
+    /// Ends the test with everything that was printed unless the code is `expected`.
+    #[track_caller]
+    pub(crate) fn expect_code(self, expected: i32) -> Self {
+        assert_eq!(self.code, expected, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+}
+
+impl Workspace {
+    /// With the small English model and no waiting between tries.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let models = cached("models/tiny.en.bin").parent().unwrap().display().to_string();
+        let environment = [
+            ("HOME", folder.path().display().to_string()),
+            ("TRANSCRIBE__PATHS__MODELS_DIR", models),
+            ("TRANSCRIBE__STT__MODEL", "tiny.en".into()),
+            ("TRANSCRIBE__QUEUE__BACKOFF", "0s".into()),
+            ("TRANSCRIBE__ZOOM__REQUEST_TIMEOUT", "2s".into()),
+            ("TRANSCRIBE__ZOOM__REQUEST_ATTEMPTS", "2".into()),
+        ];
+        Self { folder, environment: environment.into_iter().map(|(k, v)| (k.to_owned(), v)).collect() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn lake(&self) -> PathBuf {
+        self.path().join("lake")
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    pub(crate) fn unset(&mut self, name: &str) -> &mut Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// The real binary in this workspace, with nothing but the workspace's environment.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_transcribe"));
+        command.args(arguments).current_dir(self.path()).env_clear().envs(&self.environment);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        let output = self.command(arguments).output().unwrap();
+        Outcome {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Rows that DuckDB reads from the lake; `sql` names tables by `read_parquet('TABLE/**/*.parquet')`.
+    pub(crate) fn query(&self, sql: &str) -> Vec<Vec<Value>> {
+        let output = Command::new(project().join(".venv/bin/python"))
+            .arg(project().join("tests/support/read_lake.py"))
+            .args(["query", self.lake().to_str().unwrap(), sql])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Every file below the lake with its size and time of change: equal snapshots mean that nothing was touched.
+    pub(crate) fn snapshot(&self) -> BTreeMap<PathBuf, (u64, std::time::SystemTime)> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.lake()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten() {
+                let entry = entry.unwrap();
+                let metadata = entry.metadata().unwrap();
+                if metadata.is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    files.insert(entry.path(), (metadata.len(), metadata.modified().unwrap()));
+                }
+            }
+        }
+        files
+    }
+
+    /// Copies fixtures into a folder of the workspace and returns its path.
+    pub(crate) fn folder_of(&self, name: &str, files: &[&str]) -> PathBuf {
+        let folder = self.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in files {
+            let from = cached("fixtures").join(file);
+            let to = folder.join(from.file_name().unwrap());
+            std::fs::copy(&from, &to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+        }
+        folder
+    }
+}

@@ -1,0 +1,534 @@
+//! `ZoomSource` against a real server that speaks Zoom.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use tokio::sync::mpsc;
+use transcribe::config::secrets::ZoomSecrets;
+use transcribe::config::{ZoomConfig, ZoomPlan};
+use transcribe::domain::{AudioLocation, Failure, Reason, Recording, RecordingId, SourceKind, Treatment};
+use transcribe::fetch::hash_file;
+use transcribe::source::zoom::ZoomSource;
+use transcribe::source::{FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow};
+
+use crate::support::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, Clip, Fault, Listener, Route, Script, ZoomServer};
+
+/// Silent MPEG-2 Layer III: 16 kHz, mono, 128 kbit/s, 576 bytes a frame.
+fn mp3(frames: usize) -> Vec<u8> {
+    let mut frame = vec![0; 576];
+    frame[..4].copy_from_slice(&[0xff, 0xf3, 0xc8, 0xc4]);
+    frame.repeat(frames)
+}
+
+fn clip(id: &str) -> Clip {
+    Clip::new(id, mp3(10))
+}
+
+fn config(server: &ZoomServer) -> ZoomConfig {
+    ZoomConfig {
+        api_url: format!("{}/v2", server.address()).parse().expect("an address"),
+        oauth_url: format!("{}/oauth/token", server.address()).parse().expect("an address"),
+        download_hosts: server.download_hosts(),
+        page_size: 300,
+        plan: ZoomPlan::Business,
+        rate_share: 1.0,
+        max_download_bytes: 1024 * 1024,
+        request_timeout: Duration::from_secs(20),
+        request_attempts: 1,
+        retry_for: Duration::from_secs(60),
+    }
+}
+
+/// With a second attempt for what may pass.
+fn persistent(server: &ZoomServer) -> ZoomConfig {
+    ZoomConfig { request_attempts: 2, ..config(server) }
+}
+
+fn secrets() -> ZoomSecrets {
+    ZoomSecrets {
+        account_id: ACCOUNT_ID.into(),
+        client_id: CLIENT_ID.into(),
+        client_secret: CLIENT_SECRET.to_owned().into(),
+    }
+}
+
+fn source(config: &ZoomConfig) -> ZoomSource {
+    ZoomSource::new(config, secrets()).expect("a usable configuration")
+}
+
+fn last_day() -> TimeWindow {
+    let now = Timestamp::now();
+    TimeWindow { since: now - SignedDuration::from_hours(24), until: now }
+}
+
+/// Lists a window and collects what was sent, whatever became of the listing.
+async fn list(source: &ZoomSource, window: TimeWindow) -> (Vec<Recording>, Result<Listed, SourceError>) {
+    let (found, mut pages) = mpsc::channel(2);
+    let collect = async {
+        let mut recordings = Vec::new();
+        while let Some(page) = pages.recv().await {
+            recordings.extend(page);
+        }
+        recordings
+    };
+    let (listed, recordings) = tokio::join!(source.list(Some(window), found), collect);
+    (recordings, listed)
+}
+
+async fn list_ids(source: &ZoomSource, window: TimeWindow) -> Vec<String> {
+    let (recordings, listed) = list(source, window).await;
+    assert_eq!(listed.expect("a listing").recordings, u64::try_from(recordings.len()).expect("a count"));
+    recordings.iter().map(|recording| recording.id.to_string()).collect()
+}
+
+/// A folder to download into.
+struct Spool {
+    folder: tempfile::TempDir,
+}
+
+impl Spool {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn destination(&self) -> PathBuf {
+        self.folder.path().join("audio")
+    }
+
+    fn is_empty(&self) -> bool {
+        std::fs::read_dir(self.folder.path()).expect("the folder").next().is_none()
+    }
+
+    async fn fetch(&self, source: &ZoomSource, address: &str) -> Result<FetchedAudio, Failure> {
+        let audio = AudioLocation::Download(address.to_owned());
+        let recording = Recording::bare(RecordingId::parse("r1").expect("an id"), "r1".into(), SourceKind::Zoom, audio);
+        source.fetch(&recording, &self.destination()).await
+    }
+}
+
+fn download_address(server: &ZoomServer, clip: &Clip) -> String {
+    format!("{}/v2/phone/recording/download/{}", server.address(), clip.key())
+}
+
+/// Downloads the only clip of a server under a script, and checks that a failure leaves nothing behind.
+async fn fetch_under(server: &ZoomServer, config: &ZoomConfig, script: Script) -> Result<FetchedAudio, Failure> {
+    server.fault(script);
+    let spool = Spool::new();
+    let outcome = spool.fetch(&source(config), &download_address(server, &clip("r1"))).await;
+    assert_eq!(outcome.is_err(), spool.is_empty());
+    outcome
+}
+
+async fn failure_under(fault: Fault) -> Failure {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    fetch_under(&server, &config(&server), Script::next(Route::Download, fault).always()).await.expect_err("a failure")
+}
+
+#[tokio::test]
+async fn a_recording_is_listed_and_its_audio_arrives_whole() {
+    let sound = mp3(500);
+    let server = ZoomServer::start(vec![Clip::new("r1", sound.clone()).duration_s(18)]).await;
+    let source = source(&config(&server));
+    let (recordings, listed) = list(&source, last_day()).await;
+    assert_eq!(listed.unwrap(), Listed { recordings: 1, unusable: 0, repeated: 0 });
+    assert_eq!(recordings[0].duration_s, Some(18));
+    assert_eq!(recordings[0].accepted_by.extension.as_deref(), Some("803"));
+
+    let spool = Spool::new();
+    let fetched = source.fetch(&recordings[0], &spool.destination()).await.unwrap();
+    assert_eq!(std::fs::read(&fetched.path).unwrap(), sound);
+    let digest = hash_file(&fetched.path).unwrap();
+    assert_eq!((fetched.bytes, fetched.sha256, fetched.owned), (digest.bytes, digest.sha256, true));
+}
+
+#[tokio::test]
+async fn twenty_callers_at_once_sign_in_once() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let source = Arc::new(source(&config(&server)));
+    let address = download_address(&server, &clip("r1"));
+    let callers: Vec<_> = (0..20)
+        .map(|_| {
+            let (source, address, spool) = (Arc::clone(&source), address.clone(), Spool::new());
+            tokio::spawn(async move { spool.fetch(&source, &address).await.map(|fetched| fetched.bytes) })
+        })
+        .collect();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), Ok(5_760));
+    }
+    assert_eq!(server.token_requests(), 1);
+}
+
+#[tokio::test]
+async fn callers_that_hold_the_same_expired_token_renew_it_once() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let source = Arc::new(source(&config(&server)));
+    assert_eq!(list_ids(&source, last_day()).await, ["r1"]);
+    server.fault(Script::next(Route::Download, Fault::ExpireAccessToken));
+    let address = download_address(&server, &clip("r1"));
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let (source, address, spool) = (Arc::clone(&source), address.clone(), Spool::new());
+            tokio::spawn(async move { spool.fetch(&source, &address).await.map(|fetched| fetched.bytes) })
+        })
+        .collect();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), Ok(5_760));
+    }
+    assert_eq!(server.token_requests(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_expires_during_a_listing_is_renewed_once() {
+    let server = ZoomServer::start(vec![clip("r1"), clip("r2")]).await;
+    let source = source(&ZoomConfig { page_size: 1, ..config(&server) });
+    server.fault(Script::next(Route::List, Fault::ExpireAccessToken));
+    assert_eq!(list_ids(&source, last_day()).await, ["r1", "r2"]);
+    assert_eq!(server.token_requests(), 2);
+    assert_eq!(server.listings().len(), 3);
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_is_refused_too_stops_the_run() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    server.fault(Script::next(Route::List, Fault::ExpireAccessToken).always());
+    let source = source(&persistent(&server));
+    assert!(matches!(list(&source, last_day()).await.1, Err(SourceError::Refused { .. })));
+    assert_eq!(server.token_requests(), 2);
+    let failure = failure_under(Fault::json(401, &json!({ "code": 124, "message": "Invalid access token." }))).await;
+    assert_eq!((failure.reason, failure.treatment), (Reason::CredentialsRefused, Treatment::Fatal));
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused_without_another_try() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let wrong = ZoomSecrets { client_secret: "wrong".to_owned().into(), ..secrets() };
+    let source = ZoomSource::new(&persistent(&server), wrong).unwrap();
+    let error = list(&source, last_day()).await.1.unwrap_err();
+    assert!(matches!(&error, SourceError::Refused { explanation } if explanation.contains("invalid_client")));
+    assert_eq!(server.token_requests(), 1);
+    assert!(server.listings().is_empty());
+}
+
+#[tokio::test]
+async fn a_busy_token_endpoint_is_asked_again() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    server.fault(Script::next(Route::Token, Fault::status(503)));
+    assert_eq!(list_ids(&source(&persistent(&server)), last_day()).await, ["r1"]);
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_named() {
+    let server = ZoomServer::start(vec![]).await;
+    server.fault(Script::next(Route::List, Fault::missing_scope("phone:read:list_call_recordings:admin")));
+    let error = list(&source(&config(&server)), last_day()).await.1.unwrap_err();
+    assert!(matches!(&error, SourceError::Refused { .. }));
+    assert!(error.to_string().contains("phone:read:list_call_recordings:admin"));
+
+    let failure = failure_under(Fault::missing_scope("phone:read:call_recording:admin")).await;
+    assert_eq!((failure.reason, failure.treatment), (Reason::CredentialsRefused, Treatment::Fatal));
+    assert!(failure.detail.contains("phone:read:call_recording:admin"));
+}
+
+#[tokio::test]
+async fn all_pages_are_read_and_nothing_comes_twice() {
+    let ids: Vec<_> = (1..=5).map(|n| format!("r{n}")).collect();
+    let server = ZoomServer::start(ids.iter().map(|id| clip(id)).collect()).await;
+    let source = source(&ZoomConfig { page_size: 2, ..config(&server) });
+    assert_eq!(list_ids(&source, last_day()).await, ids);
+    let listings = server.listings();
+    assert_eq!(listings.len(), 3);
+    assert!(listings.iter().all(|seen| seen.query["page_size"] == "2"));
+    assert!(listings.iter().all(|seen| seen.query["query_date_type"] == "end_time"));
+    assert!(listings.iter().all(|seen| !seen.query.contains_key("access_token")));
+}
+
+#[tokio::test]
+async fn a_repeated_page_token_ends_the_listing() {
+    let server = ZoomServer::start((1..=4).map(|n| clip(&format!("r{n}"))).collect()).await;
+    server.fault(Script::next(Route::List, Fault::RepeatPageToken).always());
+    let source = source(&ZoomConfig { page_size: 2, ..config(&server) });
+    assert_eq!(list_ids(&source, last_day()).await, ["r1", "r2", "r3", "r4"]);
+    assert!(server.listings().len() <= 3);
+}
+
+#[tokio::test]
+async fn a_refused_page_token_restarts_the_slice_without_repeating_recordings() {
+    let server = ZoomServer::start((1..=4).map(|n| clip(&format!("r{n}"))).collect()).await;
+    server.fault(Script::next(Route::List, Fault::RefusePageToken));
+    let source = source(&ZoomConfig { page_size: 2, ..config(&server) });
+    assert_eq!(list_ids(&source, last_day()).await, ["r1", "r2", "r3", "r4"]);
+    assert_eq!(server.listings().len(), 4);
+}
+
+#[tokio::test]
+async fn page_tokens_that_are_always_refused_are_an_error_and_not_an_endless_listing() {
+    let server = ZoomServer::start((1..=4).map(|n| clip(&format!("r{n}"))).collect()).await;
+    server.fault(Script::next(Route::List, Fault::RefusePageToken).always());
+    let source = source(&ZoomConfig { page_size: 2, ..config(&server) });
+    let (recordings, listed) = list(&source, last_day()).await;
+    assert_eq!(recordings.len(), 2);
+    assert!(matches!(listed, Err(SourceError::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn one_recording_in_several_spellings_is_listed_once() {
+    let dashed = "0F3A5C7E-9B1D-4F6A-8C0E-2D4B6F8A1C3E";
+    let server = ZoomServer::start(vec![clip(dashed), clip("0f3a5c7e9b1d4f6a8c0e2d4b6f8a1c3e")]).await;
+    let (recordings, listed) = list(&source(&config(&server)), last_day()).await;
+    assert_eq!(listed.unwrap(), Listed { recordings: 1, unusable: 0, repeated: 1 });
+    assert_eq!(recordings[0].id.as_str(), "0f3a5c7e9b1d4f6a8c0e2d4b6f8a1c3e");
+    assert_eq!(recordings[0].raw_id, dashed);
+}
+
+#[tokio::test]
+async fn numbers_may_arrive_as_strings() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    server.fault(Script::next(Route::List, Fault::NumbersAsStrings));
+    let (recordings, _) = list(&source(&config(&server)), last_day()).await;
+    assert_eq!(recordings[0].duration_s, Some(10));
+    assert_eq!(recordings[0].owner.extension.as_deref(), Some("806"));
+}
+
+#[tokio::test]
+async fn an_item_needs_an_id_and_a_download_address_and_nothing_else() {
+    let server = ZoomServer::start(vec![]).await;
+    let items = json!([
+        { "id": "r1", "download_url": "https://zoom.us/v2/phone/recording/download/k" },
+        { "id": "r2" }, { "download_url": "https://zoom.us/x" }, "text", null
+    ]);
+    server.fault(Script::next(Route::List, Fault::json(200, &json!({ "recordings": items }))));
+    let (recordings, listed) = list(&source(&config(&server)), last_day()).await;
+    assert_eq!(listed.unwrap(), Listed { recordings: 1, unusable: 4, repeated: 0 });
+    assert_eq!((recordings[0].raw_id.as_str(), recordings[0].started_at), ("r1", None));
+}
+
+#[tokio::test]
+async fn a_recording_that_appears_late_is_in_the_next_listing() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let source = source(&config(&server));
+    assert_eq!(list_ids(&source, last_day()).await, ["r1"]);
+    server.add(clip("r2").with("end_time", json!(null)).with("never_heard_of", json!({ "a": [1] })));
+    assert_eq!(list_ids(&source, last_day()).await, ["r1", "r2"]);
+}
+
+#[tokio::test]
+async fn a_long_window_is_asked_for_in_slices_of_28_days_at_most() {
+    let until: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    let clips = [1, 40, 99].map(|age| clip(&format!("r{age}")).started_at(until - days(age)));
+    let server = ZoomServer::start(clips.to_vec()).await;
+    let ids = list_ids(&source(&config(&server)), TimeWindow { since: until - days(100), until }).await;
+    assert_eq!(ids, ["r99", "r40", "r1"]);
+    let bound = |seen: &crate::support::Seen, key: &str| seen.query[key].parse::<Timestamp>().unwrap();
+    let slices: Vec<_> = server.listings().iter().map(|seen| (bound(seen, "from"), bound(seen, "to"))).collect();
+    assert_eq!((slices[0].0, slices[slices.len() - 1].1), (until - days(100), until));
+    assert!(slices.iter().all(|(from, to)| to.duration_since(*from) <= days(28)));
+    assert!(slices.windows(2).all(|pair| pair[0].1 == pair[1].0));
+}
+
+#[tokio::test]
+async fn a_listing_whose_receiver_went_away_stops() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let (found, pages) = mpsc::channel(1);
+    drop(pages);
+    let stopped = source(&config(&server)).list(Some(last_day()), found).await;
+    assert!(matches!(stopped, Err(SourceError::Stopped)));
+}
+
+#[tokio::test]
+async fn a_page_with_status_200_that_is_no_listing_is_asked_for_again() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    server.fault(Script::next(Route::List, Fault::html()));
+    assert_eq!(list_ids(&source(&persistent(&server)), last_day()).await, ["r1"]);
+    server.fault(Script::next(Route::List, Fault::json(200, &json!({ "code": 300, "message": "x" }))).always());
+    let error = list(&source(&config(&server)), last_day()).await.1.unwrap_err();
+    assert!(matches!(error, SourceError::Unavailable { .. }));
+}
+
+#[tokio::test]
+async fn an_unreachable_zoom_is_unavailable_and_only_its_host_is_named() {
+    let server = ZoomServer::start(vec![]).await;
+    let config = config(&server);
+    let address = server.address().to_owned();
+    drop(server);
+    let error = list(&source(&config), last_day()).await.1.unwrap_err();
+    assert!(matches!(error, SourceError::Unavailable { source: Some(_), .. }), "{error:?}");
+    assert_eq!(error.to_string(), format!("Zoom cannot be reached at {address}"));
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_is_followed_without_the_token() {
+    let server = ZoomServer::builder(vec![clip("r1")]).redirecting_downloads().start().await.unwrap();
+    let spool = Spool::new();
+    let address = download_address(&server, &clip("r1"));
+    spool.fetch(&source(&config(&server)), &address).await.unwrap();
+    assert_eq!(std::fs::read(spool.destination()).unwrap(), mp3(10));
+    let requests = server.requests();
+    let (to_files, to_api): (Vec<_>, Vec<_>) = requests.iter().partition(|seen| seen.listener == Listener::Files);
+    assert_eq!(to_files.len(), 1);
+    assert_eq!(to_files[0].authorization, None);
+    assert!(to_api.iter().any(|seen| seen.recording.is_some() && seen.authorization.is_some()));
+}
+
+#[tokio::test]
+async fn a_redirect_to_where_nobody_may_go_is_refused() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let other = ZoomServer::start(vec![clip("r1")]).await;
+    let targets = [
+        ("http://zoom.us/file", "plain_http"),
+        ("https://evil.example/file", "unlisted_host"),
+        ("https://10.0.0.1/file", "unlisted_host"),
+        ("https://169.254.169.254/latest/meta-data", "private_address"),
+        ("http://localhost:1/file", "private_address"),
+        ("file:///etc/passwd", "malformed"),
+        ("ftp://zoom.us/file", "scheme"),
+        ("https://user:pass@zoom.us/file", "credentials"),
+        (other.address(), "unlisted_host"),
+    ];
+    let mut config = config(&server);
+    config.download_hosts.extend(["zoom.us", "169.254.169.254", "localhost"].map(str::to_owned));
+    for (target, detail) in targets {
+        let script = Script::next(Route::Download, Fault::redirect(target));
+        let failure = fetch_under(&server, &config, script).await.unwrap_err();
+        let seen = (failure.reason, failure.treatment, failure.detail.as_str());
+        assert_eq!(seen, (Reason::ForbiddenAddress, Treatment::Permanent, detail), "{target}");
+    }
+    assert!(other.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_a_private_address_is_refused_at_every_hop() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let port = server.address().rsplit(':').next().unwrap().to_owned();
+    let by_name = format!("http://localhost:{port}/v2/phone/recording/download/{}", clip("r1").key());
+    let listed = ZoomConfig { download_hosts: vec![format!("localhost:{port}")], ..config(&server) };
+    assert!(Spool::new().fetch(&source(&listed), &by_name).await.is_ok());
+    let any_port = ZoomConfig { download_hosts: vec!["localhost".into()], ..config(&server) };
+    let failure = Spool::new().fetch(&source(&any_port), &by_name).await.unwrap_err();
+    assert_eq!(failure.reason, Reason::ForbiddenAddress);
+}
+
+#[tokio::test]
+async fn endless_redirects_end() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let own = download_address(&server, &clip("r1"));
+    let script = Script::next(Route::Download, Fault::redirect(&own)).always();
+    let failure = fetch_under(&server, &config(&server), script).await.unwrap_err();
+    assert_eq!(failure.detail, "too_many_redirects");
+    assert_eq!(server.downloads_of("r1"), 6);
+}
+
+#[tokio::test]
+async fn what_is_not_audio_leaves_nothing_behind_and_says_why() {
+    let error_body = json!({ "code": 124, "message": "Invalid access token." });
+    let cases = [
+        (Fault::html(), Reason::NotAudio, Treatment::Transient, "content=html"),
+        (Fault::json(200, &error_body), Reason::NotAudio, Treatment::Transient, "content=json"),
+        (Fault::empty(), Reason::Empty, Treatment::Transient, "bytes=0"),
+        (Fault::CutAfter(1_000), Reason::Truncated, Treatment::Transient, "bytes=1000 expected=5760"),
+        (Fault::missing_file(), Reason::NotFound, Treatment::Transient, "status=400 code=404"),
+        (Fault::status(403), Reason::Forbidden, Treatment::Permanent, "status=403"),
+        (Fault::status(502), Reason::SourceUnavailable, Treatment::Transient, "status=502 code=502"),
+    ];
+    for (fault, reason, treatment, detail) in cases {
+        let failure = failure_under(fault.clone()).await;
+        let seen = (failure.reason, failure.treatment, failure.detail.as_str());
+        assert_eq!(seen, (reason, treatment, detail), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    for fault in [Fault::html(), Fault::empty(), Fault::CutAfter(1_000), Fault::missing_file(), Fault::status(502)] {
+        let server = ZoomServer::start(vec![clip("r1")]).await;
+        let fetched = fetch_under(&server, &persistent(&server), Script::next(Route::Download, fault)).await;
+        assert_eq!(fetched.unwrap().bytes, 5_760);
+        assert_eq!(server.downloads_of("r1"), 2);
+    }
+}
+
+#[tokio::test]
+async fn one_forbidden_recording_leaves_its_neighbour_alone() {
+    let server = ZoomServer::start(vec![clip("r1"), clip("r2")]).await;
+    server.fault(Script::next(Route::Download, Fault::status(403)).of("r1").always());
+    let source = source(&config(&server));
+    let refused = Spool::new().fetch(&source, &download_address(&server, &clip("r1"))).await;
+    assert_eq!(refused.unwrap_err().reason, Reason::Forbidden);
+    assert!(Spool::new().fetch(&source, &download_address(&server, &clip("r2"))).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_long_error_page_does_not_make_a_recording_too_large() {
+    let page = vec![b'x'; 3 * 1024 * 1024];
+    let failure = failure_under(Fault::Answer { status: 503, headers: vec![], body: page }).await;
+    assert_eq!((failure.reason, failure.treatment), (Reason::SourceUnavailable, Treatment::Transient));
+}
+
+#[tokio::test]
+async fn audio_is_known_by_its_content_and_not_by_its_type() {
+    let sound = b"RIFF\x24\x00\x00\x00WAVEfmt ".to_vec();
+    let server = ZoomServer::start(vec![Clip::new("r1", sound.clone())]).await;
+    let spool = Spool::new();
+    spool.fetch(&source(&config(&server)), &download_address(&server, &clip("r1"))).await.unwrap();
+    assert_eq!(std::fs::read(spool.destination()).unwrap(), sound);
+}
+
+#[tokio::test]
+async fn a_body_larger_than_allowed_is_refused_for_good() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let small = ZoomConfig { max_download_bytes: 5_759, ..persistent(&server) };
+    let spool = Spool::new();
+    let failure = spool.fetch(&source(&small), &download_address(&server, &clip("r1"))).await.unwrap_err();
+    assert_eq!((failure.reason, failure.treatment), (Reason::TooLarge, Treatment::Permanent));
+    assert!(spool.is_empty());
+    assert_eq!(server.downloads_of("r1"), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_given_up() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let impatient = ZoomConfig { request_timeout: Duration::from_millis(500), ..config(&server) };
+    let failure = fetch_under(&server, &impatient, Script::next(Route::Download, Fault::StallAfter(600))).await;
+    assert_eq!(failure.unwrap_err().detail, "stalled bytes=600");
+}
+
+#[tokio::test]
+async fn a_limit_per_second_is_waited_for_with_and_without_headers() {
+    for with_headers in [true, false] {
+        let server = ZoomServer::start(vec![clip("r1")]).await;
+        server.fault(Script::next(Route::List, Fault::too_fast(with_headers)));
+        server.fault(Script::next(Route::Download, Fault::too_fast(with_headers)));
+        let source = source(&persistent(&server));
+        assert_eq!(list_ids(&source, last_day()).await, ["r1"]);
+        let fetched = Spool::new().fetch(&source, &download_address(&server, &clip("r1"))).await;
+        assert_eq!(fetched.unwrap().bytes, 5_760);
+    }
+}
+
+#[tokio::test]
+async fn after_a_limit_per_day_nobody_asks_until_it_ends() {
+    let server = ZoomServer::start(vec![clip("r1")]).await;
+    let tomorrow = (Timestamp::now() + SignedDuration::from_hours(5)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    server.fault(Script::next(Route::List, Fault::daily_limit(&tomorrow)));
+    let source = source(&persistent(&server));
+    assert!(matches!(list(&source, last_day()).await.1, Err(SourceError::Unavailable { .. })));
+    let failure = Spool::new().fetch(&source, &download_address(&server, &clip("r1"))).await.unwrap_err();
+    assert_eq!((failure.reason, failure.treatment), (Reason::DailyLimit, Treatment::Local));
+    assert!(failure.retry_after_s.is_some_and(|wait| (4 * 3_600..=5 * 3_600).contains(&wait)));
+    assert_eq!((server.listings().len(), server.downloads_of("r1")), (1, 0));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_used_are_refused_by_name() {
+    let server = ZoomServer::start(vec![]).await;
+    let good = config(&server);
+    let plain = ZoomConfig { api_url: "http://api.zoom.us/v2".parse().unwrap(), ..good.clone() };
+    let hosts = ZoomConfig { download_hosts: vec!["https://zoom.us".into()], ..good };
+    for (config, key) in [(plain, "zoom.api_url"), (hosts, "zoom.download_hosts")] {
+        let error = ZoomSource::new(&config, secrets()).err().unwrap();
+        assert!(matches!(&error, SourceError::Misconfigured { explanation } if explanation.contains(key)), "{error}");
+    }
+}

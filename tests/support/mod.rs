@@ -1,0 +1,16 @@
+//! A server that speaks Zoom: the token endpoint, the listing and the download of phone recordings, and a second
+//! listener that stands for the host of signed files. One implementation for tests, benches and the demo.
+//!
+//! It checks what Zoom checks (credentials, tokens, windows, page sizes, the life of page tokens), goes wrong on
+//! demand ([`Script`]), and remembers every request ([`Seen`]).
+
+mod clip;
+mod fault;
+mod routes;
+mod seen;
+mod server;
+
+pub(crate) use clip::Clip;
+pub(crate) use fault::{Fault, Route, Script};
+pub(crate) use seen::{Listener, Seen};
+pub(crate) use server::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, ZoomServer};
