@@ -11,5 +11,5 @@ pub mod units;
 
 pub use settings::{
     Config, FolderConfig, GuardConfig, LakeConfig, LogFormat, PathsConfig, QueueConfig, SttConfig, TelemetryConfig,
-    ZoomConfig, ZoomPlan,
+    ZoomConfig, ZoomMode, ZoomPlan,
 };

@@ -10,7 +10,7 @@ use url::Url;
 use super::layers::{ConfigError, Layered, Merged};
 use super::settings::{
     Config, FolderConfig, GuardConfig, LakeConfig, LogFormat, PathsConfig, QueueConfig, SttConfig, TelemetryConfig,
-    ZoomConfig, ZoomPlan,
+    ZoomConfig, ZoomMode, ZoomPlan,
 };
 use super::units::{parse_duration, parse_size};
 use crate::domain::{Language, SourceKind};
@@ -63,6 +63,10 @@ fn zoom(read: &Reader<'_>) -> Result<ZoomConfig, ConfigError> {
         api_url: read.address("zoom.api_url")?,
         oauth_url: read.address("zoom.oauth_url")?,
         download_hosts: read.hosts("zoom.download_hosts")?,
+        mode: read.word("zoom.mode", &[("account", ZoomMode::Account), ("user", ZoomMode::User)])?,
+        users: read.texts("zoom.users")?,
+        history: read.flag("zoom.history")?,
+        transcripts: read.flag("zoom.transcripts")?,
         page_size: read.whole("zoom.page_size", 1, 300)?.unsigned_abs(),
         plan: read.word("zoom.plan", &[("pro", ZoomPlan::Pro), ("business", ZoomPlan::Business)])?,
         rate_share: read.number("zoom.rate_share", 0.001, 1.0)?,
@@ -70,6 +74,8 @@ fn zoom(read: &Reader<'_>) -> Result<ZoomConfig, ConfigError> {
         request_timeout: read.duration("zoom.request_timeout", Duration::from_millis(1))?,
         request_attempts: read.whole("zoom.request_attempts", 1, 100)?.unsigned_abs(),
         retry_for: read.duration("zoom.retry_for", Duration::ZERO)?,
+        not_ready_wait: read.duration("zoom.not_ready_wait", Duration::ZERO)?,
+        download_timeout: read.duration("zoom.download_timeout", Duration::from_secs(1))?,
     })
 }
 

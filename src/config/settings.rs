@@ -28,6 +28,15 @@ pub enum ZoomPlan {
     Business,
 }
 
+/// Whose recordings are listed, and how this program signs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ZoomMode {
+    /// A Server-to-Server app: the account's recordings, or those of `zoom.users`.
+    Account,
+    /// A user app and `transcribe auth login`: the recordings of the user who signed in.
+    User,
+}
+
 #[derive(Debug, Clone)]
 pub struct ZoomConfig {
     /// Includes `/v2`. `https`, or `http` on loopback.
@@ -37,6 +46,13 @@ pub struct ZoomConfig {
     /// Hosts that audio may be fetched from: `host`, `*.domain` (any subdomain) or `host:port`.
     /// A private or loopback target is allowed only when its exact `host:port` stands here.
     pub download_hosts: Vec<String>,
+    pub mode: ZoomMode,
+    /// Account mode: list the recordings of these users (ids or e-mail addresses) only; empty = of the whole account.
+    pub users: Vec<String>,
+    /// Whether the `call_history` table is kept.
+    pub history: bool,
+    /// Whether Zoom's own transcripts are fetched and compared with ours.
+    pub transcripts: bool,
     /// Rows per listing page, 1–300.
     pub page_size: u32,
     pub plan: ZoomPlan,
@@ -49,6 +65,10 @@ pub struct ZoomConfig {
     /// How often one request is tried in all, and for how long.
     pub request_attempts: u32,
     pub retry_for: Duration,
+    /// The first wait for a file that is listed but not there yet; then twice, four and eight times as long.
+    pub not_ready_wait: Duration,
+    /// How long one attempt at a download may take from its first byte to its last.
+    pub download_timeout: Duration,
 }
 
 #[derive(Debug, Clone)]

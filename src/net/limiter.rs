@@ -45,11 +45,22 @@ struct Told {
     closed_until: Option<Instant>,
 }
 
+/// A number of requests per 24 hours, counted from the first one.
+#[derive(Debug)]
+struct DayBudget {
+    requests: u64,
+    used: u64,
+    until: Instant,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Spaces requests; see the module.
 pub struct RateLimiter {
     spacing: Governor<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
     clock: TokioClock,
     told: Mutex<Told>,
+    day: Option<Mutex<DayBudget>>,
 }
 
 impl RateLimiter {
@@ -63,14 +74,23 @@ impl RateLimiter {
             .allow_burst(NonZeroU32::MIN);
         let clock = TokioClock { start: Instant::now() };
         let spacing = Governor::direct_with_clock(quota, clock.clone());
-        Self { spacing, clock, told: Mutex::default() }
+        Self { spacing, clock, told: Mutex::default(), day: None }
+    }
+
+    /// Allows also no more than `requests` (at least one) in 24 hours.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates as an integer")]
+    pub fn per_day(self, requests: f64) -> Self {
+        let budget = DayBudget { requests: requests.max(1.0) as u64, used: 0, until: Instant::now() + DAY };
+        Self { day: Some(Mutex::new(budget)), ..self }
     }
 
     /// Waits until one request may be sent. Callers are not served in order; dropping the future gives nothing away.
     ///
     /// # Errors
-    /// [`RateLimitExhausted`] while the limiter is closed.
+    /// [`RateLimitExhausted`] while the limiter is closed or the day's requests are used up.
     pub async fn ready(&self) -> Result<(), RateLimitExhausted> {
+        self.take_from_day()?;
         loop {
             if let Some(pause) = self.pause()? {
                 tokio::time::sleep(pause).await;
@@ -98,6 +118,20 @@ impl RateLimiter {
         let until = Instant::now() + time.min(Duration::from_secs(48 * 60 * 60));
         let mut told = self.told();
         told.closed_until = told.closed_until.max(Some(until));
+    }
+
+    fn take_from_day(&self) -> Result<(), RateLimitExhausted> {
+        let Some(day) = &self.day else { return Ok(()) };
+        let mut day = day.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = Instant::now();
+        if now >= day.until {
+            (day.used, day.until) = (0, now + DAY);
+        }
+        if day.used >= day.requests {
+            return Err(RateLimitExhausted { resumes_in: day.until.saturating_duration_since(now) });
+        }
+        day.used += 1;
+        Ok(())
     }
 
     fn pause(&self) -> Result<Option<Duration>, RateLimitExhausted> {
@@ -164,6 +198,15 @@ mod tests {
         assert_eq!(limiter.ready().await, Err(RateLimitExhausted { resumes_in: Duration::from_secs(3_600) }));
         assert_eq!(told.elapsed(), Duration::ZERO);
         tokio::time::advance(Duration::from_secs(3_601)).await;
+        assert_eq!(limiter.ready().await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_of_the_day_is_told_when_it_is_used_up_and_comes_back() {
+        let limiter = RateLimiter::per_second(10.0).per_day(2.0);
+        assert_eq!((limiter.ready().await, limiter.ready().await), (Ok(()), Ok(())));
+        assert!(limiter.ready().await.unwrap_err().resumes_in > DAY - Duration::from_secs(1));
+        tokio::time::advance(DAY).await;
         assert_eq!(limiter.ready().await, Ok(()));
     }
 

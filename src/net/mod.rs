@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod body;
+pub mod clock;
 pub mod http;
 pub mod limiter;
 pub mod redacted;
@@ -13,7 +14,8 @@ pub mod retry_after;
 
 pub use address::{AddressError, DownloadHosts, Reach};
 pub use body::{Answer, BodyError, BoundedBody};
+pub use clock::{Clock, SystemClock};
 pub use http::HttpClients;
 pub use limiter::{RateLimitExhausted, RateLimiter};
 pub use redacted::Redacted;
-pub use retry::{Classify, RetryPolicy, Verdict, with_retry};
+pub use retry::{Classify, Retry, RetryPolicy, Verdict};

@@ -2,21 +2,26 @@
 //!
 //! Errors say themselves whether they are worth another try ([`Classify`]). Attempts and elapsed time are both bounded;
 //! delays double and are fully jittered; a wait that the other side asked for beats the computed one, and when it does
-//! not fit into the time that is left the error is returned at once instead of being slept on.
+//! not fit into the time that is left the error is returned at once instead of being slept on. What is merely not there
+//! yet is asked for again on a short ladder of its own.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::Retryable;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use tokio::time::Instant;
+
+use super::clock::Clock;
 
 /// Whether the same request may succeed later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Try again; not before `after`, where the other side said so.
     Retry { after: Option<Duration> },
+    /// The thing does not exist, but it may in a moment: [`Retry::run_until_there`] looks again.
+    NotThereYet,
     /// The answer will be the same.
     Stop,
 }
@@ -32,74 +37,101 @@ const FIRST_CEILING: Duration = Duration::from_secs(1);
 const LONGEST_CEILING: Duration = Duration::from_secs(30);
 /// What is added to a wait that the other side asked for, so that callers do not come back all at once.
 const LARGEST_EXTRA: Duration = Duration::from_secs(1);
+/// The waits before the second to fifth look for what is not there yet, in units of [`RetryPolicy::not_there`].
+const LADDER: [u32; 4] = [1, 2, 4, 8];
 
 /// The bounds of one request with all its retries.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    attempts: u32,
-    elapsed: Duration,
+    /// Attempts at what fails; at least one is made.
+    pub attempts: u32,
+    /// No attempt is begun later than this after the first.
+    pub elapsed: Duration,
+    /// The first wait for what is not there yet; then twice, four and eight times as long.
+    pub not_there: Duration,
 }
 
-impl RetryPolicy {
-    /// At most `attempts` attempts (at least one is made), none of them begun later than `elapsed` after the first.
+/// Repeats requests within the bounds of its policy.
+#[derive(Debug)]
+pub struct Retry {
+    policy: RetryPolicy,
+    clock: Arc<dyn Clock>,
+    random: Mutex<SmallRng>,
+}
+
+impl Retry {
+    /// `random` draws the delays, `clock` measures and waits.
     #[must_use]
-    pub const fn new(attempts: u32, elapsed: Duration) -> Self {
-        Self { attempts, elapsed }
+    pub fn new(policy: RetryPolicy, clock: Arc<dyn Clock>, random: SmallRng) -> Self {
+        Self { policy, clock, random: Mutex::new(random) }
     }
-}
 
-/// Delays drawn evenly from [0, ceiling), where the ceiling doubles: 1, 2, 4, 8, 16, 30, 30 … seconds.
-struct FullJitter {
-    left: u32,
-    ceiling: Duration,
-    random: SmallRng,
-}
-
-impl FullJitter {
-    fn new(policy: &RetryPolicy, random: SmallRng) -> Self {
-        Self { left: policy.attempts.saturating_sub(1), ceiling: FIRST_CEILING, random }
+    /// Calls `attempt` until it succeeds, says that trying again is pointless, or the policy is used up.
+    ///
+    /// Dropping the future stops it between and within attempts.
+    ///
+    /// # Errors
+    /// The last attempt's error.
+    pub async fn run<T, E, Attempt>(&self, attempt: impl FnMut() -> Attempt) -> Result<T, E>
+    where
+        E: Classify,
+        Attempt: Future<Output = Result<T, E>>,
+    {
+        self.repeat(&[], attempt).await
     }
-}
 
-impl Iterator for FullJitter {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.left = self.left.checked_sub(1)?;
-        let delay = self.ceiling.mul_f64(self.random.random::<f64>());
-        self.ceiling = (self.ceiling * 2).min(LONGEST_CEILING);
-        Some(delay)
+    /// As [`Self::run`], and looks up to five times in all for what is not there yet.
+    ///
+    /// # Errors
+    /// The last attempt's error.
+    pub async fn run_until_there<T, E, Attempt>(&self, attempt: impl FnMut() -> Attempt) -> Result<T, E>
+    where
+        E: Classify,
+        Attempt: Future<Output = Result<T, E>>,
+    {
+        self.repeat(&LADDER, attempt).await
     }
-}
 
-/// Calls `attempt` until it succeeds, says that trying again is pointless, or `policy` is used up.
-///
-/// Dropping the future stops it between and within attempts.
-///
-/// # Errors
-/// The last attempt's error.
-pub async fn with_retry<T, E, Attempt>(policy: &RetryPolicy, attempt: impl FnMut() -> Attempt) -> Result<T, E>
-where
-    E: Classify,
-    Attempt: Future<Output = Result<T, E>>,
-{
-    let started = Instant::now();
-    let within_budget = |error: &E, planned: Option<Duration>| {
-        let planned = planned?;
-        let delay = match error.verdict() {
-            Verdict::Retry { after: Some(after) } => after.saturating_add(planned.min(LARGEST_EXTRA)),
-            Verdict::Retry { after: None } | Verdict::Stop => planned,
-        };
-        (started.elapsed().saturating_add(delay) <= policy.elapsed).then_some(delay)
-    };
-    attempt
-        .retry(FullJitter::new(policy, rand::make_rng()))
-        .when(|error: &E| error.verdict() != Verdict::Stop)
-        .adjust(within_budget)
-        .notify(|_: &E, delay: Duration| {
+    async fn repeat<T, E, Attempt>(&self, ladder: &[u32], mut attempt: impl FnMut() -> Attempt) -> Result<T, E>
+    where
+        E: Classify,
+        Attempt: Future<Output = Result<T, E>>,
+    {
+        let started = self.clock.now();
+        let mut failures = 0_u32;
+        let mut rungs = ladder.iter();
+        loop {
+            let error = match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let delay = match error.verdict() {
+                Verdict::Stop => None,
+                Verdict::NotThereYet => rungs.next().map(|rung| self.policy.not_there.saturating_mul(*rung)),
+                Verdict::Retry { after } => {
+                    failures += 1;
+                    let drawn = self.jitter(failures);
+                    let delay = after.map_or(drawn, |after| after.saturating_add(drawn.min(LARGEST_EXTRA)));
+                    (failures < self.policy.attempts && self.fits(started, delay)).then_some(delay)
+                }
+            };
+            let Some(delay) = delay else { return Err(error) };
             tracing::debug!(delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "attempt failed, waiting");
-        })
-        .await
+            self.clock.sleep(delay).await;
+        }
+    }
+
+    fn fits(&self, started: Instant, delay: Duration) -> bool {
+        self.clock.now().duration_since(started).saturating_add(delay) <= self.policy.elapsed
+    }
+
+    /// Drawn evenly from [0, ceiling), where the ceiling doubles: 1, 2, 4, 8, 16, 30, 30 … seconds.
+    fn jitter(&self, failed: u32) -> Duration {
+        let doublings = failed.saturating_sub(1).min(16);
+        let ceiling = FIRST_CEILING.saturating_mul(1 << doublings).min(LONGEST_CEILING);
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        ceiling.mul_f64(random.random::<f64>())
+    }
 }
 
 #[cfg(test)]
@@ -108,6 +140,7 @@ mod tests {
 
     use rand::SeedableRng;
 
+    use super::super::clock::ManualClock;
     use super::*;
 
     #[derive(Debug, PartialEq)]
@@ -122,72 +155,94 @@ mod tests {
     const AGAIN: Verdict = Verdict::Retry { after: None };
 
     fn policy(attempts: u32, seconds: u64) -> RetryPolicy {
-        RetryPolicy::new(attempts, Duration::from_secs(seconds))
+        let second = Duration::from_secs(1);
+        RetryPolicy { attempts, elapsed: second * u32::try_from(seconds).unwrap(), not_there: second }
     }
 
-    /// Runs against an endpoint that always answers `verdict`: attempts made, and time that passed on the paused clock.
-    async fn exhaust(policy: RetryPolicy, verdict: Verdict) -> (u32, Duration) {
+    fn retry(policy: RetryPolicy, seed: u64) -> (Retry, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::default());
+        (Retry::new(policy, Arc::clone(&clock) as Arc<dyn Clock>, SmallRng::seed_from_u64(seed)), clock)
+    }
+
+    /// Runs against an endpoint that always answers `verdict`: attempts made, and the waits between them.
+    async fn exhaust(policy: RetryPolicy, verdict: Verdict, until_there: bool) -> (u32, Vec<Duration>) {
+        let (retry, clock) = retry(policy, 7);
         let made = Cell::new(0);
-        let started = Instant::now();
-        let result: Result<(), _> = with_retry(&policy, || {
+        let attempt = || {
             made.set(made.get() + 1);
             async { Err(Refusal(verdict)) }
-        })
-        .await;
+        };
+        let result: Result<(), _> =
+            if until_there { retry.run_until_there(attempt).await } else { retry.run(attempt).await };
         assert_eq!(result, Err(Refusal(verdict)));
-        (made.get(), started.elapsed())
+        (made.get(), clock.slept())
     }
 
-    #[tokio::test(start_paused = true)]
+    fn total(waits: &[Duration]) -> Duration {
+        waits.iter().sum()
+    }
+
+    #[tokio::test]
     async fn a_success_after_failures_is_returned() {
         let made = Cell::new(0);
-        let result = with_retry(&policy(5, 60), || {
-            made.set(made.get() + 1);
-            let answer = if made.get() < 3 { Err(Refusal(AGAIN)) } else { Ok(made.get()) };
-            async move { answer }
-        })
-        .await;
+        let result = retry(policy(5, 60), 1)
+            .0
+            .run(|| {
+                made.set(made.get() + 1);
+                let answer = if made.get() < 3 { Err(Refusal(AGAIN)) } else { Ok(made.get()) };
+                async move { answer }
+            })
+            .await;
         assert_eq!(result, Ok(3));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_pointless_error_is_tried_once() {
-        assert_eq!(exhaust(policy(5, 60), Verdict::Stop).await, (1, Duration::ZERO));
+        assert_eq!(exhaust(policy(5, 60), Verdict::Stop, true).await, (1, vec![]));
+        assert_eq!(exhaust(policy(5, 60), Verdict::NotThereYet, false).await, (1, vec![]));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_number_of_attempts_is_bounded_and_never_none() {
-        assert_eq!(exhaust(policy(4, 3_600), AGAIN).await.0, 4);
-        assert_eq!(exhaust(policy(1, 3_600), AGAIN).await.0, 1);
-        assert_eq!(exhaust(policy(0, 3_600), AGAIN).await.0, 1);
+        for (allowed, made) in [(4, 4), (1, 1), (0, 1)] {
+            assert_eq!(exhaust(policy(allowed, 3_600), AGAIN, false).await.0, made);
+        }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_elapsed_time_is_bounded_however_many_attempts_are_allowed() {
-        let (made, elapsed) = exhaust(policy(1_000, 90), AGAIN).await;
-        assert!(elapsed <= Duration::from_secs(90), "{elapsed:?}");
+        let (made, waits) = exhaust(policy(1_000, 90), AGAIN, false).await;
+        assert!(total(&waits) <= Duration::from_secs(90), "{waits:?}");
         assert!((5..1_000).contains(&made), "{made}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_wait_that_was_asked_for_beats_the_computed_one() {
-        let (made, elapsed) = exhaust(policy(3, 60), Verdict::Retry { after: Some(Duration::from_secs(9)) }).await;
+        let (made, waits) = exhaust(policy(3, 60), Verdict::Retry { after: Some(Duration::from_secs(9)) }, false).await;
         assert_eq!(made, 3);
-        assert!(elapsed >= Duration::from_secs(18) && elapsed <= Duration::from_secs(20), "{elapsed:?}");
+        assert!(waits.iter().all(|wait| (9..=10).contains(&wait.as_secs())), "{waits:?}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_wait_beyond_the_budget_is_not_slept_on() {
         let after = Some(Duration::from_secs(3_600));
-        assert_eq!(exhaust(policy(5, 30), Verdict::Retry { after }).await, (1, Duration::ZERO));
+        assert_eq!(exhaust(policy(5, 30), Verdict::Retry { after }, false).await, (1, vec![]));
     }
 
-    #[test]
-    fn delays_stay_below_their_doubling_ceiling_and_differ_from_seed_to_seed() {
+    #[tokio::test]
+    async fn what_is_not_there_yet_is_looked_for_after_0_1_2_4_and_8_seconds() {
+        let (made, waits) = exhaust(policy(1, 1), Verdict::NotThereYet, true).await;
+        assert_eq!((made, waits), (5, [1, 2, 4, 8].map(Duration::from_secs).to_vec()));
+    }
+
+    #[tokio::test]
+    async fn delays_stay_below_their_doubling_ceiling_and_differ_from_seed_to_seed() {
         let ceilings = [1, 2, 4, 8, 16, 30, 30].map(Duration::from_secs);
         let mut firsts = Vec::new();
         for seed in 0..200 {
-            let delays: Vec<_> = FullJitter::new(&policy(8, 1), SmallRng::seed_from_u64(seed)).collect();
+            let (retry, clock) = retry(policy(8, 10_000), seed);
+            let _failed: Result<(), _> = retry.run(|| async { Err(Refusal(AGAIN)) }).await;
+            let delays = clock.slept();
             assert_eq!(delays.len(), ceilings.len());
             assert!(delays.iter().zip(ceilings).all(|(delay, ceiling)| *delay < ceiling), "{delays:?}");
             firsts.push(delays[0]);

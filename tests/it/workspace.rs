@@ -62,6 +62,7 @@ impl Workspace {
             ("TRANSCRIBE__STT__MODEL", "tiny.en".into()),
             ("TRANSCRIBE__QUEUE__BACKOFF", "0s".into()),
             ("TRANSCRIBE__ZOOM__REQUEST_TIMEOUT", "2s".into()),
+            ("TRANSCRIBE__ZOOM__NOT_READY_WAIT", "1ms".into()),
             ("TRANSCRIBE__ZOOM__REQUEST_ATTEMPTS", "2".into()),
         ];
         Self { folder, environment: environment.into_iter().map(|(k, v)| (k.to_owned(), v)).collect() }

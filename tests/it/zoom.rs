@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::mpsc;
 use transcribe::config::secrets::ZoomSecrets;
-use transcribe::config::{ZoomConfig, ZoomPlan};
+use transcribe::config::{ZoomConfig, ZoomMode, ZoomPlan};
 use transcribe::domain::{AudioLocation, Failure, Reason, Recording, RecordingId, SourceKind, Treatment};
 use transcribe::fetch::hash_file;
 use transcribe::source::zoom::ZoomSource;
@@ -32,6 +32,10 @@ fn config(server: &ZoomServer) -> ZoomConfig {
         api_url: format!("{}/v2", server.address()).parse().expect("an address"),
         oauth_url: format!("{}/oauth/token", server.address()).parse().expect("an address"),
         download_hosts: server.download_hosts(),
+        mode: ZoomMode::Account,
+        users: Vec::new(),
+        history: false,
+        transcripts: false,
         page_size: 300,
         plan: ZoomPlan::Business,
         rate_share: 1.0,
@@ -39,6 +43,8 @@ fn config(server: &ZoomServer) -> ZoomConfig {
         request_timeout: Duration::from_secs(20),
         request_attempts: 1,
         retry_for: Duration::from_secs(60),
+        not_ready_wait: Duration::from_millis(1),
+        download_timeout: Duration::from_secs(60),
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Clip {
     pub(crate) audio: Audio,
     pub(crate) started_at: Timestamp,
     pub(crate) duration_s: i64,
+    /// Whose list it is in, besides the account's.
+    pub(super) user: Option<String>,
     overrides: Map<String, Value>,
 }
 
@@ -39,7 +41,7 @@ impl Clip {
     /// A recording of ten seconds that started an hour ago.
     pub(crate) fn new(id: &str, audio: impl Into<Audio>) -> Self {
         let started_at = Timestamp::now() - SignedDuration::from_hours(1);
-        Self { id: id.to_owned(), audio: audio.into(), started_at, duration_s: 10, overrides: Map::new() }
+        Self { id: id.to_owned(), audio: audio.into(), started_at, duration_s: 10, user: None, overrides: Map::new() }
     }
 
     pub(crate) fn started_at(mut self, started_at: Timestamp) -> Self {
@@ -49,6 +51,12 @@ impl Clip {
 
     pub(crate) fn duration_s(mut self, duration_s: i64) -> Self {
         self.duration_s = duration_s;
+        self
+    }
+
+    /// Is in the list of this user too.
+    pub(crate) fn of_user(mut self, user: &str) -> Self {
+        self.user = Some(user.to_owned());
         self
     }
 
@@ -63,8 +71,8 @@ impl Clip {
         format!("key-{}", self.id)
     }
 
-    /// The item as it stands in a listing.
-    pub(super) fn listed(&self, api_address: &str) -> Map<String, Value> {
+    /// The item as it stands in the account's listing, or in a user's, which has fewer fields.
+    pub(super) fn listed(&self, api_address: &str, of_user: bool) -> Map<String, Value> {
         let time = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let mut item = json!({
             "id": self.id,
@@ -87,6 +95,9 @@ impl Clip {
             "site": { "id": "site", "name": "Tokyo" }
         });
         let Value::Object(item) = &mut item else { unreachable!("an object was written above") };
+        if of_user {
+            item.retain(|key, _| !matches!(key.as_str(), "owner" | "site" | "recording_type" | "disclaimer_status"));
+        }
         for (key, value) in &self.overrides {
             item.insert(key.clone(), value.clone());
         }

@@ -1,5 +1,7 @@
 //! What can be made to go wrong.
 
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
 /// The endpoints that can go wrong.
@@ -123,5 +125,41 @@ impl Script {
             self.left -= 1;
         }
         strikes
+    }
+}
+
+/// Lets a share of all requests fail, in ways that are drawn.
+#[derive(Debug)]
+pub(crate) struct Chaos {
+    share: f64,
+    random: SmallRng,
+}
+
+impl Chaos {
+    pub(super) fn new(share: f64, seed: u64) -> Self {
+        Self { share, random: SmallRng::seed_from_u64(seed) }
+    }
+
+    /// What goes wrong with this request, if anything. Everything that strikes here passes: nothing is final.
+    pub(super) fn strike(&mut self, route: Route, has_page_token: bool) -> Option<Fault> {
+        if self.random.random::<f64>() >= self.share {
+            return None;
+        }
+        let fault = match (route, self.random.random_range(0..10)) {
+            (_, 0) => Fault::status(500),
+            (_, 1) => Fault::status(502),
+            (_, 2) => Fault::too_fast(true),
+            (_, 3) => Fault::html(),
+            (Route::Token, _) => Fault::status(503),
+            (Route::List, 4) if has_page_token => Fault::RefusePageToken,
+            (Route::List, 5) => Fault::NumbersAsStrings,
+            (Route::File, _) => Fault::CutAfter(self.random.random_range(0..2_000)),
+            (Route::Download, 4) => Fault::missing_file(),
+            (Route::Download, 5) => Fault::empty(),
+            (Route::Download, 6 | 7) => Fault::CutAfter(self.random.random_range(0..2_000)),
+            (_, 8) => Fault::json(401, &json!({ "code": 124, "message": "Invalid access token." })),
+            _ => Fault::status(503),
+        };
+        Some(fault)
     }
 }

@@ -4,8 +4,11 @@
 //! It checks what Zoom checks (credentials, tokens, windows, page sizes, the life of page tokens), goes wrong on
 //! demand ([`Script`]), and remembers every request ([`Seen`]).
 
+mod audio;
 mod clip;
 mod fault;
+mod listing;
+mod oauth;
 mod routes;
 mod seen;
 mod server;

@@ -21,6 +21,7 @@ pub(crate) struct Seen {
     pub(crate) query: BTreeMap<String, String>,
     /// The whole `Authorization` header, if one was sent.
     pub(crate) authorization: Option<String>,
+    pub(crate) range: Option<String>,
     /// The recording it was for.
     pub(crate) recording: Option<String>,
 }
@@ -35,6 +36,7 @@ impl Seen {
             path: parts.uri.path().to_owned(),
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             authorization: header("authorization"),
+            range: header("range"),
             recording: None,
         }
     }
@@ -44,6 +46,6 @@ impl Seen {
     }
 
     pub(crate) fn is_listing(&self) -> bool {
-        self.path == "/v2/phone/recordings"
+        self.path.starts_with("/v2/phone/") && self.path.ends_with("/recordings")
     }
 }

@@ -1,6 +1,6 @@
 //! Starting and stopping the server, and what tests ask it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::clip::Clip;
-use super::fault::Script;
+use super::fault::{Chaos, Script};
 use super::routes;
 use super::seen::{Listener, Seen};
 
@@ -19,11 +19,21 @@ pub(crate) const ACCOUNT_ID: &str = "demo-account";
 pub(crate) const CLIENT_ID: &str = "demo-client";
 pub(crate) const CLIENT_SECRET: &str = "demo-secret";
 
+/// Who a token was issued to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Identity {
+    /// The account's Server-to-Server app.
+    Account,
+    /// A user who signed in.
+    User(String),
+}
+
 /// What the handlers share.
 pub(super) struct World {
     pub(super) api_address: String,
     pub(super) files_address: String,
     pub(super) redirects_downloads: bool,
+    pub(super) honours_ranges: bool,
     pub(super) changing: Mutex<Changing>,
 }
 
@@ -31,8 +41,9 @@ pub(super) struct World {
 pub(super) struct Changing {
     pub(super) clips: Vec<Clip>,
     pub(super) scripts: Vec<Script>,
+    pub(super) chaos: Option<Chaos>,
     pub(super) seen: Vec<Seen>,
-    pub(super) access_tokens: HashSet<String>,
+    pub(super) access_tokens: HashMap<String, Identity>,
     /// Page token → where its page starts and when it was issued.
     pub(super) page_tokens: HashMap<String, (usize, Instant)>,
     pub(super) issued: usize,
@@ -49,6 +60,7 @@ pub(crate) struct Builder {
     clips: Vec<Clip>,
     listen: SocketAddr,
     redirects_downloads: bool,
+    honours_ranges: bool,
 }
 
 impl Builder {
@@ -64,6 +76,12 @@ impl Builder {
         self
     }
 
+    /// Answers a request for a part of a download with that part.
+    pub(crate) fn honouring_ranges(mut self) -> Self {
+        self.honours_ranges = true;
+        self
+    }
+
     pub(crate) async fn start(self) -> std::io::Result<ZoomServer> {
         let api = TcpListener::bind(self.listen).await?;
         let files = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -71,6 +89,7 @@ impl Builder {
             api_address: format!("http://{}", api.local_addr()?),
             files_address: format!("http://{}", files.local_addr()?),
             redirects_downloads: self.redirects_downloads,
+            honours_ranges: self.honours_ranges,
             changing: Mutex::new(Changing { clips: self.clips, ..Changing::default() }),
         });
         let tasks = [(api, Listener::Api), (files, Listener::Files)].map(|(listener, which)| {
@@ -99,7 +118,8 @@ impl Drop for ZoomServer {
 
 impl ZoomServer {
     pub(crate) fn builder(clips: Vec<Clip>) -> Builder {
-        Builder { clips, listen: SocketAddr::from(([127, 0, 0, 1], 0)), redirects_downloads: false }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Builder { clips, listen, redirects_downloads: false, honours_ranges: false }
     }
 
     /// Serves `clips` on a free port of 127.0.0.1.
@@ -138,6 +158,11 @@ impl ZoomServer {
 
     pub(crate) fn fault(&self, script: Script) {
         self.world.changing().scripts.push(script);
+    }
+
+    /// From now on lets this share of all requests fail, in ways drawn with `seed`.
+    pub(crate) fn fail_at_random(&self, share: f64, seed: u64) {
+        self.world.changing().chaos = Some(Chaos::new(share, seed));
     }
 
     /// Offers one more recording from now on.

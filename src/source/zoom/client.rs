@@ -12,19 +12,26 @@ use url::Url;
 
 use super::auth::{AccessToken, Authenticator};
 use super::error::{Refusal, ZoomError, judge};
-use crate::net::{Answer, HttpClients, RateLimiter, RetryPolicy, with_retry};
+use super::limits::{Label, Limits};
+use crate::net::{Answer, HttpClients, Retry};
 
 /// A page of 300 recordings is some 300 KB.
 const MAX_PAGE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Whether what is not there yet is looked for again.
+#[derive(Debug, Clone, Copy)]
+enum Waiting {
+    No,
+    ForIt,
+}
 
 /// Talks to Zoom's API on behalf of one account.
 pub struct ZoomClient {
     http: HttpClients,
     api_url: Url,
     auth: Authenticator,
-    /// The bucket that listing and downloading share.
-    limiter: RateLimiter,
-    policy: RetryPolicy,
+    limits: Limits,
+    retry: Retry,
     answer_within: Duration,
 }
 
@@ -35,11 +42,11 @@ impl ZoomClient {
         http: HttpClients,
         api_url: Url,
         auth: Authenticator,
-        limiter: RateLimiter,
-        policy: RetryPolicy,
+        limits: Limits,
+        retry: Retry,
         answer_within: Duration,
     ) -> Self {
-        Self { http, api_url, auth, limiter, policy, answer_within }
+        Self { http, api_url, auth, limits, retry, answer_within }
     }
 
     /// Gets `{api_url}/{path}` and reads its JSON with `parse`, which answers `None` for what it cannot read.
@@ -48,75 +55,124 @@ impl ZoomClient {
     /// [`ZoomError`] after all retries.
     pub async fn get_json<T: Send>(
         &self,
+        label: Label,
         path: &[&str],
         query: &[(&str, String)],
         parse: impl Fn(Value) -> Option<T> + Send + Sync,
     ) -> Result<T, ZoomError> {
-        let mut url = self.api_url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        url.query_pairs_mut().extend_pairs(query);
-        let (url, parse) = (&url, &parse);
-        self.with_token(|token| async move {
-            let answer = self.get(url, &token).await?;
-            if answer.status != 200 {
-                return Err(judge(&answer, Timestamp::now()));
-            }
-            serde_json::from_slice(&answer.body).ok().and_then(parse).ok_or(ZoomError::Unreadable)
-        })
-        .await
+        let (url, parse) = (&self.url(path, query), &parse);
+        self.repeat(Waiting::No, label, |token| async move { self.get(url, &token, parse).await }).await
     }
 
-    /// Runs `call` with a token until it succeeds, fails for good, or the retry policy is used up.
+    /// As [`Self::get_json`], for what an event has just told of: when it is not there yet, it is looked for again
+    /// after 1, 2, 4 and 8 s.
+    ///
+    /// # Errors
+    /// [`ZoomError`] after all retries.
+    pub async fn get_json_once_there<T: Send>(
+        &self,
+        label: Label,
+        path: &[&str],
+        parse: impl Fn(Value) -> Option<T> + Send + Sync,
+    ) -> Result<T, ZoomError> {
+        let (url, parse) = (&self.url(path, &[]), &parse);
+        self.repeat(Waiting::ForIt, label, |token| async move { self.get(url, &token, parse).await }).await
+    }
+
+    /// Runs `call` with a token until it succeeds, fails for good, or the retry policy is used up; what is not there
+    /// yet is waited for.
     ///
     /// # Errors
     /// [`ZoomError`] of the last attempt.
-    pub async fn with_token<T, Call, Calling>(&self, call: Call) -> Result<T, ZoomError>
+    pub async fn with_token<T, Call, Calling>(&self, label: Label, call: Call) -> Result<T, ZoomError>
+    where
+        Call: Fn(Arc<AccessToken>) -> Calling,
+        Calling: Future<Output = Result<T, ZoomError>>,
+    {
+        self.repeat(Waiting::ForIt, label, call).await
+    }
+
+    async fn repeat<T, Call, Calling>(&self, waiting: Waiting, label: Label, call: Call) -> Result<T, ZoomError>
     where
         Call: Fn(Arc<AccessToken>) -> Calling,
         Calling: Future<Output = Result<T, ZoomError>>,
     {
         let call = &call;
-        with_retry(&self.policy, || async move {
-            let outcome = self.attempt(call).await;
-            match &outcome {
-                Err(ZoomError::TooFast { after }) => self.limiter.slow_down(*after),
-                Err(ZoomError::RateLimit { resumes_in }) => self.limiter.close_for(*resumes_in),
-                _ => {}
-            }
-            outcome
-        })
-        .await
+        let attempt = || async move { self.attempt(label, call).await };
+        match waiting {
+            Waiting::No => self.retry.run(attempt).await,
+            Waiting::ForIt => self.retry.run_until_there(attempt).await,
+        }
     }
 
-    /// One attempt; a refused token is renewed and the call repeated once.
-    async fn attempt<T, Calling>(&self, call: &impl Fn(Arc<AccessToken>) -> Calling) -> Result<T, ZoomError>
+    /// One attempt; a refused token is renewed and the call repeated once. What Zoom says about its limits holds for
+    /// everyone who asks under this label.
+    async fn attempt<T, Calling>(
+        &self,
+        label: Label,
+        call: &impl Fn(Arc<AccessToken>) -> Calling,
+    ) -> Result<T, ZoomError>
     where
         Calling: Future<Output = Result<T, ZoomError>>,
     {
+        let limiter = self.limits.of(label);
+        let outcome = self.signed(label, call).await;
+        match &outcome {
+            Err(ZoomError::TooFast { after }) => limiter.slow_down(*after),
+            Err(ZoomError::RateLimit { resumes_in }) => limiter.close_for(*resumes_in),
+            _ => {}
+        }
+        outcome
+    }
+
+    async fn signed<T, Calling>(
+        &self,
+        label: Label,
+        call: &impl Fn(Arc<AccessToken>) -> Calling,
+    ) -> Result<T, ZoomError>
+    where
+        Calling: Future<Output = Result<T, ZoomError>>,
+    {
+        let limiter = self.limits.of(label);
         let token = self.auth.token().await?;
-        self.limiter.ready().await?;
+        limiter.ready().await?;
         match call(Arc::clone(&token)).await {
             Err(ZoomError::TokenRefused) => {}
             outcome => return outcome,
         }
         let token = self.auth.renew(&token).await?;
-        self.limiter.ready().await?;
+        limiter.ready().await?;
         match call(token).await {
             Err(ZoomError::TokenRefused) => Err(ZoomError::Refused(Refusal::Token)),
             outcome => outcome,
         }
     }
 
-    async fn get(&self, url: &Url, token: &AccessToken) -> Result<Answer, ZoomError> {
+    fn url(&self, path: &[&str], query: &[(&str, String)]) -> Url {
+        let mut url = self.api_url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    async fn get<T>(
+        &self,
+        url: &Url,
+        token: &AccessToken,
+        parse: &(impl Fn(Value) -> Option<T> + Send + Sync),
+    ) -> Result<T, ZoomError> {
         let request = self.http.trusted().get(url.clone()).bearer_auth(token.expose());
         let Ok(response) = timeout(self.answer_within, request.send()).await else { return Err(ZoomError::NoAnswer) };
         let response = response.map_err(|error| ZoomError::unreachable(url, error))?;
         if response.status() != StatusCode::OK {
-            return Ok(Answer::read_error(response, self.answer_within).await);
+            return Err(judge(&Answer::read_error(response, self.answer_within).await, Timestamp::now()));
         }
         let answer = Answer::read(response, MAX_PAGE_BYTES, self.answer_within).await;
-        answer.map_err(|error| ZoomError::Body(Arc::new(error)))
+        let answer = answer.map_err(|error| ZoomError::Body(Arc::new(error)))?;
+        serde_json::from_slice(&answer.body).ok().and_then(parse).ok_or(ZoomError::Unreadable)
     }
 }

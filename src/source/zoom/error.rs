@@ -87,7 +87,7 @@ impl Classify for ZoomError {
             Self::TooFast { after } => Verdict::Retry { after: Some(*after) },
             Self::Status { status: 500.. | 408 | 425, after, .. } => Verdict::Retry { after: *after },
             // Right after a call its recording may be listed before its file is there.
-            Self::Status { .. } if self.is_missing_file() => AGAIN,
+            Self::Status { .. } if self.is_missing_file() => Verdict::NotThereYet,
             Self::Status { .. } => Verdict::Stop,
             Self::Unreachable { .. } | Self::NoAnswer | Self::Body(_) | Self::Unreadable => AGAIN,
             Self::Download(error) => match **error {

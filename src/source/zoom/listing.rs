@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::client::ZoomClient;
+use super::limits::Label;
 use super::wire::{Page, recording_from_json};
 use crate::domain::{Recording, RecordingId};
 use crate::source::{Listed, SourceError, TimeWindow};
@@ -76,7 +77,7 @@ impl<'a> Listing<'a> {
         let mut used_tokens = HashSet::new();
         for _ in 0..MAX_PAGES {
             let query = self.query(slice, token.as_deref());
-            let page = match self.client.get_json(&["phone", "recordings"], &query, Page::read).await {
+            let page = match self.client.get_json(Label::Medium, &["phone", "recordings"], &query, Page::read).await {
                 Ok(page) => page,
                 Err(error) if token.is_some() && error.is_refused_page_token() => return Ok(Pass::PageTokenRefused),
                 Err(error) => return Err(error.into_source_error()),

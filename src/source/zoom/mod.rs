@@ -1,16 +1,18 @@
 //! Zoom Phone as a source: the recordings of one account, through a Server-to-Server OAuth app.
 //!
-//! [`auth`] keeps the token, [`client`] makes signed requests, [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`]
+//! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`]
 //! knows what Zoom's error answers mean, [`failure`] puts a failed download into the ledger's words.
 
 pub mod auth;
 pub mod client;
 pub mod error;
 pub mod failure;
+pub mod limits;
 pub mod listing;
 pub mod wire;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -19,14 +21,15 @@ use tokio::sync::mpsc;
 use self::auth::Authenticator;
 use self::client::ZoomClient;
 use self::error::ZoomError;
+use self::limits::{Label, Limits};
 use self::listing::Listing;
 use super::{FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow};
+use crate::config::ZoomConfig;
 use crate::config::secrets::ZoomSecrets;
-use crate::config::{ZoomConfig, ZoomPlan};
 use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};
 use crate::fetch::Downloader;
 use crate::net::address::check_endpoint;
-use crate::net::{DownloadHosts, HttpClients, RateLimiter, RetryPolicy};
+use crate::net::{DownloadHosts, HttpClients, Retry, RetryPolicy, SystemClock};
 
 /// When Zoom Phone was introduced, in Unix seconds (2019-01-01): "everything there is" begins here.
 const FIRST_RECORDINGS_S: i64 = 1_546_300_800;
@@ -53,30 +56,27 @@ impl ZoomSource {
         let stall = config.request_timeout;
         let http = HttpClients::new(stall).map_err(|error| misconfigured(error.to_string()))?;
         let auth = Authenticator::new(http.trusted().clone(), config.oauth_url.clone(), secrets, stall);
-        let limiter = RateLimiter::per_second(medium_rate(config.plan) * config.rate_share);
-        let policy = RetryPolicy::new(config.request_attempts, config.retry_for);
+        let limits = Limits::new(config.plan, config.rate_share);
+        let policy = RetryPolicy {
+            attempts: config.request_attempts,
+            elapsed: config.retry_for,
+            not_there: config.not_ready_wait,
+        };
+        let retry = Retry::new(policy, Arc::new(SystemClock), rand::make_rng());
         let downloader = Downloader::new(http.clone(), hosts, config.max_download_bytes, stall);
-        let client = ZoomClient::new(http, config.api_url.clone(), auth, limiter, policy, stall);
+        let client = ZoomClient::new(http, config.api_url.clone(), auth, limits, retry, stall);
         Ok(Self { client, downloader, page_size: config.page_size })
     }
 
     async fn download(&self, address: &str, destination: &Path) -> Result<FetchedAudio, ZoomError> {
         let digest = self
             .client
-            .with_token(|token| async move {
+            .with_token(Label::Medium, |token| async move {
                 let attempt = self.downloader.download(address, token.expose(), destination).await;
                 attempt.map_err(ZoomError::from)
             })
             .await?;
         Ok(FetchedAudio { path: destination.to_owned(), bytes: digest.bytes, sha256: digest.sha256, owned: true })
-    }
-}
-
-/// Zoom's limit of requests a second for listing and downloading, shared by all apps of the account.
-const fn medium_rate(plan: ZoomPlan) -> f64 {
-    match plan {
-        ZoomPlan::Pro => 10.0,
-        ZoomPlan::Business => 20.0,
     }
 }
 
