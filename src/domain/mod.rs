@@ -5,6 +5,7 @@
 pub mod audio;
 pub mod recording;
 pub mod transcript;
+pub mod words;
 pub mod work;
 
 pub use audio::{AudioFacts, Channel, ChannelMode, SAMPLE_RATE_HZ, Span, samples_to_ms};
