@@ -74,6 +74,16 @@ impl Downloader {
         store(body, destination).await
     }
 
+    /// Fetches a small file at `address` into memory, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// As [`Self::download`].
+    pub async fn fetch_bytes(&self, address: &str, bearer: &str, limit: u64) -> Result<Vec<u8>, DownloadError> {
+        let response = self.follow(address, bearer).await?;
+        let body = BoundedBody::new(response, limit, self.stall).map_err(DownloadError::Body)?;
+        body.collect().await.map_err(DownloadError::Body)
+    }
+
     /// Follows redirects to a response of status 200.
     async fn follow(&self, address: &str, bearer: &str) -> Result<Response, DownloadError> {
         let malformed = || DownloadError::Address(AddressError::Malformed);

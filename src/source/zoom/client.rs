@@ -92,6 +92,18 @@ impl ZoomClient {
         self.repeat(Waiting::ForIt, label, call).await
     }
 
+    /// As [`Self::with_token`], for what may never be there: it is not waited for.
+    ///
+    /// # Errors
+    /// [`ZoomError`] of the last attempt.
+    pub async fn with_token_if_there<T, Call, Calling>(&self, label: Label, call: Call) -> Result<T, ZoomError>
+    where
+        Call: Fn(Arc<AccessToken>) -> Calling,
+        Calling: Future<Output = Result<T, ZoomError>>,
+    {
+        self.repeat(Waiting::No, label, call).await
+    }
+
     async fn repeat<T, Call, Calling>(&self, waiting: Waiting, label: Label, call: Call) -> Result<T, ZoomError>
     where
         Call: Fn(Arc<AccessToken>) -> Calling,
@@ -148,7 +160,9 @@ impl ZoomClient {
         }
     }
 
-    fn url(&self, path: &[&str], query: &[(&str, String)]) -> Url {
+    /// `{api_url}/{path}?{query}`, with every piece escaped.
+    #[must_use]
+    pub fn url(&self, path: &[&str], query: &[(&str, String)]) -> Url {
         let mut url = self.api_url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);

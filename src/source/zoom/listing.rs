@@ -138,7 +138,7 @@ fn short_digest(id: &RecordingId) -> [u8; 16] {
 }
 
 /// Cuts a window into slices of at most 28 days whose bounds are whole seconds, oldest first.
-fn slices(window: TimeWindow) -> impl Iterator<Item = TimeWindow> {
+pub(super) fn slices(window: TimeWindow) -> impl Iterator<Item = TimeWindow> {
     let whole = |time: Timestamp, up: i64| Timestamp::from_second(time.as_second() + up).unwrap_or(time);
     let mut since = whole(window.since, 0);
     let until = whole(window.until, i64::from(window.until.subsec_nanosecond() > 0));
@@ -153,7 +153,7 @@ fn slices(window: TimeWindow) -> impl Iterator<Item = TimeWindow> {
     })
 }
 
-fn zoom_time(time: Timestamp) -> String {
+pub(super) fn zoom_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

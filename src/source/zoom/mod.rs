@@ -1,15 +1,20 @@
 //! Zoom Phone as a source: the recordings of one account, through a Server-to-Server OAuth app.
 //!
 //! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`]
-//! knows what Zoom's error answers mean, [`failure`] puts a failed download into the ledger's words.
+//! knows what Zoom's error answers mean, [`failure`] puts a failed download into the ledger's words. [`history`] lists
+//! calls and their legs, [`transcript`] fetches Zoom's own transcripts.
 
 pub mod auth;
 pub mod client;
 pub mod error;
 pub mod failure;
+pub mod history;
 pub mod limits;
 pub mod listing;
+pub mod transcript;
 pub mod wire;
+pub mod wire_history;
+pub mod wire_transcript;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,9 +26,12 @@ use tokio::sync::mpsc;
 use self::auth::Authenticator;
 use self::client::ZoomClient;
 use self::error::ZoomError;
+use self::history::CallList;
 use self::limits::{Label, Limits};
 use self::listing::Listing;
-use super::{FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow};
+use super::{
+    CallHistorySource, FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow, TranscriptSource,
+};
 use crate::config::ZoomConfig;
 use crate::config::secrets::ZoomSecrets;
 use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};
@@ -39,6 +47,9 @@ pub struct ZoomSource {
     client: ZoomClient,
     downloader: Downloader,
     page_size: u32,
+    /// Whose calls are listed; none when the history is not wanted.
+    call_lists: Vec<CallList>,
+    wants_transcripts: bool,
 }
 
 impl ZoomSource {
@@ -65,7 +76,9 @@ impl ZoomSource {
         let retry = Retry::new(policy, Arc::new(SystemClock), rand::make_rng());
         let downloader = Downloader::new(http.clone(), hosts, config.max_download_bytes, stall);
         let client = ZoomClient::new(http, config.api_url.clone(), auth, limits, retry, stall);
-        Ok(Self { client, downloader, page_size: config.page_size })
+        let call_lists = if config.history { CallList::all_of(config) } else { Vec::new() };
+        let wants_transcripts = config.transcripts;
+        Ok(Self { client, downloader, page_size: config.page_size, call_lists, wants_transcripts })
     }
 
     async fn download(&self, address: &str, destination: &Path) -> Result<FetchedAudio, ZoomError> {
@@ -104,5 +117,13 @@ impl RecordingSource for ZoomSource {
             tracing::debug!(recording_id = %recording.id, reason = %failure.reason, "download failed");
             failure
         })
+    }
+
+    fn call_history(&self) -> Option<&dyn CallHistorySource> {
+        (!self.call_lists.is_empty()).then_some(self as &dyn CallHistorySource)
+    }
+
+    fn transcripts(&self) -> Option<&dyn TranscriptSource> {
+        self.wants_transcripts.then_some(self as &dyn TranscriptSource)
     }
 }
