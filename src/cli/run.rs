@@ -196,6 +196,9 @@ async fn print_human(summary: &Summary, session: &Session) -> anyhow::Result<()>
         let took = clock(summary.elapsed.as_secs());
         writeln!(out, "{} of audio in {took} ({speed:.1}× real time)", clock(audio_s))?;
     }
+    for note in &summary.notes {
+        writeln!(out, "{note}")?;
+    }
     for job in &failed {
         let word = job.reason.as_deref().unwrap_or("unknown");
         let words = Reason::parse(word).map_or("", Reason::in_words);
@@ -255,6 +258,7 @@ async fn print_json(summary: &Summary) -> anyhow::Result<()> {
         "elapsed_seconds": summary.elapsed.as_secs_f64(),
         "exit_code": summary.exit_code.number(),
         "troubles": summary.troubles,
+        "notes": summary.notes,
     })
     .to_string();
     head.pop();

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
 use tokio::task::JoinSet;
 
+use super::beside::{Beside, keep_beside};
 use super::discover::{Discovered, Discovery, windows};
 use super::error::source_exit_code;
 use super::item::{ItemOutcome, Shop, whole_millis};
@@ -70,6 +71,8 @@ pub struct Summary {
     pub not_found: BTreeSet<RecordingId>,
     /// What kept the run from doing all of its work, in words.
     pub troubles: Vec<String>,
+    /// What was done beside the recordings, a line each.
+    pub notes: Vec<String>,
     pub exit_code: ExitCode,
     queue: Arc<dyn JobQueue>,
 }
@@ -136,9 +139,11 @@ impl<'a> Run<'a> {
         make_private(state_dir).map_err(unusable)?;
         let instance = Instance::register(state_dir, random_word()).map_err(unusable)?;
         let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
-        let queue: Arc<dyn JobQueue> = Arc::new(SqliteQueue::open(&config.queue.ledger, settings)?);
+        let ledger = SqliteQueue::open(&config.queue.ledger, settings)?;
+        let queue: Arc<dyn JobQueue> = Arc::new(ledger.clone());
         let publisher = Publisher {
             queue: Arc::clone(&queue),
+            outbox: Arc::new(ledger),
             lake: Lake::open(&config.lake)?,
             staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
             reporter: Arc::clone(&reporter),
@@ -195,11 +200,19 @@ impl<'a> Run<'a> {
         }
         self.note_publication(self.publisher.publish_all().await?);
         let reported = self.publisher.report_dead().await?;
+        let beside = if is_pointless {
+            Beside::default()
+        } else {
+            keep_beside(self.source.as_ref(), &self.publisher, &self.sweep, &self.run_id, &self.stop).await?
+        };
+        self.noted.extend(beside.codes);
+        self.troubles.extend(beside.troubles);
         let not_found = self.not_found(&discovered).await?;
         let left = self.queue.counts(&scope).await?;
         let waiting = left.seen + left.waiting + left.staged;
-        let summary = self.sum_up(&discovered, waiting, not_found);
-        let changed = self.claimed + self.published.recordings + reported + discovered.new > 0;
+        let mut summary = self.sum_up(&discovered, waiting, not_found);
+        summary.notes = beside.lines;
+        let changed = self.claimed + self.published.recordings + reported + discovered.new + beside.rows > 0;
         if changed {
             self.publisher.lake.write_run(&self.run_row(&summary)).await?;
         }
@@ -404,6 +417,7 @@ impl<'a> Run<'a> {
             unusable: discovered.listed.unusable,
             not_found,
             troubles: std::mem::take(&mut self.troubles),
+            notes: Vec::new(),
             exit_code: ExitCode::heaviest(&self.noted),
             queue: Arc::clone(&self.queue),
         }
@@ -429,7 +443,7 @@ impl<'a> Run<'a> {
 }
 
 /// A failed listing with its cause, for the summary.
-fn describe(failure: &SourceError) -> String {
+pub(super) fn describe(failure: &SourceError) -> String {
     let mut text = failure.to_string();
     let mut cause = std::error::Error::source(failure);
     while let Some(inner) = cause {

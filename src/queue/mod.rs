@@ -4,6 +4,7 @@
 //! current row is decided by create-only keys in the lake, so a queue that forgets costs time, never rows.
 
 pub mod instance;
+pub mod outbox;
 pub mod sqlite;
 pub mod state;
 
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 
 use crate::domain::{Failure, Fingerprint, Lease, Recording, RecordingId, RunId, SourceKind};
 
+pub use outbox::{DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};
 pub use state::{JobState, Settlement};
 
 /// A recording that a listing found, with what is fixed at first sight.

@@ -29,9 +29,7 @@ use self::error::ZoomError;
 use self::history::CallList;
 use self::limits::{Label, Limits};
 use self::listing::Listing;
-use super::{
-    CallHistorySource, FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow, TranscriptSource,
-};
+use super::{CallHistorySource, FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow, TranscriptSource};
 use crate::config::ZoomConfig;
 use crate::config::secrets::ZoomSecrets;
 use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};

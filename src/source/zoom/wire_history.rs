@@ -273,7 +273,10 @@ mod tests {
         assert_eq!((page.calls.len(), page.unusable), (1, 1));
         let whole = &page.calls[0].whole;
         assert_eq!(page.calls[0].history_id, None);
-        assert_eq!((whole.leg_id.as_str(), whole.generation), ("c3f5b2d1-0000-4f6a-8c0e-2d4b6f8a1c3e", Generation::CallLog));
+        assert_eq!(
+            (whole.leg_id.as_str(), whole.generation),
+            ("c3f5b2d1-0000-4f6a-8c0e-2d4b6f8a1c3e", Generation::CallLog)
+        );
         assert_eq!(whole.call_id.as_deref(), Some("7401234567890123456_1"));
         assert_eq!((whole.wait_s, whole.talk_s, whole.duration_s), (Some(6), Some(88), Some(94)));
         assert_eq!((whole.caller.number_type.as_deref(), whole.callee.number_type.as_deref()), (Some("1"), Some("2")));
@@ -299,7 +302,8 @@ mod tests {
                           {"id": "old-bb", "call_id": "1", "date_time": "2026-11-02T01:09:00Z"}]
         });
         let calls = page(&by_moment);
-        let ids: Vec<_> = calls.iter().map(|call| (call.record_id.as_str(), call.whole.call_log_id.as_deref())).collect();
+        let ids: Vec<_> =
+            calls.iter().map(|call| (call.record_id.as_str(), call.whole.call_log_id.as_deref())).collect();
         assert_eq!(ids, [("20261102-aa", Some("old-aa")), ("old-bb", None)]);
         let one_array = json!({"call_history": [
             {"call_history_uuid": "a", "call_id": "1", "start_time": "2026-11-02T01:00:00Z"},
@@ -346,7 +350,8 @@ mod tests {
             ]
         });
         let legs = legs_from_json(&detail, &whole()).unwrap();
-        let ids: Vec<_> = legs.iter().map(|leg| (leg.leg_id.as_str(), leg.leg_index, leg.generation.as_str())).collect();
+        let ids: Vec<_> =
+            legs.iter().map(|leg| (leg.leg_id.as_str(), leg.leg_index, leg.generation.as_str())).collect();
         assert_eq!(
             ids,
             [

@@ -96,7 +96,10 @@ mod tests {
         };
         let named = |name: &str| Some(name.to_owned());
         assert_eq!(speaker(json!({"userId": "803", "users": [], "userIds": []})), named("803"));
-        assert_eq!(speaker(json!({"users": [{"username": "815550123", "zoom_userid": "Unknown Speaker"}]})), named("815550123"));
+        assert_eq!(
+            speaker(json!({"users": [{"username": "815550123", "zoom_userid": "Unknown Speaker"}]})),
+            named("815550123")
+        );
         assert_eq!(speaker(json!({"users": ["Sato"]})), named("Sato"));
         assert_eq!(speaker(json!({"username": "Sato", "userId": "803"})), named("Sato"));
         assert_eq!(speaker(json!({"email_address": "a@example.com"})), named("a@example.com"));
