@@ -250,7 +250,6 @@ mod tests {
             id: RecordingId::parse("aa").unwrap(),
             raw_id: "AA".into(),
             dt: "2026-11-02".into(),
-            fingerprint: None,
             tries,
             first_try_at: first_try_at.map(at),
             told,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::QueueError;
-use crate::domain::{CallLeg, CallRecord, Fingerprint, RecordingId, RunId, TranscriptOutcome};
+use crate::domain::{CallLeg, CallRecord, RecordingId, RunId, TranscriptOutcome};
 
 /// Rows of one table and one day that become one object. `rows` are JSON that only the lake reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +36,6 @@ pub struct DueTranscript {
     /// The id as Zoom wrote it.
     pub raw_id: String,
     pub dt: String,
-    /// Of the transcript of ours that was published last.
-    pub fingerprint: Option<Fingerprint>,
     /// Earlier tries, and when the first of them was.
     pub tries: u32,
     pub first_try_at: Option<Timestamp>,

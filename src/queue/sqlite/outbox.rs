@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::SqliteQueue;
 use super::rows::{recording_id, timestamp};
-use crate::domain::{CallHistoryRow, CallLeg, CallRecord, Fingerprint, JoinKey, JoinedLeg, RunId, TranscriptOutcome};
+use crate::domain::{CallHistoryRow, CallLeg, CallRecord, JoinKey, JoinedLeg, RunId, TranscriptOutcome};
 use crate::queue::{DueTranscript, NewLegs, Outbox, Parcel, QueueError, TranscriptNote};
 
 /// The table that legs are posted to.
@@ -78,7 +78,7 @@ impl Outbox for SqliteQueue {
     ) -> Result<Vec<DueTranscript>, QueueError> {
         self.transact(move |tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT j.recording_id, j.raw_id, j.dt, j.fingerprint, coalesce(t.tries, 0), t.first_try_ms, t.outcome
+                "SELECT j.recording_id, j.raw_id, j.dt, coalesce(t.tries, 0), t.first_try_ms, t.outcome
                  FROM jobs j LEFT JOIN zoom_transcripts t ON t.recording_id = j.recording_id
                  WHERE j.state = 'published' AND j.source = 'zoom' AND j.started_at_ms >= ?1
                    AND (t.recording_id IS NULL OR t.next_try_ms <= ?2)
@@ -87,14 +87,13 @@ impl Outbox for SqliteQueue {
             let mut rows = statement.query(params![since.as_millisecond(), now.as_millisecond(), limit])?;
             let mut due = Vec::new();
             while let Some(row) = rows.next()? {
-                let told: Option<String> = row.get(6)?;
+                let told: Option<String> = row.get(5)?;
                 due.push(DueTranscript {
                     id: recording_id(&row.get::<_, String>(0)?)?,
                     raw_id: row.get(1)?,
                     dt: row.get(2)?,
-                    fingerprint: row.get::<_, Option<String>>(3)?.and_then(Fingerprint::from_hex),
-                    tries: row.get(4)?,
-                    first_try_at: row.get::<_, Option<i64>>(5)?.map(timestamp).transpose()?,
+                    tries: row.get(3)?,
+                    first_try_at: row.get::<_, Option<i64>>(4)?.map(timestamp).transpose()?,
                     told: told.as_deref().and_then(TranscriptOutcome::parse),
                 });
             }

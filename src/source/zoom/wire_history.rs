@@ -394,8 +394,10 @@ mod tests {
             for odd in [json!(text), json!(number), json!(flag), json!([text]), json!({"id": number}), json!(null)] {
                 let item = json!({"id": "a", "start_time": odd, "duration": odd, "waiting_time": odd, "recording_id": odd,
                     "caller_number_type": odd, "has_recording": odd, "segment": odd, "owner": odd, "site": odd});
-                prop_assert!(page_from_json(&json!({"call_history": [item], "call_logs": odd}), Generation::CallHistory).is_some());
-                prop_assert!(legs_from_json(&json!({"call_elements": [item], "call_path": odd}), &whole()).is_some());
+                let list = json!({"call_history": [item], "call_logs": odd});
+                let detail = json!({"call_elements": [item], "call_path": odd});
+                prop_assert!(page_from_json(&list, Generation::CallHistory).is_some());
+                prop_assert!(legs_from_json(&detail, &whole()).is_some());
             }
         }
     }
