@@ -393,7 +393,7 @@ fn metadata_of(file: &[u8]) -> ParquetMetaData {
 }
 
 /// The bytes of a file outside its data pages: page indexes, bloom filters and the footer.
-fn bytes_beside_the_pages(file: &[u8]) -> Vec<u8> {
+pub(crate) fn bytes_beside_the_pages(file: &[u8]) -> Vec<u8> {
     let metadata = metadata_of(file);
     let mut beside = file.to_vec();
     for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
@@ -407,7 +407,7 @@ fn bytes_beside_the_pages(file: &[u8]) -> Vec<u8> {
     beside
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+pub(crate) fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has failed")]
 
+mod call_history;
 mod decode;
 mod lake;
 mod main_job;
@@ -15,3 +16,4 @@ mod support;
 mod transcripts;
 mod workspace;
 mod zoom;
+mod zoom_transcript;

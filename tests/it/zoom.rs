@@ -27,7 +27,7 @@ fn clip(id: &str) -> Clip {
     Clip::new(id, mp3(10))
 }
 
-fn config(server: &ZoomServer) -> ZoomConfig {
+pub(crate) fn config(server: &ZoomServer) -> ZoomConfig {
     ZoomConfig {
         api_url: format!("{}/v2", server.address()).parse().expect("an address"),
         oauth_url: format!("{}/oauth/token", server.address()).parse().expect("an address"),
