@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
         }
         self.note_publication(self.publisher.publish_all().await?);
         let reported = self.publisher.report_dead().await?;
-        let beside = if is_pointless {
+        let beside = if discovered.failure.is_some() {
             Beside::default()
         } else {
             keep_beside(self.source.as_ref(), &self.publisher, &self.sweep, &self.run_id, &self.stop).await?

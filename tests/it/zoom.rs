@@ -61,7 +61,7 @@ fn secrets() -> ZoomSecrets {
     }
 }
 
-fn source(config: &ZoomConfig) -> ZoomSource {
+pub(crate) fn source(config: &ZoomConfig) -> ZoomSource {
     ZoomSource::new(config, secrets()).expect("a usable configuration")
 }
 
