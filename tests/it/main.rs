@@ -15,3 +15,5 @@ mod support;
 mod transcripts;
 mod workspace;
 mod zoom;
+mod zoom_download;
+mod zoom_users;

@@ -34,6 +34,7 @@ pub(crate) struct Clip {
     pub(crate) duration_s: i64,
     /// Whose list it is in, besides the account's.
     pub(super) user: Option<String>,
+    key: String,
     overrides: Map<String, Value>,
 }
 
@@ -41,7 +42,15 @@ impl Clip {
     /// A recording of ten seconds that started an hour ago.
     pub(crate) fn new(id: &str, audio: impl Into<Audio>) -> Self {
         let started_at = Timestamp::now() - SignedDuration::from_hours(1);
-        Self { id: id.to_owned(), audio: audio.into(), started_at, duration_s: 10, user: None, overrides: Map::new() }
+        Self {
+            id: id.to_owned(),
+            audio: audio.into(),
+            started_at,
+            duration_s: 10,
+            user: None,
+            key: format!("key-{id}"),
+            overrides: Map::new(),
+        }
     }
 
     pub(crate) fn started_at(mut self, started_at: Timestamp) -> Self {
@@ -68,7 +77,13 @@ impl Clip {
 
     /// The last segment of the download address: opaque, not the id.
     pub(crate) fn key(&self) -> String {
-        format!("key-{}", self.id)
+        self.key.clone()
+    }
+
+    /// Has this key instead.
+    pub(crate) fn keyed(mut self, key: &str) -> Self {
+        self.key = key.to_owned();
+        self
     }
 
     /// The item as it stands in the account's listing, or in a user's, which has fewer fields.

@@ -89,6 +89,7 @@ impl Fault {
 pub(crate) struct Script {
     route: Route,
     id: Option<String>,
+    spared: usize,
     left: usize,
     pub(super) fault: Fault,
 }
@@ -96,12 +97,18 @@ pub(crate) struct Script {
 impl Script {
     /// Strikes once, at the next request to `route`.
     pub(crate) fn next(route: Route, fault: Fault) -> Self {
-        Self { route, id: None, left: 1, fault }
+        Self { route, id: None, spared: 0, left: 1, fault }
     }
 
     /// Strikes only requests for the recording with this id.
     pub(crate) fn of(mut self, id: &str) -> Self {
         self.id = Some(id.to_owned());
+        self
+    }
+
+    /// Lets so many requests through first.
+    pub(crate) fn after(mut self, requests: usize) -> Self {
+        self.spared = requests;
         self
     }
 
@@ -121,6 +128,10 @@ impl Script {
             && self.route == route
             && (self.id.is_none() || self.id.as_deref() == id)
             && (has_page_token || !needs_page_token);
+        if strikes && self.spared > 0 {
+            self.spared -= 1;
+            return false;
+        }
         if strikes {
             self.left -= 1;
         }

@@ -22,6 +22,7 @@ pub(crate) struct Seen {
     /// The whole `Authorization` header, if one was sent.
     pub(crate) authorization: Option<String>,
     pub(crate) range: Option<String>,
+    pub(crate) if_range: Option<String>,
     /// The recording it was for.
     pub(crate) recording: Option<String>,
 }
@@ -37,6 +38,7 @@ impl Seen {
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             authorization: header("authorization"),
             range: header("range"),
+            if_range: header("if-range"),
             recording: None,
         }
     }

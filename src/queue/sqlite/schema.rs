@@ -12,7 +12,8 @@ use super::QueueError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One step a version: `MIGRATIONS[n]` brings schema version n to n + 1.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE jobs (
     recording_id   TEXT PRIMARY KEY,
     raw_id         TEXT NOT NULL,
@@ -48,7 +49,17 @@ CREATE TABLE batches (
     plan       TEXT NOT NULL,
     created_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE listed_slices (
+    owner     TEXT NOT NULL,
+    since_ms  INTEGER NOT NULL,
+    until_ms  INTEGER NOT NULL,
+    listed_ms INTEGER NOT NULL,
+    PRIMARY KEY (owner, since_ms, until_ms)
+) WITHOUT ROWID;
+",
+];
 
 /// Opens the file, creating it readable by its owner only, and migrates it.
 pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
