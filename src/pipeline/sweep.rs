@@ -72,7 +72,7 @@ pub struct Summary {
     pub troubles: Vec<String>,
     /// What the user should know although nothing went wrong.
     pub notes: Vec<String>,
-    /// When a used-up limit of the day ends: running again before is pointless.
+    /// When there is something to do again: a used-up limit of the day ends, the next retry is due.
     pub resume_at: Option<Timestamp>,
     pub exit_code: ExitCode,
     queue: Arc<dyn JobQueue>,
@@ -209,6 +209,9 @@ impl<'a> Run<'a> {
         let not_found = self.not_found(&discovered).await?;
         let left = self.queue.counts(&scope).await?;
         let waiting = left.seen + left.waiting + left.staged;
+        if waiting == left.waiting {
+            self.resume_at = self.resume_at.or(left.next_due.filter(|due| *due > Timestamp::now() + WAIT_FOR_RETRIES));
+        }
         let summary = self.sum_up(&discovered, waiting, not_found);
         let changed = self.claimed + self.published.recordings + reported + discovered.new > 0;
         if changed {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has failed")]
 
+mod chaos;
 mod decode;
 mod lake;
 mod main_job;

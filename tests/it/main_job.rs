@@ -363,9 +363,24 @@ fn an_unreachable_host_is_work_that_remains() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_of_the_day_keeps_the_work_and_says_when_to_come_back() {
-    let zoom = ZoomServer::start(vec![clip("a12", HELLO)]).await;
-    zoom.fault(Script::next(Route::Download, Fault::daily_limit("2030-01-01T00:00:00Z")).always());
-    let workspace = against(&zoom);
-    let summary = workspace.run(&["--since", "7d", "--format", "json"]).expect_code(5).json();
-    assert_eq!((&summary["waiting"], &summary["failed"]), (&json!(1), &json!(0)));
+    let tomorrow = Timestamp::now() + SignedDuration::from_hours(20);
+    let (iso, http) = (tomorrow.strftime("%Y-%m-%dT%H:%M:%SZ"), tomorrow.strftime("%a, %d %b %Y %H:%M:%S GMT"));
+    for (route, retry_after) in [
+        (Route::List, iso.to_string()),
+        (Route::Download, iso.to_string()),
+        (Route::Download, http.to_string()),
+        (Route::Download, (20 * 3_600).to_string()),
+    ] {
+        let zoom = ZoomServer::start(vec![clip("a12", HELLO)]).await;
+        zoom.fault(Script::next(route, Fault::daily_limit(&retry_after)).always());
+        let workspace = against(&zoom);
+        let summary = workspace.run(&["--since", "7d", "--format", "json"]).expect_code(5).json();
+        assert_eq!(summary["failed"], json!(0));
+        let resume_at: Timestamp = summary["resume_at"].as_str().unwrap().parse().unwrap();
+        assert!(resume_at.duration_since(tomorrow).abs() < SignedDuration::from_mins(2), "{retry_after}: {resume_at}");
+        let asked = zoom.requests().len();
+        let again = workspace.run(&["--since", "7d"]).expect_code(5);
+        assert!(again.stdout.contains("run again after 20"), "{}", again.stdout);
+        assert!(zoom.requests().len() <= asked + 3, "a used-up limit is not asked again and again");
+    }
 }

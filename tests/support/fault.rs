@@ -144,15 +144,18 @@ impl Script {
 pub(crate) struct Chaos {
     share: f64,
     random: SmallRng,
+    /// Requests since a token was refused: a fresh token that is refused as well would be final.
+    since_refusal: u32,
 }
 
 impl Chaos {
     pub(super) fn new(share: f64, seed: u64) -> Self {
-        Self { share, random: SmallRng::seed_from_u64(seed) }
+        Self { share, random: SmallRng::seed_from_u64(seed), since_refusal: 0 }
     }
 
     /// What goes wrong with this request, if anything. Everything that strikes here passes: nothing is final.
     pub(super) fn strike(&mut self, route: Route, has_page_token: bool) -> Option<Fault> {
+        self.since_refusal += 1;
         if self.random.random::<f64>() >= self.share {
             return None;
         }
@@ -168,7 +171,10 @@ impl Chaos {
             (Route::Download, 4) => Fault::missing_file(),
             (Route::Download, 5) => Fault::empty(),
             (Route::Download, 6 | 7) => Fault::CutAfter(self.random.random_range(0..2_000)),
-            (_, 8) => Fault::json(401, &json!({ "code": 124, "message": "Invalid access token." })),
+            (_, 8) if self.since_refusal > 10 => {
+                self.since_refusal = 0;
+                Fault::json(401, &json!({ "code": 124, "message": "Invalid access token." }))
+            }
             _ => Fault::status(503),
         };
         Some(fault)

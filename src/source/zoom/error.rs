@@ -134,6 +134,14 @@ impl ZoomError {
         }
     }
 
+    /// Whether a download's error tells of this very file, not of the host's state.
+    #[must_use]
+    pub fn is_about_the_file(&self) -> bool {
+        let told = matches!(self, Self::Download(error)
+            if matches!(**error, DownloadError::NotAudio(_) | DownloadError::Empty));
+        told || self.is_missing_file()
+    }
+
     /// Whether an answer to a later page of a listing means that its page token no longer counts.
     #[must_use]
     pub fn is_refused_page_token(&self) -> bool {

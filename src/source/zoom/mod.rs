@@ -75,19 +75,30 @@ impl ZoomSource {
 
     /// Downloads from `address`; what is not there yet is looked for again in the next seconds.
     async fn download(&self, address: &str, destination: &Path) -> Result<FetchedAudio, ZoomError> {
-        // Outlives the attempts: a later one goes on where an earlier one broke off.
-        let partial = Mutex::new(Partial::default());
-        let digest = self
+        // Outlives the attempts: a later one goes on where an earlier one broke off, and what was learned of the file
+        // says more than a host that failed at the last try.
+        let seen = Mutex::new((Partial::default(), None));
+        let outcome = self
             .client
             .with_token(Label::Medium, |token| {
-                let partial = &partial;
+                let seen = &seen;
                 async move {
-                    let mut partial = partial.lock().await;
-                    let attempt = self.downloader.download(address, token.expose(), destination, &mut partial).await;
-                    attempt.map_err(ZoomError::from)
+                    let (partial, telling) = &mut *seen.lock().await;
+                    let attempt = self.downloader.download(address, token.expose(), destination, partial).await;
+                    let attempt = attempt.map_err(ZoomError::from);
+                    *telling =
+                        attempt.as_ref().err().filter(|error| error.is_about_the_file()).cloned().or(telling.take());
+                    attempt
                 }
             })
-            .await?;
+            .await;
+        let (_, telling) = seen.into_inner();
+        let digest = outcome.map_err(|last| match last {
+            ZoomError::Status { status: 500.., .. } | ZoomError::Unreachable { .. } | ZoomError::NoAnswer => {
+                telling.unwrap_or(last)
+            }
+            last => last,
+        })?;
         Ok(FetchedAudio { path: destination.to_owned(), bytes: digest.bytes, sha256: digest.sha256, owned: true })
     }
 
