@@ -276,6 +276,19 @@ async fn a_repeated_page_token_ends_the_listing() {
 }
 
 #[tokio::test]
+async fn a_token_after_the_last_page_leads_to_an_empty_page_and_no_further() {
+    let server = ZoomServer::start(vec![]).await;
+    let item = json!({ "id": "r1", "download_url": "https://zoom.us/v2/phone/recording/download/k" });
+    let pages =
+        [json!({ "recordings": [item], "next_page_token": "x" }), json!({ "recordings": [], "next_page_token": "y" })];
+    for page in &pages {
+        server.fault(Script::next(Route::List, Fault::json(200, page)));
+    }
+    assert_eq!(list_ids(&source(&config(&server)), last_day()).await, ["r1"]);
+    assert_eq!(server.listings().len(), 2);
+}
+
+#[tokio::test]
 async fn a_refused_page_token_restarts_the_slice_without_repeating_recordings() {
     let server = ZoomServer::start((1..=4).map(|n| clip(&format!("r{n}"))).collect()).await;
     server.fault(Script::next(Route::List, Fault::RefusePageToken));

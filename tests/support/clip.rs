@@ -53,6 +53,13 @@ impl Clip {
         }
     }
 
+    /// Silence as MPEG-2 Layer III: 16 kHz, mono, 128 kbit/s, 36 ms and 576 bytes a frame.
+    pub(crate) fn silent(id: &str, frames: usize) -> Self {
+        let mut frame = vec![0; 576];
+        frame[..4].copy_from_slice(&[0xff, 0xf3, 0xc8, 0xc4]);
+        Self::new(id, frame.repeat(frames))
+    }
+
     pub(crate) fn started_at(mut self, started_at: Timestamp) -> Self {
         self.started_at = started_at;
         self
@@ -84,6 +91,13 @@ impl Clip {
     pub(crate) fn keyed(mut self, key: &str) -> Self {
         self.key = key.to_owned();
         self
+    }
+
+    /// When a window by end or by start looks for it; `None` where its listing says otherwise.
+    pub(super) fn moment(&self, by_end: bool) -> Option<Timestamp> {
+        let says_otherwise = ["date_time", "end_time", "duration"].iter().any(|key| self.overrides.contains_key(*key));
+        let seconds = if by_end { self.duration_s } else { 0 };
+        (!says_otherwise).then(|| self.started_at + SignedDuration::from_secs(seconds))
     }
 
     /// The item as it stands in the account's listing, or in a user's, which has fewer fields.

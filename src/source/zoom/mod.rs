@@ -94,9 +94,10 @@ impl ZoomSource {
             .await;
         let (_, telling) = seen.into_inner();
         let digest = outcome.map_err(|last| match last {
-            ZoomError::Status { status: 500.., .. } | ZoomError::Unreachable { .. } | ZoomError::NoAnswer => {
-                telling.unwrap_or(last)
-            }
+            ZoomError::Status { status: 500.., .. }
+            | ZoomError::TooFast { .. }
+            | ZoomError::Unreachable { .. }
+            | ZoomError::NoAnswer => telling.unwrap_or(last),
             last => last,
         })?;
         Ok(FetchedAudio { path: destination.to_owned(), bytes: digest.bytes, sha256: digest.sha256, owned: true })
