@@ -11,6 +11,7 @@ use crate::domain::{Fingerprint, Recording, RecordingId};
 use crate::lake::Lake;
 use crate::queue::{Enqueued, JobQueue, JobRecord, ListingMarks, NewJob};
 use crate::source::{Listed, RecordingSource, Slice, SourceError, TimeWindow};
+use crate::telemetry::{Event, Reporter};
 
 /// Pages that wait for the ledger.
 const PAGES_AHEAD: usize = 2;
@@ -24,12 +25,21 @@ pub(super) struct Discovery<'a> {
     pub(super) queue: &'a dyn JobQueue,
     pub(super) marks: &'a dyn ListingMarks,
     pub(super) lake: &'a Lake,
+    pub(super) reporter: &'a Reporter,
     pub(super) window: Option<TimeWindow>,
     /// `None` = all that are listed.
     pub(super) only: Option<&'a BTreeSet<RecordingId>>,
     /// How many new jobs may be added.
     pub(super) room: u64,
     pub(super) now: Timestamp,
+}
+
+/// How far a listing is when a slice begins.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    found: u64,
+    part: usize,
+    parts: usize,
 }
 
 /// What a listing brought.
@@ -78,12 +88,14 @@ impl Discovery<'_> {
         let mut at_the_edge = BTreeSet::new();
         let slices = self.source.slices(self.window);
         let bounds = (slices.first().and_then(|slice| slice.window), slices.last().and_then(|slice| slice.window));
-        for slice in slices {
+        let parts = slices.len();
+        for (part, slice) in slices.into_iter().enumerate() {
+            let place = Place { found: all.found, part: part + 1, parts };
             if self.takes_all() && marks.iter().any(|mark| mark.covers(&slice, self.now)) {
                 all.resumed_slices += 1;
                 continue;
             }
-            let found = self.slice(&slice, &mut in_lake, &mut at_the_edge).await?;
+            let found = self.slice(&slice, place, &mut in_lake, &mut at_the_edge).await?;
             let is_whole = found.failure.is_none() && found.left_out == 0;
             all.merge(found);
             if all.failure.is_some() {
@@ -111,6 +123,7 @@ impl Discovery<'_> {
     async fn slice(
         &mut self,
         slice: &Slice,
+        place: Place,
         in_lake: &mut LakeMemory,
         at_the_edge: &mut BTreeSet<RecordingId>,
     ) -> Result<Discovered, RunError> {
@@ -128,6 +141,8 @@ impl Discovery<'_> {
                 let on_edge = page.iter().filter(|recording| edge.is_some_and(|edge| recording.is_near(edge)));
                 next_edge.extend(on_edge.map(|recording| recording.id.clone()));
                 self.take(page, in_lake, &mut discovered).await?;
+                let found = place.found + discovered.found;
+                self.reporter.emit(Event::ListingOn { found, part: place.part, parts: place.parts });
             }
             *at_the_edge = next_edge;
             Ok::<_, RunError>(discovered)

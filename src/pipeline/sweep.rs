@@ -244,6 +244,7 @@ impl<'a> Run<'a> {
                 queue: self.queue.as_ref(),
                 marks: self.marks.as_ref(),
                 lake: &self.publisher.lake,
+                reporter: self.reporter.as_ref(),
                 window,
                 only: (!self.sweep.recordings.is_empty()).then_some(&self.sweep.recordings),
                 room,
