@@ -71,6 +71,8 @@ lint: $(VENV)/stamp ## Checks formatting and lints, warnings as errors
 bench: setup models fixtures ## Measures decode, resample, speech-to-text and lake (release profile)
 	$(PYTHON) tests/support/fixtures.py --long $(CACHE)/fixtures
 	cargo bench
+	cargo build --release --bin transcribe --example zoom_server
+	$(PYTHON) benches/listing.py target/release/transcribe target/release/examples/zoom_server $(CACHE)/models tiny.en 100000
 	$(PYTHON) benches/whole_run.py target/release/transcribe $(CACHE)/models tiny.en \
 	    $(CACHE)/fixtures/long/one_minute.mp3 $(CACHE)/fixtures/long/one_hour.mp3
 

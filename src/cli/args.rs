@@ -41,7 +41,7 @@ impl Cli {
     pub(super) fn parse_checked() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
         if cli.command.is_some() && cli.run.is_given() {
-            let message = "--since, --until, --recording, --limit, --plan, --dir and --max-time belong to the main job \
+            let message = "--since, --until, --recording, --user, --limit, --plan, --dir and --max-time belong to the main job \
                            and do not go with a subcommand";
             return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, message));
         }
@@ -60,6 +60,9 @@ pub(super) struct RunArgs {
     /// Only these recordings.
     #[arg(long, value_name = "ID", num_args = 1..)]
     pub(super) recording: Vec<String>,
+    /// Only the recordings of this user (id or e-mail address; `me` in user mode).
+    #[arg(long, value_name = "ID")]
+    pub(super) user: Option<String>,
     /// Take up at most this many recordings.
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u64>,
@@ -87,7 +90,12 @@ impl RunArgs {
             let kind = ("source.kind".to_owned(), "folder".to_owned(), written.clone());
             [kind, ("folder.path".to_owned(), path, written)]
         });
-        dir.collect::<Vec<_>>().into_iter()
+        let user = self.user.iter().map(|user| {
+            let list = serde_json::Value::from(vec![user.as_str()]).to_string();
+            // Without the value: an address names a person.
+            ("zoom.users".to_owned(), list, "--user".to_owned())
+        });
+        dir.chain(user).collect::<Vec<_>>().into_iter()
     }
 }
 

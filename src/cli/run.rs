@@ -223,6 +223,13 @@ async fn print_human(summary: &Summary, session: &Session) -> anyhow::Result<()>
     for trouble in &summary.troubles {
         writeln!(out, "stopped early: {trouble}")?;
     }
+    for note in &summary.notes {
+        writeln!(out, "note: {note}")?;
+    }
+    if let Some(resume_at) = summary.resume_at {
+        let zone = session.config.lake.partition_timezone.clone();
+        writeln!(out, "run again after {}", resume_at.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z"))?;
+    }
     if summary.waiting > 0 {
         writeln!(out, "{} recordings wait for the next run; nothing is lost", summary.waiting)?;
     }
@@ -259,6 +266,7 @@ async fn print_json(summary: &Summary) -> anyhow::Result<()> {
         "exit_code": summary.exit_code.number(),
         "troubles": summary.troubles,
         "notes": summary.notes,
+        "resume_at": summary.resume_at.map(|at| at.to_string()),
     })
     .to_string();
     head.pop();

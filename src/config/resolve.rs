@@ -59,12 +59,21 @@ impl Config {
 }
 
 fn zoom(read: &Reader<'_>) -> Result<ZoomConfig, ConfigError> {
+    let mode = read.word("zoom.mode", &[("account", ZoomMode::Account), ("user", ZoomMode::User)])?;
+    let users = read.texts("zoom.users")?;
+    let is_me = |user: &String| user == "me";
+    if mode == ZoomMode::User && !users.iter().all(is_me) {
+        return Err(read.bad("zoom.users", "empty (or \"me\") with zoom.mode = \"user\": that user is the only one"));
+    }
+    if mode == ZoomMode::Account && users.iter().any(|user| is_me(user) || user.trim().is_empty()) {
+        return Err(read.bad("zoom.users", "ids or e-mail addresses; \"me\" needs zoom.mode = \"user\""));
+    }
     Ok(ZoomConfig {
         api_url: read.address("zoom.api_url")?,
         oauth_url: read.address("zoom.oauth_url")?,
         download_hosts: read.hosts("zoom.download_hosts")?,
-        mode: read.word("zoom.mode", &[("account", ZoomMode::Account), ("user", ZoomMode::User)])?,
-        users: read.texts("zoom.users")?,
+        mode,
+        users,
         history: read.flag("zoom.history")?,
         transcripts: read.flag("zoom.transcripts")?,
         page_size: read.whole("zoom.page_size", 1, 300)?.unsigned_abs(),
@@ -339,6 +348,7 @@ mod tests {
         for (key, value) in [
             ("zoom.api_url", "http://api.zoom.us/v2"),
             ("zoom.rate_share", "0"),
+            ("zoom.users", "me"),
             ("queue.lease", "26"),
             ("queue.url", "postgres://host"),
             ("lake.url", "s3://bucket"),

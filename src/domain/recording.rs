@@ -214,6 +214,13 @@ impl Recording {
         };
         self.started_at.or_else(before_end).or_else(from_prefix).unwrap_or(first_seen)
     }
+
+    /// Whether it began or ended within a second of `moment`.
+    #[must_use]
+    pub fn is_near(&self, moment: Timestamp) -> bool {
+        let near = |at: Timestamp| at.duration_since(moment).abs() <= jiff::SignedDuration::from_secs(1);
+        self.started_at.is_some_and(near) || self.ended_at.is_some_and(near)
+    }
 }
 
 /// 00:00 UTC of the day in an id such as `20261102-1b2c3d4e-…`.

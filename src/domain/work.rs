@@ -1,6 +1,7 @@
 //! The work on a recording: its stages, who holds it, and how it can fail.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -187,6 +188,15 @@ impl Failure {
     #[must_use]
     pub fn new(stage: Stage, reason: Reason, treatment: Treatment, detail: impl Into<String>) -> Self {
         Self { stage, reason, detail: detail.into(), treatment, retry_after_s: None }
+    }
+
+    /// How long the other side asked to wait; nothing where it did not.
+    #[must_use]
+    pub const fn retry_after(&self) -> Duration {
+        match self.retry_after_s {
+            Some(seconds) => Duration::from_secs(seconds),
+            None => Duration::ZERO,
+        }
     }
 }
 

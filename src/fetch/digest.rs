@@ -27,6 +27,12 @@ impl RunningDigest {
         self.hasher.update(piece);
     }
 
+    /// Bytes so far.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     #[must_use]
     pub fn finish(self) -> FileDigest {
         FileDigest { bytes: self.bytes, sha256: hex::encode(self.hasher.finalize()) }

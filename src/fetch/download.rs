@@ -1,26 +1,27 @@
 //! One attempt to download one recording.
 //!
-//! The body is streamed to disk and hashed on the way; it must be complete, audio, and no larger than allowed, or
-//! nothing stays on the disk. Redirects are followed by hand: every hop is checked against the download hosts, and the
+//! The body is streamed to disk and hashed on the way; it must be complete, audio, and no larger than allowed. What a
+//! broken connection left is taken up by the next attempt ([`Partial`]). Redirects are followed by hand: every hop is checked against the download hosts, and the
 //! bearer token goes to the origin that was asked first and to nobody else.
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::LOCATION;
+use reqwest::header::{IF_RANGE, LOCATION, RANGE};
 use reqwest::{Response, StatusCode};
+use tokio::time::timeout;
 use url::Url;
 
-use super::digest::{FileDigest, RunningDigest};
-use super::sniff::{SNIFF_BYTES, Sniffed, sniff};
-use super::spool::SpoolFile;
+use super::digest::FileDigest;
+use super::partial::Partial;
+use super::sniff::Sniffed;
 use crate::net::http::refused_address;
 use crate::net::{AddressError, Answer, BodyError, BoundedBody, DownloadHosts, HttpClients};
 
 const MAX_REDIRECTS: u32 = 5;
 
-/// Why an attempt brought no audio. Nothing is left at the destination.
+/// Why an attempt brought no audio.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DownloadError {
@@ -40,6 +41,11 @@ pub enum DownloadError {
     NoAnswer,
     #[error("the body could not be read")]
     Body(#[source] BodyError),
+    #[error("the download takes too long")]
+    TooSlow,
+    /// What should be the rest of a file belongs to another one: the next attempt begins anew.
+    #[error("the server offers another file than it began with")]
+    OtherFile,
     #[error("the body is empty")]
     Empty,
     #[error("the body is {}", .0.as_str())]
@@ -53,25 +59,47 @@ pub enum DownloadError {
 pub struct Downloader {
     clients: HttpClients,
     hosts: DownloadHosts,
-    max_bytes: u64,
-    stall: Duration,
+    limits: DownloadLimits,
+}
+
+/// What one attempt at a download may take.
+#[derive(Debug, Clone, Copy)]
+pub struct DownloadLimits {
+    /// Size of the whole file.
+    pub bytes: u64,
+    /// How long a server may keep silent.
+    pub stall: Duration,
+    /// From the first request to the last byte.
+    pub whole: Duration,
 }
 
 impl Downloader {
-    /// Accepts bodies of at most `max_bytes`; `stall` is how long a server may keep silent.
     #[must_use]
-    pub const fn new(clients: HttpClients, hosts: DownloadHosts, max_bytes: u64, stall: Duration) -> Self {
-        Self { clients, hosts, max_bytes, stall }
+    pub const fn new(clients: HttpClients, hosts: DownloadHosts, limits: DownloadLimits) -> Self {
+        Self { clients, hosts, limits }
     }
 
-    /// Fetches `address` into the file `destination` (mode 0600). Dropping the future removes what was written.
+    /// Fetches `address` into the file `destination` (mode 0600), going on where `partial` ends if the server lets it.
+    /// After an error `partial` holds what can still be used; dropping it removes the file.
     ///
     /// # Errors
     /// [`DownloadError`]; none of its texts holds the address.
-    pub async fn download(&self, address: &str, bearer: &str, destination: &Path) -> Result<FileDigest, DownloadError> {
-        let response = self.follow(address, bearer).await?;
-        let body = BoundedBody::new(response, self.max_bytes, self.stall).map_err(DownloadError::Body)?;
-        store(body, destination).await
+    pub async fn download(
+        &self,
+        address: &str,
+        bearer: &str,
+        destination: &Path,
+        partial: &mut Partial,
+    ) -> Result<FileDigest, DownloadError> {
+        let attempt = self.attempt(address, bearer, destination, partial);
+        let outcome = timeout(self.limits.whole, attempt).await.unwrap_or(Err(DownloadError::TooSlow));
+        match &outcome {
+            Ok(_) | Err(DownloadError::Body(BodyError::Cut { .. } | BodyError::Stalled { .. })) => {}
+            Err(DownloadError::TooSlow | DownloadError::Unreachable(_) | DownloadError::NoAnswer) => {}
+            Err(DownloadError::Status(_) | DownloadError::FileHostStatus { .. }) => {}
+            Err(_) => partial.forget().await?,
+        }
+        outcome
     }
 
     /// Fetches a small file at `address` into memory, at most `limit` bytes of it.
@@ -79,21 +107,51 @@ impl Downloader {
     /// # Errors
     /// As [`Self::download`].
     pub async fn fetch_bytes(&self, address: &str, bearer: &str, limit: u64) -> Result<Vec<u8>, DownloadError> {
-        let response = self.follow(address, bearer).await?;
-        let body = BoundedBody::new(response, limit, self.stall).map_err(DownloadError::Body)?;
+        let response = self.follow(address, bearer, None).await?;
+        let body = BoundedBody::new(response, limit, self.limits.stall).map_err(DownloadError::Body)?;
         body.collect().await.map_err(DownloadError::Body)
     }
 
-    /// Follows redirects to a response of status 200.
-    async fn follow(&self, address: &str, bearer: &str) -> Result<Response, DownloadError> {
+    async fn attempt(
+        &self,
+        address: &str,
+        bearer: &str,
+        destination: &Path,
+        partial: &mut Partial,
+    ) -> Result<FileDigest, DownloadError> {
+        let response = self.follow(address, bearer, partial.can_resume().then_some(&*partial)).await?;
+        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            return Err(DownloadError::OtherFile);
+        }
+        if response.status() == StatusCode::PARTIAL_CONTENT {
+            if !partial.is_continued_by(&response) {
+                return Err(DownloadError::OtherFile);
+            }
+            tracing::debug!(bytes = partial.bytes(), "download goes on where it broke off");
+        } else {
+            partial.begin(&response, destination).await?;
+        }
+        let body = BoundedBody::after(partial.bytes(), response, self.limits.bytes, self.limits.stall);
+        let mut body = body.map_err(DownloadError::Body)?;
+        while let Some(chunk) = body.chunk().await.map_err(DownloadError::Body)? {
+            partial.push(&chunk).await?;
+        }
+        partial.finish().await
+    }
+
+    /// Follows redirects to a response with a body: 200, or 206 and 416 when the rest of `resumed` is asked for.
+    async fn follow(&self, address: &str, bearer: &str, resumed: Option<&Partial>) -> Result<Response, DownloadError> {
         let malformed = || DownloadError::Address(AddressError::Malformed);
         let first = Url::parse(address).ok().ok_or_else(malformed)?;
         let mut url = first.clone();
         for hop in 0..=MAX_REDIRECTS {
             let is_first_origin = url.origin() == first.origin();
-            let response = self.request(&url, is_first_origin.then_some(bearer)).await?;
+            let response = self.request(&url, is_first_origin.then_some(bearer), resumed).await?;
             match response.status() {
                 StatusCode::OK => return Ok(response),
+                StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if resumed.is_some() => {
+                    return Ok(response);
+                }
                 StatusCode::MOVED_PERMANENTLY
                 | StatusCode::FOUND
                 | StatusCode::SEE_OTHER
@@ -104,7 +162,7 @@ impl Downloader {
                     tracing::debug!(hop, same_origin = url.origin() == first.origin(), "download was redirected");
                 }
                 _ if is_first_origin => {
-                    return Err(DownloadError::Status(Box::new(Answer::read_error(response, self.stall).await)));
+                    return Err(DownloadError::Status(Box::new(Answer::read_error(response, self.limits.stall).await)));
                 }
                 status => return Err(DownloadError::FileHostStatus { status: status.as_u16() }),
             }
@@ -112,13 +170,24 @@ impl Downloader {
         Err(DownloadError::TooManyRedirects)
     }
 
-    async fn request(&self, url: &Url, bearer: Option<&str>) -> Result<Response, DownloadError> {
+    async fn request(
+        &self,
+        url: &Url,
+        bearer: Option<&str>,
+        resumed: Option<&Partial>,
+    ) -> Result<Response, DownloadError> {
         let reach = self.hosts.check(url).map_err(DownloadError::Address)?;
         let mut request = self.clients.reaching(reach).get(url.clone());
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer);
         }
-        match tokio::time::timeout(self.stall, request.send()).await {
+        if let Some(partial) = resumed {
+            request = request.header(RANGE, format!("bytes={}-", partial.bytes()));
+            if let Some(validator) = partial.validator() {
+                request = request.header(IF_RANGE, validator);
+            }
+        }
+        match timeout(self.limits.stall, request.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(match refused_address(&error) {
                 Some(refusal) => DownloadError::Address(refusal),
@@ -126,38 +195,5 @@ impl Downloader {
             }),
             Err(_elapsed) => Err(DownloadError::NoAnswer),
         }
-    }
-}
-
-/// Writes the body to disk, judging its first bytes as soon as there are enough of them.
-async fn store(mut body: BoundedBody, destination: &Path) -> Result<FileDigest, DownloadError> {
-    let mut file = SpoolFile::create(destination).await.map_err(DownloadError::Disk)?;
-    let mut digest = RunningDigest::default();
-    let mut prefix = Vec::new();
-    let mut is_judged = false;
-    while let Some(chunk) = body.chunk().await.map_err(DownloadError::Body)? {
-        digest.update(&chunk);
-        file.write(&chunk).await.map_err(DownloadError::Disk)?;
-        if !is_judged {
-            prefix.extend_from_slice(chunk.get(..SNIFF_BYTES - prefix.len()).unwrap_or(&chunk));
-            if prefix.len() >= SNIFF_BYTES {
-                require_audio(&prefix)?;
-                is_judged = true;
-                prefix = Vec::new();
-            }
-        }
-    }
-    if !is_judged {
-        require_audio(&prefix)?;
-    }
-    file.finish().await.map_err(DownloadError::Disk)?;
-    Ok(digest.finish())
-}
-
-fn require_audio(prefix: &[u8]) -> Result<(), DownloadError> {
-    match sniff(prefix) {
-        Sniffed::Empty => Err(DownloadError::Empty),
-        audio if audio.is_supported_audio() => Ok(()),
-        other => Err(DownloadError::NotAudio(other)),
     }
 }

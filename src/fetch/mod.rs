@@ -6,10 +6,12 @@
 
 pub mod digest;
 pub mod download;
+pub mod partial;
 pub mod slot;
 pub mod sniff;
 pub mod spool;
 
 pub use digest::{FileDigest, hash_file};
-pub use download::{DownloadError, Downloader};
+pub use download::{DownloadError, DownloadLimits, Downloader};
+pub use partial::Partial;
 pub use sniff::{SNIFF_BYTES, Sniffed, sniff};

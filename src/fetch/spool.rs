@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio::fs::{File, OpenOptions};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 /// A file for this user's eyes only (mode 0600), removed on drop unless [`SpoolFile::finish`] was reached: also when
 /// the future that writes it is dropped.
@@ -30,6 +30,15 @@ impl SpoolFile {
     /// When the disk is full or fails.
     pub async fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.file.write_all(piece).await
+    }
+
+    /// Throws away what was written so far.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0).await?;
+        self.file.rewind().await.map(drop)
     }
 
     /// Hands the last bytes to the system and keeps the file.
@@ -68,6 +77,18 @@ mod tests {
         file.finish().await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"sound");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_restarted_file_holds_only_what_came_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audio");
+        let mut file = SpoolFile::create(&path).await.unwrap();
+        file.write(b"wrong and long").await.unwrap();
+        file.restart().await.unwrap();
+        file.write(b"right").await.unwrap();
+        file.finish().await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"right");
     }
 
     #[tokio::test]

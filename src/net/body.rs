@@ -46,12 +46,21 @@ impl BoundedBody {
     /// # Errors
     /// [`BodyError::TooLarge`] when the announced length already is.
     pub fn new(response: Response, limit: u64, stall: Duration) -> Result<Self, BodyError> {
-        let expected = response.content_length();
+        Self::after(0, response, limit, stall)
+    }
+
+    /// As [`Self::new`] for the rest of a body of which `already` bytes came with an earlier response: lengths and
+    /// the limit count the whole body.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn after(already: u64, response: Response, limit: u64, stall: Duration) -> Result<Self, BodyError> {
+        let expected = response.content_length().map(|rest| rest.saturating_add(already));
         if expected.is_some_and(|expected| expected > limit) {
             return Err(BodyError::TooLarge { limit });
         }
         let deadline = Instant::now() + stall;
-        Ok(Self { response, expected, got: 0, limit, stall, deadline, got_at_deadline: 0 })
+        Ok(Self { response, expected, got: already, limit, stall, deadline, got_at_deadline: already })
     }
 
     /// The next piece, or `None` at a proper end. Not to be called again after an error.

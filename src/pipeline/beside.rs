@@ -2,6 +2,8 @@
 //!
 //! Trouble here is a line of the summary and an exit code; it never keeps a recording from being published.
 
+use jiff::Timestamp;
+
 use super::error::source_exit_code;
 use super::publisher::Publisher;
 use super::sweep::{Sweep, Window, describe};
@@ -19,6 +21,8 @@ pub(super) struct Beside {
     pub(super) lines: Vec<String>,
     pub(super) troubles: Vec<String>,
     pub(super) codes: Vec<ExitCode>,
+    /// When a used-up limit of the day ends.
+    pub(super) resume_at: Option<Timestamp>,
     /// Rows that went into the lake.
     pub(super) rows: u64,
 }
@@ -27,6 +31,9 @@ impl Beside {
     /// Notes that `what` ended early.
     pub(super) fn note_failure(&mut self, what: &str, failure: &SourceError) {
         self.codes.push(source_exit_code(failure));
+        if let SourceError::LimitReached { resumes_at } = failure {
+            self.resume_at = self.resume_at.max(Some(*resumes_at));
+        }
         self.troubles.push(format!("{what}: {}", describe(failure)));
     }
 }

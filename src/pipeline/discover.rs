@@ -9,8 +9,9 @@ use super::RunError;
 use super::sweep::{Sweep, Window};
 use crate::domain::{Fingerprint, Recording, RecordingId};
 use crate::lake::Lake;
-use crate::queue::{Enqueued, JobQueue, JobRecord, NewJob};
-use crate::source::{Listed, RecordingSource, SourceError, TimeWindow};
+use crate::queue::{Enqueued, JobQueue, JobRecord, ListingMarks, NewJob};
+use crate::source::{Listed, RecordingSource, Slice, SourceError, TimeWindow};
+use crate::telemetry::{Event, Reporter};
 
 /// Pages that wait for the ledger.
 const PAGES_AHEAD: usize = 2;
@@ -22,13 +23,23 @@ const UNKNOWN_ID_WINDOW: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(super) struct Discovery<'a> {
     pub(super) source: &'a dyn RecordingSource,
     pub(super) queue: &'a dyn JobQueue,
+    pub(super) marks: &'a dyn ListingMarks,
     pub(super) lake: &'a Lake,
+    pub(super) reporter: &'a Reporter,
     pub(super) window: Option<TimeWindow>,
     /// `None` = all that are listed.
     pub(super) only: Option<&'a BTreeSet<RecordingId>>,
     /// How many new jobs may be added.
     pub(super) room: u64,
     pub(super) now: Timestamp,
+}
+
+/// How far a listing is when a slice begins.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    found: u64,
+    part: usize,
+    parts: usize,
 }
 
 /// What a listing brought.
@@ -42,6 +53,8 @@ pub(super) struct Discovered {
     pub(super) left_out: u64,
     pub(super) done_before: u64,
     pub(super) dead_before: u64,
+    /// Slices that an interrupted run had listed.
+    pub(super) resumed_slices: u64,
     /// Of the recordings that were asked for by id, those that were listed.
     pub(super) matched: BTreeSet<RecordingId>,
     /// Why the listing ended early, if it did. What came before counts.
@@ -59,24 +72,79 @@ impl Discovered {
         self.left_out += other.left_out;
         self.done_before += other.done_before;
         self.dead_before += other.dead_before;
+        self.resumed_slices += other.resumed_slices;
         self.matched.extend(other.matched);
         self.failure = self.failure.take().or(other.failure);
     }
 }
 
 impl Discovery<'_> {
-    /// Lists and enqueues page by page; memory holds a few pages, however long the listing is.
+    /// Lists and enqueues slice by slice and page by page; memory holds a few pages, however long the listing is. What
+    /// an interrupted listing of the same time had done is not listed again.
     pub(super) async fn run(mut self) -> Result<Discovered, RunError> {
+        let mut all = Discovered::default();
+        let marks = self.marks.listed_slices().await?;
+        let mut in_lake = LakeMemory::default();
+        let mut at_the_edge = BTreeSet::new();
+        let slices = self.source.slices(self.window);
+        let bounds = (slices.first().and_then(|slice| slice.window), slices.last().and_then(|slice| slice.window));
+        let parts = slices.len();
+        for (part, slice) in slices.into_iter().enumerate() {
+            let place = Place { found: all.found, part: part + 1, parts };
+            if self.takes_all() && marks.iter().any(|mark| mark.covers(&slice, self.now)) {
+                all.resumed_slices += 1;
+                continue;
+            }
+            let found = self.slice(&slice, place, &mut in_lake, &mut at_the_edge).await?;
+            let is_whole = found.failure.is_none() && found.left_out == 0;
+            all.merge(found);
+            if all.failure.is_some() {
+                return Ok(all);
+            }
+            if is_whole && self.takes_all() {
+                self.marks.mark_listed(&slice, self.now).await?;
+            }
+        }
+        if let (Some(first), Some(last)) = bounds
+            && self.takes_all()
+            && all.left_out == 0
+        {
+            let whole = TimeWindow { since: first.since, until: last.until };
+            self.marks.forget_listed(whole, self.now).await?;
+        }
+        Ok(all)
+    }
+
+    /// Whether every recording of a slice becomes a job.
+    fn takes_all(&self) -> bool {
+        self.only.is_none()
+    }
+
+    async fn slice(
+        &mut self,
+        slice: &Slice,
+        place: Place,
+        in_lake: &mut LakeMemory,
+        at_the_edge: &mut BTreeSet<RecordingId>,
+    ) -> Result<Discovered, RunError> {
         let (pages, mut incoming) = mpsc::channel::<Vec<Recording>>(PAGES_AHEAD);
         let source = self.source;
-        let listing = source.list(self.window, pages);
+        let listing = source.list(slice, pages);
+        let edge = slice.window.map(|window| window.until);
         let enqueue = async move {
             let mut discovered = Discovered::default();
-            let mut in_lake = LakeMemory::default();
+            let mut next_edge = BTreeSet::new();
             // An error drops the receiver, so that a listing in flight ends as well.
-            while let Some(page) = incoming.recv().await {
-                self.take(page, &mut in_lake, &mut discovered).await?;
+            while let Some(mut page) = incoming.recv().await {
+                // Neighbouring slices share the second between them.
+                page.retain(|recording| !at_the_edge.contains(&recording.id));
+                let on_edge = page.iter().filter(|recording| edge.is_some_and(|edge| recording.is_near(edge)));
+                next_edge.extend(on_edge.map(|recording| recording.id.clone()));
+                self.take(page, in_lake, &mut discovered).await?;
+                let found = place.found + discovered.found;
+                self.reporter.emit(Event::ListingOn { found, part: place.part, parts: place.parts });
             }
+            *at_the_edge = next_edge;
             Ok::<_, RunError>(discovered)
         };
         let (listed, discovered) = tokio::join!(listing, enqueue);
@@ -95,6 +163,8 @@ impl Discovery<'_> {
         discovered: &mut Discovered,
     ) -> Result<(), RunError> {
         let mut jobs = Vec::with_capacity(page.len());
+        let ids: Vec<RecordingId> = page.iter().map(|recording| recording.id.clone()).collect();
+        let known = self.queue.known(&ids).await?;
         for recording in page {
             if self.only.is_some_and(|only| !only.contains(&recording.id)) {
                 continue;
@@ -107,7 +177,7 @@ impl Discovery<'_> {
             let dt = self.lake.dt(started_at);
             let job = NewJob { recording, started_at, dt };
             // A lost ledger is not a lost lake: what is new here may stand there.
-            if self.queue.record(&job.recording.id).await?.is_none()
+            if !known.contains(&job.recording.id)
                 && let Some(fingerprint) = in_lake.fingerprint_of(self.lake, &job).await?
             {
                 self.queue.adopt(job, fingerprint, self.now).await?;
@@ -157,7 +227,10 @@ pub(super) async fn windows(sweep: &Sweep, queue: Option<&dyn JobQueue>) -> Resu
     Ok(windows)
 }
 
-/// What the lake holds of the days that were asked about, read once a day.
+/// Days of the lake that are remembered at a time: more than a slice has.
+const DAYS_REMEMBERED: usize = 40;
+
+/// What the lake holds of the days that were asked about last, read once a day.
 #[derive(Debug, Default)]
 struct LakeMemory {
     days: BTreeMap<String, BTreeMap<RecordingId, Fingerprint>>,
@@ -166,6 +239,9 @@ struct LakeMemory {
 impl LakeMemory {
     async fn fingerprint_of(&mut self, lake: &Lake, job: &NewJob) -> Result<Option<Fingerprint>, RunError> {
         if !self.days.contains_key(&job.dt) {
+            if self.days.len() >= DAYS_REMEMBERED {
+                self.days.clear();
+            }
             let rows = lake.published_ids(std::slice::from_ref(&job.dt)).await?;
             let day = rows.into_iter().map(|row| (row.recording_id, row.fingerprint)).collect();
             self.days.insert(job.dt.clone(), day);

@@ -61,6 +61,9 @@ impl RunError {
                 Some("free space on that disk and run again: nothing is lost".into())
             }
             Self::Source(SourceError::Unavailable { .. }) => Some("run again later: nothing is lost".into()),
+            Self::Source(SourceError::LimitReached { resumes_at }) => {
+                Some(format!("run again after {}: nothing is lost", resumes_at.strftime("%Y-%m-%d %H:%M UTC")))
+            }
             _ => None,
         }
     }
@@ -73,7 +76,7 @@ fn is_full(error: &std::io::Error) -> bool {
 pub(super) const fn source_exit_code(error: &SourceError) -> ExitCode {
     match error {
         SourceError::Refused { .. } => ExitCode::CredentialsRefused,
-        SourceError::Unavailable { .. } => ExitCode::WorkRemains,
+        SourceError::Unavailable { .. } | SourceError::LimitReached { .. } => ExitCode::WorkRemains,
         SourceError::Misconfigured { .. } => ExitCode::Configuration,
         SourceError::Stopped => ExitCode::Interrupted,
     }

@@ -40,7 +40,7 @@ pub(super) async fn keep(
         // Ending here drops the receiver, so that a listing in flight ends as well.
         while let Some(page) = incoming.recv().await {
             keeper.take(page).await?;
-            if stop.is_draining() || matches!(keeper.failure, Some(SourceError::Unavailable { .. })) {
+            if stop.is_draining() || keeper.cannot_go_on() {
                 break;
             }
         }
@@ -83,6 +83,11 @@ impl<'a> Keeper<'a> {
     const fn new(source: &'a dyn CallHistorySource, publisher: &'a Publisher, run: &'a RunId) -> Self {
         let adopted = BTreeSet::new();
         Self { source, publisher, run, adopted, calls: 0, legs: 0, waiting: 0, delivered: 0, failure: None }
+    }
+
+    /// A missing scope for legs leaves what the lists say; anything else is for a later run.
+    const fn cannot_go_on(&self) -> bool {
+        matches!(&self.failure, Some(failure) if !matches!(failure, SourceError::Refused { .. }))
     }
 
     async fn take(&mut self, page: Vec<CallRecord>) -> Result<(), RunError> {

@@ -267,7 +267,7 @@ impl Shop {
     fn wait_before(&self, next_attempt: i32, failure: &Failure) -> Duration {
         let doublings = u32::try_from(next_attempt.saturating_sub(2)).unwrap_or(0).min(16);
         let own = self.settings.backoff.saturating_mul(1 << doublings);
-        own.max(Duration::from_secs(failure.retry_after_s.unwrap_or(0)))
+        own.max(failure.retry_after())
     }
 }
 

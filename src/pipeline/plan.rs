@@ -70,11 +70,12 @@ pub async fn plan(
         plan.unfinished = queue.counts(&Scope { source: config.source, only }).await?.unfinished();
         room = room.saturating_sub(plan.unfinished);
     }
-    for window in windows(sweep, queue).await? {
+    let windows = windows(sweep, queue).await?;
+    for slice in windows.into_iter().flat_map(|window| source.slices(window)) {
         let (pages, mut incoming) = mpsc::channel::<Vec<Recording>>(2);
         let listing = {
             let source = Arc::clone(&source);
-            tokio::spawn(async move { source.list(window, pages).await })
+            tokio::spawn(async move { source.list(&slice, pages).await })
         };
         loop {
             let page = tokio::select! {

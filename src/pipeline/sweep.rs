@@ -22,7 +22,7 @@ use crate::fetch::slot::Spool;
 use crate::lake::{Lake, RunRow, Staging};
 use crate::queue::instance::{self, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
-use crate::queue::{Claimed, JobQueue, JobRecord, Scope};
+use crate::queue::{Claimed, JobQueue, JobRecord, ListingMarks, Scope};
 use crate::source::{RecordingSource, SourceError, TimeWindow};
 use crate::stt::{ModelPath, SpeechToText};
 use crate::telemetry::{Event, Reporter};
@@ -71,8 +71,10 @@ pub struct Summary {
     pub not_found: BTreeSet<RecordingId>,
     /// What kept the run from doing all of its work, in words.
     pub troubles: Vec<String>,
-    /// What was done beside the recordings, a line each.
+    /// What the user should know although nothing went wrong.
     pub notes: Vec<String>,
+    /// When there is something to do again: a used-up limit of the day ends, the next retry is due.
+    pub resume_at: Option<Timestamp>,
     pub exit_code: ExitCode,
     queue: Arc<dyn JobQueue>,
 }
@@ -111,6 +113,7 @@ struct Run<'a> {
     run_id: RunId,
     source: Arc<dyn RecordingSource>,
     queue: Arc<dyn JobQueue>,
+    marks: Arc<dyn ListingMarks>,
     publisher: Publisher,
     reporter: Arc<Reporter>,
     stop: Stop,
@@ -120,6 +123,8 @@ struct Run<'a> {
     published: PublishedCount,
     noted: Vec<ExitCode>,
     troubles: Vec<String>,
+    notes: Vec<String>,
+    resume_at: Option<Timestamp>,
     /// Last: other processes take this one for dead once it is dropped.
     instance: Instance,
 }
@@ -139,11 +144,11 @@ impl<'a> Run<'a> {
         make_private(state_dir).map_err(unusable)?;
         let instance = Instance::register(state_dir, random_word()).map_err(unusable)?;
         let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
-        let ledger = SqliteQueue::open(&config.queue.ledger, settings)?;
-        let queue: Arc<dyn JobQueue> = Arc::new(ledger.clone());
+        let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings)?);
+        let queue: Arc<dyn JobQueue> = Arc::clone(&ledger) as _;
         let publisher = Publisher {
             queue: Arc::clone(&queue),
-            outbox: Arc::new(ledger),
+            outbox: Arc::clone(&ledger) as _,
             lake: Lake::open(&config.lake)?,
             staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
             reporter: Arc::clone(&reporter),
@@ -158,6 +163,7 @@ impl<'a> Run<'a> {
             run_id: RunId(format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%SZ"), instance.id())),
             source,
             queue,
+            marks: ledger,
             publisher,
             reporter,
             stop,
@@ -167,6 +173,8 @@ impl<'a> Run<'a> {
             published: PublishedCount::default(),
             noted: Vec::new(),
             troubles: Vec::new(),
+            notes: Vec::new(),
+            resume_at: None,
             instance,
         })
     }
@@ -207,11 +215,15 @@ impl<'a> Run<'a> {
         };
         self.noted.extend(beside.codes);
         self.troubles.extend(beside.troubles);
+        self.notes.extend(beside.lines);
+        self.resume_at = self.resume_at.max(beside.resume_at);
         let not_found = self.not_found(&discovered).await?;
         let left = self.queue.counts(&scope).await?;
         let waiting = left.seen + left.waiting + left.staged;
-        let mut summary = self.sum_up(&discovered, waiting, not_found);
-        summary.notes = beside.lines;
+        if waiting == left.waiting {
+            self.resume_at = self.resume_at.or(left.next_due.filter(|due| *due > Timestamp::now() + WAIT_FOR_RETRIES));
+        }
+        let summary = self.sum_up(&discovered, waiting, not_found);
         let changed = self.claimed + self.published.recordings + reported + discovered.new + beside.rows > 0;
         if changed {
             self.publisher.lake.write_run(&self.run_row(&summary)).await?;
@@ -241,7 +253,9 @@ impl<'a> Run<'a> {
             let discovery = Discovery {
                 source: self.source.as_ref(),
                 queue: self.queue.as_ref(),
+                marks: self.marks.as_ref(),
                 lake: &self.publisher.lake,
+                reporter: self.reporter.as_ref(),
                 window,
                 only: (!self.sweep.recordings.is_empty()).then_some(&self.sweep.recordings),
                 room,
@@ -257,7 +271,20 @@ impl<'a> Run<'a> {
                 break;
             }
         }
+        if all.resumed_slices > 0 {
+            let slices = all.resumed_slices;
+            self.notes.push(format!("the listing went on where an earlier run broke off ({slices} slices were done)"));
+        }
+        if let (Some(reach), Window::Span(asked)) = (self.source.reaches_back_to(), &self.sweep.window)
+            && asked.since < reach
+        {
+            let day = reach.strftime("%Y-%m-%d");
+            self.notes.push(format!("Zoom lists a user's recordings of six months only: none before {day} were found"));
+        }
         if let Some(failure) = &all.failure {
+            if let SourceError::LimitReached { resumes_at } = failure {
+                self.resume_at = Some(*resumes_at);
+            }
             self.noted.push(source_exit_code(failure));
             self.troubles.push(describe(failure));
         }
@@ -363,6 +390,10 @@ impl<'a> Run<'a> {
                     (Treatment::Fatal, Reason::CredentialsRefused) => ExitCode::CredentialsRefused,
                     _ => ExitCode::WorkRemains,
                 };
+                if failure.reason == Reason::DailyLimit {
+                    let wait = SignedDuration::try_from(failure.retry_after()).unwrap_or(SignedDuration::ZERO);
+                    self.resume_at = self.resume_at.max(Timestamp::now().checked_add(wait).ok());
+                }
                 if !self.noted.contains(&code) {
                     self.reporter.emit(Event::Stopping { why: failure.reason.as_str() });
                     let detail =
@@ -417,7 +448,8 @@ impl<'a> Run<'a> {
             unusable: discovered.listed.unusable,
             not_found,
             troubles: std::mem::take(&mut self.troubles),
-            notes: Vec::new(),
+            notes: std::mem::take(&mut self.notes),
+            resume_at: self.resume_at,
             exit_code: ExitCode::heaviest(&self.noted),
             queue: Arc::clone(&self.queue),
         }

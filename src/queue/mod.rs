@@ -4,6 +4,7 @@
 //! current row is decided by create-only keys in the lake, so a queue that forgets costs time, never rows.
 
 pub mod instance;
+pub mod marks;
 pub mod outbox;
 pub mod sqlite;
 pub mod state;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::domain::{Failure, Fingerprint, Lease, Recording, RecordingId, RunId, SourceKind};
 
+pub use marks::ListingMarks;
 pub use outbox::{DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};
 pub use state::{JobState, Settlement};
 
@@ -167,6 +169,9 @@ pub trait JobQueue: Send + Sync {
     /// Adds recordings that are not known yet, at most `room` of them; refreshes the address and metadata of
     /// unfinished and dead ones.
     async fn enqueue(&self, found: Vec<NewJob>, room: u64, now: Timestamp) -> Result<Enqueued, QueueError>;
+
+    /// Which of these recordings are known.
+    async fn known(&self, ids: &[RecordingId]) -> Result<BTreeSet<RecordingId>, QueueError>;
 
     /// Records as published what the lake already holds (a lost ledger). A recording that is known stays as it is.
     async fn adopt(&self, job: NewJob, fingerprint: Fingerprint, now: Timestamp) -> Result<(), QueueError>;

@@ -23,6 +23,15 @@ pub struct TimeWindow {
     pub until: Timestamp,
 }
 
+/// A part of a listing that can be listed by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// Whose recordings: tells slices of the same time apart.
+    pub owner: String,
+    /// `None` = everything there is.
+    pub window: Option<TimeWindow>,
+}
+
 /// What a listing met besides recordings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Listed {
@@ -48,6 +57,12 @@ pub enum SourceError {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// The limit of the day is used up. Exit code 5.
+    #[error("Zoom's rate limit of the day is used up")]
+    LimitReached {
+        /// When requests are taken again.
+        resumes_at: Timestamp,
+    },
     /// The request itself is wrong (folder missing, address malformed). Exit code 3.
     #[error("{explanation}")]
     Misconfigured { explanation: String },
@@ -69,16 +84,22 @@ pub struct FetchedAudio {
 
 #[async_trait]
 pub trait RecordingSource: Send + Sync {
-    /// Lists all recordings whose end (or start, where no end is known) lies in `window`; `None` = everything there is.
-    /// Pages are sent as they come, each recording once.
+    /// The parts in which `window` is listed (`None` = everything there is), oldest first for each owner.
+    fn slices(&self, window: Option<TimeWindow>) -> Vec<Slice> {
+        vec![Slice { owner: String::new(), window }]
+    }
+
+    /// Before this time nothing can be listed, whatever the window.
+    fn reaches_back_to(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Lists all recordings whose end (or start, where no end is known) lies in the slice. Pages are sent as they come,
+    /// each recording once.
     ///
     /// # Errors
     /// [`SourceError`]: what was sent so far stays valid.
-    async fn list(
-        &self,
-        window: Option<TimeWindow>,
-        found: mpsc::Sender<Vec<Recording>>,
-    ) -> Result<Listed, SourceError>;
+    async fn list(&self, slice: &Slice, found: mpsc::Sender<Vec<Recording>>) -> Result<Listed, SourceError>;
 
     /// Brings the audio of `recording` to this machine. A source that downloads writes to `destination`, a path that
     /// does not exist yet in an existing folder, and leaves nothing there when it fails; a source whose audio already

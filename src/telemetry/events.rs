@@ -12,6 +12,12 @@ pub enum Event<'a> {
     Listing {
         source: &'a str,
     },
+    /// The listing goes on: so many are found so far, in this part of so many.
+    ListingOn {
+        found: u64,
+        part: usize,
+        parts: usize,
+    },
     /// The listing ended; `audio_s` is the listed length of what is to be done.
     Listed {
         found: u64,
@@ -126,6 +132,7 @@ fn millis(duration: Duration) -> u64 {
 fn log(event: Event<'_>) {
     match event {
         Event::Listing { source } => tracing::debug!(source, "listing recordings"),
+        Event::ListingOn { found, part, parts } => tracing::debug!(found, part, parts, "listing goes on"),
         Event::Listed { found, done_before, to_do, audio_s } => {
             tracing::info!(found, done_before, to_do, audio_s, "recordings listed");
         }

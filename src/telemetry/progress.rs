@@ -59,7 +59,14 @@ impl Bars {
     pub(super) fn show(&self, event: Event<'_>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
+            Event::ListingOn { found, part, parts } => {
+                let of = if parts > 1 { format!(", part {part} of {parts}") } else { String::new() };
+                self.total.set_message(format!("listing recordings: {found} found{of}"));
+                return;
+            }
             Event::Listed { to_do, audio_s, .. } => {
+                // The remaining time is that of the work, not of the listing before it.
+                self.total.reset_elapsed();
                 state.to_do = to_do;
                 state.counts_calls = audio_s == 0;
                 self.total.set_length(if state.counts_calls { to_do } else { audio_s.saturating_mul(1000) });
@@ -192,6 +199,12 @@ mod tests {
         let screen = drawn(&[listed, claimed, progress, done]);
         assert!(screen.contains("1/2 calls · 02:00 of 04:00 audio"), "{screen}");
         assert!(!screen.contains("transcribing"), "{screen}");
+    }
+
+    #[test]
+    fn a_long_listing_shows_how_far_it_is() {
+        let screen = drawn(&[Event::ListingOn { found: 1_200, part: 3, parts: 33 }]);
+        assert!(screen.contains("listing recordings: 1200 found, part 3 of 33"), "{screen}");
     }
 
     #[test]

@@ -319,7 +319,7 @@ async fn the_history_is_asked_for_in_months_with_an_overlap_and_six_months_back_
     workspace.run(&["--since", "400d"]).expect_code(0);
     let long = zoom.asked("call_history").split_off(1);
     let slices: Vec<_> = long.iter().map(|seen| (bound(seen, "from"), bound(seen, "to"))).collect();
-    assert_eq!(slices.len(), 7);
+    assert!((7..=8).contains(&slices.len()));
     assert!(slices.iter().all(|(from, to)| to.duration_since(*from).as_hours() <= 28 * 24));
     assert!(slices.windows(2).all(|pair| pair[0].1 == pair[1].0));
 }

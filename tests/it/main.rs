@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has failed")]
 
 mod call_history;
+mod chaos;
 mod decode;
 mod lake;
 mod main_job;
@@ -16,4 +17,6 @@ mod support;
 mod transcripts;
 mod workspace;
 mod zoom;
+mod zoom_download;
 mod zoom_transcript;
+mod zoom_users;

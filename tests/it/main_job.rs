@@ -362,10 +362,66 @@ fn an_unreachable_host_is_work_that_remains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_of_the_day_keeps_the_work_and_says_when_to_come_back() {
-    let zoom = ZoomServer::start(vec![clip("a12", HELLO)]).await;
-    zoom.fault(Script::next(Route::Download, Fault::daily_limit("2030-01-01T00:00:00Z")).always());
+async fn the_quirks_of_a_listing_reach_the_lake_as_they_should() {
+    let began = "2026-11-02T01:15:04Z";
+    let odd = clip("0F3A5C7E-9B1D", HELLO)
+        .with("call_id", json!("7401234567890123456_2"))
+        .with("callee_number", json!(1_000_806))
+        .with("caller_number_type", json!("7"))
+        .with("duration", json!("2"))
+        .with("direction", json!("sideways"))
+        .with("recording_type", json!("On-demand"))
+        .with("date_time", json!(began))
+        .with("end_time", json!(null))
+        .with("end_date_time", json!("2026-11-02T01:15:06Z"))
+        .with("owner", json!({ "type": "call queue", "id": "q1", "name": "Support", "extension_number": "806" }))
+        .with("accepted_by", json!({ "name": "佐藤 花子", "extension_number": 803 }))
+        .with("never_heard_of", json!({ "deep": [1, { "er": null }] }));
+    let zoom = ZoomServer::start(vec![odd]).await;
     let workspace = against(&zoom);
-    let summary = workspace.run(&["--since", "7d", "--format", "json"]).expect_code(5).json();
-    assert_eq!((&summary["waiting"], &summary["failed"]), (&json!(1), &json!(0)));
+    workspace.run(&["--since", "2026-11-01", "--until", "2026-11-03"]).expect_code(0);
+    let row = workspace.query(
+        "select recording_id, call_id, callee_number, duration_s, direction, recording_type, owner_type, owner_extension,
+                accepted_by_name, accepted_by_extension, ended_at::varchar like '%01:15:06%', abs(duration_delta_ms) < 2000
+         from read_parquet('recordings/**/*.parquet')",
+    );
+    let expected = json!([[
+        "0f3a5c7e9b1d",
+        "7401234567890123456_2",
+        "1000806",
+        2,
+        "sideways",
+        "On-demand",
+        "call queue",
+        "806",
+        "佐藤 花子",
+        "803",
+        true,
+        true
+    ]]);
+    assert_eq!(json!(row), expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_the_day_keeps_the_work_and_says_when_to_come_back() {
+    let tomorrow = Timestamp::now() + SignedDuration::from_hours(20);
+    let (iso, http) = (tomorrow.strftime("%Y-%m-%dT%H:%M:%SZ"), tomorrow.strftime("%a, %d %b %Y %H:%M:%S GMT"));
+    for (route, retry_after) in [
+        (Route::List, iso.to_string()),
+        (Route::Download, iso.to_string()),
+        (Route::Download, http.to_string()),
+        (Route::Download, (20 * 3_600).to_string()),
+    ] {
+        let zoom = ZoomServer::start(vec![clip("a12", HELLO)]).await;
+        zoom.fault(Script::next(route, Fault::daily_limit(&retry_after)).always());
+        let workspace = against(&zoom);
+        let summary = workspace.run(&["--since", "7d", "--format", "json"]).expect_code(5).json();
+        assert_eq!(summary["failed"], json!(0));
+        let resume_at: Timestamp = summary["resume_at"].as_str().unwrap().parse().unwrap();
+        assert!(resume_at.duration_since(tomorrow).abs() < SignedDuration::from_mins(2), "{retry_after}: {resume_at}");
+        let asked = zoom.requests().len();
+        let again = workspace.run(&["--since", "7d"]).expect_code(5);
+        assert!(again.stdout.contains("run again after 20"), "{}", again.stdout);
+        assert!(zoom.requests().len() <= asked + 3, "a used-up limit is not asked again and again");
+    }
 }

@@ -17,13 +17,13 @@ use transcribe::source::{FetchedAudio, Listed, RecordingSource, SourceError, Tim
 use crate::support::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, Clip, Fault, Listener, Route, Script, ZoomServer};
 
 /// Silent MPEG-2 Layer III: 16 kHz, mono, 128 kbit/s, 576 bytes a frame.
-fn mp3(frames: usize) -> Vec<u8> {
+pub(crate) fn mp3(frames: usize) -> Vec<u8> {
     let mut frame = vec![0; 576];
     frame[..4].copy_from_slice(&[0xff, 0xf3, 0xc8, 0xc4]);
     frame.repeat(frames)
 }
 
-fn clip(id: &str) -> Clip {
+pub(crate) fn clip(id: &str) -> Clip {
     Clip::new(id, mp3(10))
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn config(server: &ZoomServer) -> ZoomConfig {
 }
 
 /// With a second attempt for what may pass.
-fn persistent(server: &ZoomServer) -> ZoomConfig {
+pub(crate) fn persistent(server: &ZoomServer) -> ZoomConfig {
     ZoomConfig { request_attempts: 2, ..config(server) }
 }
 
@@ -65,13 +65,13 @@ pub(crate) fn source(config: &ZoomConfig) -> ZoomSource {
     ZoomSource::new(config, secrets()).expect("a usable configuration")
 }
 
-fn last_day() -> TimeWindow {
+pub(crate) fn last_day() -> TimeWindow {
     let now = Timestamp::now();
     TimeWindow { since: now - SignedDuration::from_hours(24), until: now }
 }
 
 /// Lists a window and collects what was sent, whatever became of the listing.
-async fn list(source: &ZoomSource, window: TimeWindow) -> (Vec<Recording>, Result<Listed, SourceError>) {
+pub(crate) async fn list(source: &ZoomSource, window: TimeWindow) -> (Vec<Recording>, Result<Listed, SourceError>) {
     let (found, mut pages) = mpsc::channel(2);
     let collect = async {
         let mut recordings = Vec::new();
@@ -80,47 +80,62 @@ async fn list(source: &ZoomSource, window: TimeWindow) -> (Vec<Recording>, Resul
         }
         recordings
     };
-    let (listed, recordings) = tokio::join!(source.list(Some(window), found), collect);
+    let list = async {
+        let found = found;
+        let mut all = Listed::default();
+        for slice in source.slices(Some(window)) {
+            let listed = source.list(&slice, found.clone()).await?;
+            all.recordings += listed.recordings;
+            all.unusable += listed.unusable;
+            all.repeated += listed.repeated;
+        }
+        Ok(all)
+    };
+    let (listed, recordings) = tokio::join!(list, collect);
     (recordings, listed)
 }
 
-async fn list_ids(source: &ZoomSource, window: TimeWindow) -> Vec<String> {
+pub(crate) async fn list_ids(source: &ZoomSource, window: TimeWindow) -> Vec<String> {
     let (recordings, listed) = list(source, window).await;
     assert_eq!(listed.expect("a listing").recordings, u64::try_from(recordings.len()).expect("a count"));
     recordings.iter().map(|recording| recording.id.to_string()).collect()
 }
 
 /// A folder to download into.
-struct Spool {
+pub(crate) struct Spool {
     folder: tempfile::TempDir,
 }
 
 impl Spool {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }
     }
 
-    fn destination(&self) -> PathBuf {
+    pub(crate) fn destination(&self) -> PathBuf {
         self.folder.path().join("audio")
     }
 
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         std::fs::read_dir(self.folder.path()).expect("the folder").next().is_none()
     }
 
-    async fn fetch(&self, source: &ZoomSource, address: &str) -> Result<FetchedAudio, Failure> {
+    pub(crate) async fn fetch(&self, source: &ZoomSource, address: &str) -> Result<FetchedAudio, Failure> {
         let audio = AudioLocation::Download(address.to_owned());
         let recording = Recording::bare(RecordingId::parse("r1").expect("an id"), "r1".into(), SourceKind::Zoom, audio);
         source.fetch(&recording, &self.destination()).await
     }
 }
 
-fn download_address(server: &ZoomServer, clip: &Clip) -> String {
+pub(crate) fn download_address(server: &ZoomServer, clip: &Clip) -> String {
     format!("{}/v2/phone/recording/download/{}", server.address(), clip.key())
 }
 
 /// Downloads the only clip of a server under a script, and checks that a failure leaves nothing behind.
-async fn fetch_under(server: &ZoomServer, config: &ZoomConfig, script: Script) -> Result<FetchedAudio, Failure> {
+pub(crate) async fn fetch_under(
+    server: &ZoomServer,
+    config: &ZoomConfig,
+    script: Script,
+) -> Result<FetchedAudio, Failure> {
     server.fault(script);
     let spool = Spool::new();
     let outcome = spool.fetch(&source(config), &download_address(server, &clip("r1"))).await;
@@ -261,6 +276,19 @@ async fn a_repeated_page_token_ends_the_listing() {
 }
 
 #[tokio::test]
+async fn a_token_after_the_last_page_leads_to_an_empty_page_and_no_further() {
+    let server = ZoomServer::start(vec![]).await;
+    let item = json!({ "id": "r1", "download_url": "https://zoom.us/v2/phone/recording/download/k" });
+    let pages =
+        [json!({ "recordings": [item], "next_page_token": "x" }), json!({ "recordings": [], "next_page_token": "y" })];
+    for page in &pages {
+        server.fault(Script::next(Route::List, Fault::json(200, page)));
+    }
+    assert_eq!(list_ids(&source(&config(&server)), last_day()).await, ["r1"]);
+    assert_eq!(server.listings().len(), 2);
+}
+
+#[tokio::test]
 async fn a_refused_page_token_restarts_the_slice_without_repeating_recordings() {
     let server = ZoomServer::start((1..=4).map(|n| clip(&format!("r{n}"))).collect()).await;
     server.fault(Script::next(Route::List, Fault::RefusePageToken));
@@ -340,7 +368,8 @@ async fn a_listing_whose_receiver_went_away_stops() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
     let (found, pages) = mpsc::channel(1);
     drop(pages);
-    let stopped = source(&config(&server)).list(Some(last_day()), found).await;
+    let source = source(&config(&server));
+    let stopped = source.list(&source.slices(Some(last_day()))[0], found).await;
     assert!(matches!(stopped, Err(SourceError::Stopped)));
 }
 
@@ -520,7 +549,7 @@ async fn after_a_limit_per_day_nobody_asks_until_it_ends() {
     let tomorrow = (Timestamp::now() + SignedDuration::from_hours(5)).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     server.fault(Script::next(Route::List, Fault::daily_limit(&tomorrow)));
     let source = source(&persistent(&server));
-    assert!(matches!(list(&source, last_day()).await.1, Err(SourceError::Unavailable { .. })));
+    assert!(matches!(list(&source, last_day()).await.1, Err(SourceError::LimitReached { .. })));
     let failure = Spool::new().fetch(&source, &download_address(&server, &clip("r1"))).await.unwrap_err();
     assert_eq!((failure.reason, failure.treatment), (Reason::DailyLimit, Treatment::Local));
     assert!(failure.retry_after_s.is_some_and(|wait| (4 * 3_600..=5 * 3_600).contains(&wait)));

@@ -3,10 +3,11 @@
 use std::io;
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use sha2::{Digest, Sha256};
 
 use super::clip::Audio;
 use super::fault::Fault;
@@ -52,7 +53,9 @@ async fn audio(world: &World, seen: &Seen, fault: Option<&Fault>) -> Response {
         },
         None => return error(400, 404, "File does not exist."),
     };
-    let asked = seen.range.as_deref().filter(|_| world.honours_ranges).and_then(|range| first_byte(range));
+    let tag = world.honours_ranges.then(|| format!("\"{}\"", hex::encode(Sha256::digest(&bytes))));
+    let is_same = seen.if_range.is_none() || seen.if_range == tag;
+    let asked = seen.range.as_deref().filter(|_| world.honours_ranges && is_same).and_then(first_byte);
     let (status, bytes, part) = match asked {
         Some(start) if start >= bytes.len() => {
             return scripted(416, &[("content-range", format!("bytes */{}", bytes.len()))], Vec::new());
@@ -65,7 +68,7 @@ async fn audio(world: &World, seen: &Seen, fault: Option<&Fault>) -> Response {
     };
     let mut headers = HeaderMap::new();
     let named = [(CONTENT_TYPE, "audio/mpeg".to_owned()), (CONTENT_LENGTH, bytes.len().to_string())];
-    for (name, value) in named.into_iter().chain(part) {
+    for (name, value) in named.into_iter().chain(part).chain(tag.map(|tag| (ETAG, tag))) {
         headers.insert(name, value.parse().expect("a plain value"));
     }
     let first = |length: usize| {

@@ -34,6 +34,7 @@ pub(crate) struct Clip {
     pub(crate) duration_s: i64,
     /// Whose list it is in, besides the account's.
     pub(super) user: Option<String>,
+    key: String,
     overrides: Map<String, Value>,
 }
 
@@ -41,7 +42,22 @@ impl Clip {
     /// A recording of ten seconds that started an hour ago.
     pub(crate) fn new(id: &str, audio: impl Into<Audio>) -> Self {
         let started_at = Timestamp::now() - SignedDuration::from_hours(1);
-        Self { id: id.to_owned(), audio: audio.into(), started_at, duration_s: 10, user: None, overrides: Map::new() }
+        Self {
+            id: id.to_owned(),
+            audio: audio.into(),
+            started_at,
+            duration_s: 10,
+            user: None,
+            key: format!("key-{id}"),
+            overrides: Map::new(),
+        }
+    }
+
+    /// Silence as MPEG-2 Layer III: 16 kHz, mono, 128 kbit/s, 36 ms and 576 bytes a frame.
+    pub(crate) fn silent(id: &str, frames: usize) -> Self {
+        let mut frame = vec![0; 576];
+        frame[..4].copy_from_slice(&[0xff, 0xf3, 0xc8, 0xc4]);
+        Self::new(id, frame.repeat(frames))
     }
 
     pub(crate) fn started_at(mut self, started_at: Timestamp) -> Self {
@@ -68,7 +84,20 @@ impl Clip {
 
     /// The last segment of the download address: opaque, not the id.
     pub(crate) fn key(&self) -> String {
-        format!("key-{}", self.id)
+        self.key.clone()
+    }
+
+    /// Has this key instead.
+    pub(crate) fn keyed(mut self, key: &str) -> Self {
+        self.key = key.to_owned();
+        self
+    }
+
+    /// When a window by end or by start looks for it; `None` where its listing says otherwise.
+    pub(super) fn moment(&self, by_end: bool) -> Option<Timestamp> {
+        let says_otherwise = ["date_time", "end_time", "duration"].iter().any(|key| self.overrides.contains_key(*key));
+        let seconds = if by_end { self.duration_s } else { 0 };
+        (!says_otherwise).then(|| self.started_at + SignedDuration::from_secs(seconds))
     }
 
     /// The item as it stands in the account's listing, or in a user's, which has fewer fields.

@@ -99,6 +99,7 @@ impl Fault {
 pub(crate) struct Script {
     route: Route,
     id: Option<String>,
+    spared: usize,
     left: usize,
     pub(super) fault: Fault,
 }
@@ -106,12 +107,18 @@ pub(crate) struct Script {
 impl Script {
     /// Strikes once, at the next request to `route`.
     pub(crate) fn next(route: Route, fault: Fault) -> Self {
-        Self { route, id: None, left: 1, fault }
+        Self { route, id: None, spared: 0, left: 1, fault }
     }
 
     /// Strikes only requests for the recording with this id.
     pub(crate) fn of(mut self, id: &str) -> Self {
         self.id = Some(id.to_owned());
+        self
+    }
+
+    /// Lets so many requests through first.
+    pub(crate) fn after(mut self, requests: usize) -> Self {
+        self.spared = requests;
         self
     }
 
@@ -131,6 +138,10 @@ impl Script {
             && self.route == route
             && (self.id.is_none() || self.id.as_deref() == id)
             && (has_page_token || !needs_page_token);
+        if strikes && self.spared > 0 {
+            self.spared -= 1;
+            return false;
+        }
         if strikes {
             self.left -= 1;
         }
@@ -143,15 +154,18 @@ impl Script {
 pub(crate) struct Chaos {
     share: f64,
     random: SmallRng,
+    /// Requests since a token was refused: a fresh token that is refused as well would be final.
+    since_refusal: u32,
 }
 
 impl Chaos {
     pub(super) fn new(share: f64, seed: u64) -> Self {
-        Self { share, random: SmallRng::seed_from_u64(seed) }
+        Self { share, random: SmallRng::seed_from_u64(seed), since_refusal: 0 }
     }
 
     /// What goes wrong with this request, if anything. Everything that strikes here passes: nothing is final.
     pub(super) fn strike(&mut self, route: Route, has_page_token: bool) -> Option<Fault> {
+        self.since_refusal += 1;
         if self.random.random::<f64>() >= self.share {
             return None;
         }
@@ -167,7 +181,10 @@ impl Chaos {
             (Route::Download, 4) => Fault::missing_file(),
             (Route::Download, 5) => Fault::empty(),
             (Route::Download, 6 | 7) => Fault::CutAfter(self.random.random_range(0..2_000)),
-            (_, 8) => Fault::json(401, &json!({ "code": 124, "message": "Invalid access token." })),
+            (_, 8) if self.since_refusal > 10 => {
+                self.since_refusal = 0;
+                Fault::json(401, &json!({ "code": 124, "message": "Invalid access token." }))
+            }
             _ => Fault::status(503),
         };
         Some(fault)

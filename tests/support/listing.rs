@@ -6,7 +6,7 @@ use axum::response::Response;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::clip::Clip;
 use super::fault::Fault;
@@ -61,17 +61,26 @@ pub(super) fn list(world: &World, seen: &Seen, fault: Option<&Fault>) -> Respons
     if matches!(fault, Some(Fault::RefusePageToken)) {
         return error(400, 300, "The next page token is invalid or expired.");
     }
-    let in_window = |item: &Map<String, Value>| {
+    // To the second, as it is written in the listing.
+    let covers = |time: Timestamp| (since.as_second()..=until.as_second()).contains(&time.as_second());
+    let is_listed = |clip: &&Clip| {
+        if user.is_some() && clip.user != user {
+            return false;
+        }
+        if let Some(moment) = clip.moment(by_end) {
+            return covers(moment);
+        }
         // What has no readable time is listed always, so that odd items can be offered.
+        let item = clip.listed(&world.api_address, user.is_some());
         let time = item.get(by).or_else(|| item.get("date_time")).and_then(Value::as_str);
-        time.and_then(|time| time.parse::<Timestamp>().ok()).is_none_or(|time| (since..=until).contains(&time))
+        time.and_then(|time| time.parse().ok()).is_none_or(covers)
     };
-    let belongs = |clip: &&Clip| user.is_none() || clip.user == user;
-    let listed = changing.clips.iter().filter(belongs).map(|clip| clip.listed(&world.api_address, user.is_some()));
-    let mut items: Vec<Value> = listed.filter(in_window).map(Value::Object).collect();
-    let total = items.len();
+    let listed: Vec<&Clip> = changing.clips.iter().filter(is_listed).collect();
+    let total = listed.len();
     let end = total.min(start + page_size);
-    items = items.get(start..end).unwrap_or_default().to_vec();
+    let page = listed.get(start..end).unwrap_or_default();
+    let items: Vec<Value> =
+        page.iter().map(|clip| Value::Object(clip.listed(&world.api_address, user.is_some()))).collect();
     let next = if matches!(fault, Some(Fault::RepeatPageToken)) {
         presented.unwrap_or_default().to_owned()
     } else if end < total {

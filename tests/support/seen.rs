@@ -1,6 +1,7 @@
 //! What the server was asked.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use axum::http::request::Parts;
 use url::form_urlencoded;
@@ -15,6 +16,7 @@ pub(crate) enum Listener {
 /// One request as it arrived.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    pub(crate) at: Instant,
     pub(crate) listener: Listener,
     pub(crate) method: String,
     pub(crate) path: String,
@@ -22,6 +24,7 @@ pub(crate) struct Seen {
     /// The whole `Authorization` header, if one was sent.
     pub(crate) authorization: Option<String>,
     pub(crate) range: Option<String>,
+    pub(crate) if_range: Option<String>,
     /// The recording it was for.
     pub(crate) recording: Option<String>,
 }
@@ -31,12 +34,14 @@ impl Seen {
         let query = parts.uri.query().unwrap_or_default();
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Self {
+            at: Instant::now(),
             listener,
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
             query: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             authorization: header("authorization"),
             range: header("range"),
+            if_range: header("if-range"),
             recording: None,
         }
     }

@@ -190,6 +190,18 @@ impl ZoomServer {
         self.requests().into_iter().filter(|seen| seen.path.starts_with(&path)).collect()
     }
 
+    /// Offers `clip` instead of the one with the same id.
+    pub(crate) fn replace(&self, clip: Clip) {
+        let mut changing = self.world.changing();
+        changing.clips.retain(|known| known.id != clip.id);
+        changing.clips.push(clip);
+    }
+
+    /// No longer offers the recording with this id.
+    pub(crate) fn delete(&self, id: &str) {
+        self.world.changing().clips.retain(|known| known.id != id);
+    }
+
     /// Every request so far, in order of arrival.
     pub(crate) fn requests(&self) -> Vec<Seen> {
         self.world.changing().seen.clone()

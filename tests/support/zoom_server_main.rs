@@ -1,4 +1,5 @@
-//! The server that speaks Zoom, as a program: `zoom_server --listen 127.0.0.1:PORT --recordings DIR`.
+//! The server that speaks Zoom, as a program: `zoom_server --listen 127.0.0.1:PORT --recordings DIR`, or `--made-up N`
+//! for N silent recordings of a third of a second, spread over the 30 days before now.
 //!
 //! Every `*.mp3` in DIR is a recording; `<stem>.json` beside it holds its listing in Zoom's shape. Missing fields are
 //! made up; `"hours_ago": 5` says when it started, relative to now. When ready it prints its address on one line, then
@@ -11,7 +12,7 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
@@ -20,8 +21,7 @@ use support::{Clip, ZoomServer};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let (listen, folder) = arguments()?;
-    let clips = read_clips(&folder)?;
+    let (listen, clips) = arguments()?;
     let server = ZoomServer::builder(clips).listen(listen).start().await.context("cannot listen")?;
     println!("{}", server.address());
     for (name, value) in server.environment() {
@@ -30,18 +30,29 @@ async fn main() -> anyhow::Result<()> {
     tokio::signal::ctrl_c().await.context("cannot wait for an interrupt")
 }
 
-fn arguments() -> anyhow::Result<(SocketAddr, PathBuf)> {
-    let (mut listen, mut folder) = (SocketAddr::from(([127, 0, 0, 1], 0)), None);
+fn arguments() -> anyhow::Result<(SocketAddr, Vec<Clip>)> {
+    let (mut listen, mut clips) = (SocketAddr::from(([127, 0, 0, 1], 0)), None);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
         match name.as_str() {
             "--listen" => listen = value.parse().context("--listen is not IP:PORT")?,
-            "--recordings" => folder = Some(PathBuf::from(value)),
-            _ => bail!("unknown option {name}; known are --listen and --recordings"),
+            "--recordings" => clips = Some(read_clips(Path::new(&value))?),
+            "--made-up" => clips = Some(made_up(value.parse().context("--made-up is not a number")?)?),
+            _ => bail!("unknown option {name}; known are --listen, --recordings and --made-up"),
         }
     }
-    Ok((listen, folder.context("--recordings DIR is missing")?))
+    Ok((listen, clips.context("--recordings DIR is missing")?))
+}
+
+fn made_up(count: u32) -> anyhow::Result<Vec<Clip>> {
+    let now = Timestamp::now();
+    let apart = SignedDuration::from_hours(30 * 24 - 1) / i32::try_from(count.max(1))?;
+    let clip = |number: u32| {
+        let started_at = now - SignedDuration::from_mins(10) - apart * i32::try_from(number)?;
+        Ok(Clip::silent(&format!("{number:032x}"), 10).started_at(started_at).duration_s(1))
+    };
+    (0..count).map(clip).collect()
 }
 
 fn read_clips(folder: &Path) -> anyhow::Result<Vec<Clip>> {

@@ -1,11 +1,13 @@
 //! The ledger in one SQLite file: WAL, one connection, every method one transaction.
 
+mod marks;
 mod outbox;
 mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -139,6 +141,17 @@ impl JobQueue for SqliteQueue {
                 list.insert(id);
             }
             Ok(enqueued)
+        })
+        .await
+    }
+
+    async fn known(&self, ids: &[RecordingId]) -> Result<BTreeSet<RecordingId>, QueueError> {
+        let ids = json_ids(ids);
+        self.transact(move |tx| {
+            let sql = "SELECT recording_id FROM jobs WHERE recording_id IN (SELECT value FROM json_each(?1))";
+            let mut statement = tx.prepare_cached(sql)?;
+            let found: Vec<String> = statement.query_map([ids], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            found.iter().map(|id| rows::recording_id(id)).collect()
         })
         .await
     }

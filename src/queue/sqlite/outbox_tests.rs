@@ -273,7 +273,7 @@ async fn a_transcript_is_due_until_its_outcome_is_final() {
 }
 
 #[tokio::test]
-async fn a_ledger_of_the_first_version_is_brought_up_to_date_with_what_its_open_jobs_know() {
+async fn an_older_ledger_is_brought_up_to_date_with_what_its_open_jobs_know() {
     let ledger = Ledger::new();
     ledger.list("r1", [Some("e1"), Some("h1"), Some("7401")]).await;
     let path = ledger.folder.path().join("ledger.sqlite");
@@ -282,7 +282,7 @@ async fn a_ledger_of_the_first_version_is_brought_up_to_date_with_what_its_open_
         .execute_batch(
             "DROP TABLE outbox; DROP TABLE call_legs; DROP TABLE zoom_transcripts; DROP INDEX jobs_by_call_element;
              DROP INDEX jobs_by_call_history; DROP INDEX jobs_by_call; ALTER TABLE jobs DROP COLUMN call_element_id;
-             ALTER TABLE jobs DROP COLUMN call_history_id; PRAGMA user_version = 1",
+             ALTER TABLE jobs DROP COLUMN call_history_id; PRAGMA user_version = 2",
         )
         .unwrap();
     drop(connection);

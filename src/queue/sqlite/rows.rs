@@ -124,9 +124,12 @@ pub(super) fn learn_call(tx: &Transaction<'_>, job: &NewJob) -> Result<(), Queue
     Ok(())
 }
 
+/// What was learned of the recording itself stays when a later try only found the host in trouble.
 pub(super) fn record_failure(tx: &Transaction<'_>, id: &RecordingId, failure: &Failure) -> Result<(), QueueError> {
     tx.execute(
-        "UPDATE jobs SET stage = ?2, reason = ?3, detail = ?4 WHERE recording_id = ?1",
+        "UPDATE jobs SET stage = ?2, reason = ?3, detail = ?4
+         WHERE recording_id = ?1
+           AND NOT (?3 = 'source_unavailable' AND coalesce(reason, '') IN ('not_found', 'not_audio', 'empty', 'truncated'))",
         params![id.as_str(), failure.stage.as_str(), failure.reason.as_str(), failure.detail],
     )?;
     Ok(())

@@ -12,7 +12,7 @@ use super::QueueError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One step a version: `MIGRATIONS[n]` brings schema version n to n + 1.
-const MIGRATIONS: &[&str] = &[JOBS, BESIDE_RECORDINGS];
+const MIGRATIONS: &[&str] = &[JOBS, LISTED_SLICES, BESIDE_RECORDINGS];
 
 const JOBS: &str = "
 CREATE TABLE jobs (
@@ -49,6 +49,17 @@ CREATE TABLE batches (
     dt         TEXT NOT NULL,
     plan       TEXT NOT NULL,
     created_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
+/// How far a long listing got.
+const LISTED_SLICES: &str = "
+CREATE TABLE listed_slices (
+    owner     TEXT NOT NULL,
+    since_ms  INTEGER NOT NULL,
+    until_ms  INTEGER NOT NULL,
+    listed_ms INTEGER NOT NULL,
+    PRIMARY KEY (owner, since_ms, until_ms)
 ) WITHOUT ROWID;
 ";
 

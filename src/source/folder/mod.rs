@@ -20,7 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::{FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow};
+use super::{FetchedAudio, Listed, RecordingSource, Slice, SourceError, TimeWindow};
 use crate::config::settings::FolderConfig;
 use crate::domain::{AudioLocation, Failure, Reason, Recording, RecordingId, SourceKind, Stage, Treatment};
 use crate::fetch::hash_file;
@@ -117,12 +117,8 @@ impl FolderSource {
 
 #[async_trait]
 impl RecordingSource for FolderSource {
-    async fn list(
-        &self,
-        window: Option<TimeWindow>,
-        found: mpsc::Sender<Vec<Recording>>,
-    ) -> Result<Listed, SourceError> {
-        let source = self.clone();
+    async fn list(&self, slice: &Slice, found: mpsc::Sender<Vec<Recording>>) -> Result<Listed, SourceError> {
+        let (source, window) = (self.clone(), slice.window);
         let listing = tokio::task::spawn_blocking(move || source.list_blocking(window, &found)).await;
         listing.map_err(|error| SourceError::Unavailable {
             explanation: "the listing of the folder ended early".into(),

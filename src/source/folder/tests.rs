@@ -32,10 +32,14 @@ impl Folder {
     }
 }
 
+fn slice(window: Option<TimeWindow>) -> Slice {
+    Slice { owner: String::new(), window }
+}
+
 async fn list(source: &FolderSource, window: Option<TimeWindow>) -> (Vec<Recording>, Listed) {
     let (sender, mut receiver) = mpsc::channel(1);
     let source = source.clone();
-    let listing = tokio::spawn(async move { source.list(window, sender).await });
+    let listing = tokio::spawn(async move { source.list(&slice(window), sender).await });
     let mut recordings = Vec::new();
     while let Some(page) = receiver.recv().await {
         recordings.extend(page);
@@ -220,7 +224,7 @@ async fn a_listing_that_nobody_reads_any_more_stops() {
     let folder = Folder::with(&[("a.mp3", "1")]);
     let (sender, receiver) = mpsc::channel(1);
     drop(receiver);
-    assert!(matches!(folder.source("**/*").list(None, sender).await, Err(SourceError::Stopped)));
+    assert!(matches!(folder.source("**/*").list(&slice(None), sender).await, Err(SourceError::Stopped)));
 }
 
 #[test]

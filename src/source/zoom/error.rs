@@ -91,6 +91,7 @@ impl Classify for ZoomError {
             Self::Status { .. } => Verdict::Stop,
             Self::Unreachable { .. } | Self::NoAnswer | Self::Body(_) | Self::Unreadable => AGAIN,
             Self::Download(error) => match **error {
+                DownloadError::FileHostStatus { status: 404 | 410 } => Verdict::NotThereYet,
                 DownloadError::Address(_)
                 | DownloadError::Disk(_)
                 | DownloadError::Body(BodyError::TooLarge { .. })
@@ -126,7 +127,19 @@ impl ZoomError {
     /// Whether a download's answer says that there is no such file.
     #[must_use]
     pub fn is_missing_file(&self) -> bool {
-        matches!(self, Self::Status { code: Some(404), .. } | Self::Status { status: 404 | 410, .. })
+        match self {
+            Self::Status { code: Some(404), .. } | Self::Status { status: 404 | 410, .. } => true,
+            Self::Download(error) => matches!(**error, DownloadError::FileHostStatus { status: 404 | 410 }),
+            _ => false,
+        }
+    }
+
+    /// Whether a download's error tells of this very file, not of the host's state.
+    #[must_use]
+    pub fn is_about_the_file(&self) -> bool {
+        let told = matches!(self, Self::Download(error)
+            if matches!(**error, DownloadError::NotAudio(_) | DownloadError::Empty));
+        told || self.is_missing_file()
     }
 
     /// Whether an answer to a later page of a listing means that its page token no longer counts.
@@ -147,6 +160,10 @@ impl ZoomError {
             Self::Status { status: 404, .. } => SourceError::Misconfigured {
                 explanation: "zoom.api_url has no phone recordings (status 404)".to_owned(),
             },
+            Self::RateLimit { resumes_in } => {
+                let now = Timestamp::now();
+                SourceError::LimitReached { resumes_at: now.checked_add(resumes_in).unwrap_or(now) }
+            }
             other => {
                 let explanation = other.to_string();
                 let source: Option<Box<dyn std::error::Error + Send + Sync>> = match other {

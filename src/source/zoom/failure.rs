@@ -32,6 +32,13 @@ pub fn of_download(error: &ZoomError) -> Failure {
     failure
 }
 
+/// What became of a recording that Zoom has no file for and lists no longer.
+#[must_use]
+pub fn of_deleted(missing: &ZoomError) -> Failure {
+    let failure = of_download(missing);
+    Failure { treatment: Treatment::Permanent, detail: format!("{} listed=no", failure.detail), ..failure }
+}
+
 fn unavailable(detail: &str) -> (Reason, Treatment, String) {
     (Reason::SourceUnavailable, Treatment::Transient, detail.to_owned())
 }
@@ -43,9 +50,14 @@ fn of_attempt(error: &DownloadError) -> (Reason, Treatment, String) {
         }
         DownloadError::TooManyRedirects => unavailable("too_many_redirects"),
         DownloadError::Status(answer) => unavailable(&format!("status={}", answer.status)),
+        DownloadError::FileHostStatus { status: status @ (404 | 410) } => {
+            (Reason::NotFound, Treatment::Transient, format!("file_host_status={status}"))
+        }
         DownloadError::FileHostStatus { status } => unavailable(&format!("file_host_status={status}")),
         DownloadError::Unreachable(_) => unavailable("unreachable"),
         DownloadError::NoAnswer => unavailable("no_answer"),
+        DownloadError::TooSlow => unavailable("too_slow"),
+        DownloadError::OtherFile => unavailable("other_file"),
         DownloadError::Body(BodyError::Stalled { got }) => unavailable(&format!("stalled bytes={got}")),
         DownloadError::Body(BodyError::Cut { got, expected, .. }) => {
             let expected = expected.map_or_else(String::new, |expected| format!(" expected={expected}"));

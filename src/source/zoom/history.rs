@@ -13,9 +13,9 @@ use super::ZoomSource;
 use super::client::ZoomClient;
 use super::error::ZoomError;
 use super::limits::Label;
-use super::listing::{slices, zoom_time};
+use super::listing::zoom_time;
+use super::slices::{Owners, cut};
 use super::wire_history::{CallPage, is_fresh, leg_from_json, legs_from_json, page_from_json};
-use crate::config::{ZoomConfig, ZoomMode};
 use crate::domain::{CallLeg, CallRecord, Generation};
 use crate::source::{CallHistorySource, SourceError, TimeWindow};
 
@@ -34,12 +34,11 @@ pub(super) enum CallList {
 }
 
 impl CallList {
-    /// The lists that the configuration asks for.
-    pub(super) fn all_of(config: &ZoomConfig) -> Vec<Self> {
-        match config.mode {
-            ZoomMode::User => vec![Self::User("me".to_owned())],
-            ZoomMode::Account if config.users.is_empty() => vec![Self::Account],
-            ZoomMode::Account => config.users.iter().cloned().map(Self::User).collect(),
+    /// The lists of those whose recordings are listed.
+    pub(super) fn all_of(owners: &Owners) -> Vec<Self> {
+        match owners {
+            Owners::Account => vec![Self::Account],
+            Owners::Users(users) => users.iter().cloned().map(Self::User).collect(),
         }
     }
 
@@ -137,7 +136,7 @@ enum Pass {
 
 impl Listing<'_> {
     async fn list(&mut self, list: &CallList, window: TimeWindow) -> Result<(), ZoomError> {
-        for slice in slices(window) {
+        for slice in cut(window) {
             if self.found.is_closed() {
                 // Nobody listens any more: the run is stopping, and says so itself.
                 return Ok(());

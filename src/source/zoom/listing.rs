@@ -1,24 +1,22 @@
-//! Lists the recordings of the account, window by window and page by page.
+//! Lists one slice of the recordings, page by page.
 //!
-//! Zoom takes at most a month per request, so a window is cut into slices of 28 days. A slice ends when its page token
-//! is missing, empty or repeated, or when a page is empty. A page token that Zoom no longer takes (they die after 15
-//! minutes) restarts its slice; every recording is sent once all the same.
+//! A slice ends when its page token is missing, empty or repeated, or when a page is empty. A page token that Zoom no
+//! longer takes (they die after 15 minutes) restarts the slice; every recording is sent once all the same.
 
 use std::collections::HashSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::client::ZoomClient;
 use super::limits::Label;
+use super::slices::ACCOUNT;
 use super::wire::{Page, recording_from_json};
 use crate::domain::{Recording, RecordingId};
 use crate::source::{Listed, SourceError, TimeWindow};
 
-/// Zoom does not say how long its month is.
-const SLICE: SignedDuration = SignedDuration::from_hours(28 * 24);
 /// More pages than this in one slice are a server that never ends.
 const MAX_PAGES: u32 = 10_000;
 /// How often a slice is begun again because a page token was refused.
@@ -27,6 +25,9 @@ const MAX_RESTARTS: u32 = 3;
 /// One listing in progress.
 pub struct Listing<'a> {
     client: &'a ZoomClient,
+    path: Vec<&'a str>,
+    /// The account's list alone can be asked for by end time.
+    by_end: bool,
     page_size: u32,
     found: mpsc::Sender<Vec<Recording>>,
     /// Half of the SHA-256 of every id sent: small, however long the ids are.
@@ -40,29 +41,24 @@ enum Pass {
 }
 
 impl<'a> Listing<'a> {
-    /// Sends what it finds to `found`, page by page.
+    /// Sends what it finds in `owner`'s list ([`ACCOUNT`], a user or `me`) to `found`, page by page.
     #[must_use]
-    pub fn new(client: &'a ZoomClient, page_size: u32, found: mpsc::Sender<Vec<Recording>>) -> Self {
-        Self { client, page_size, found, sent: HashSet::new(), listed: Listed::default() }
+    pub fn new(client: &'a ZoomClient, owner: &'a str, page_size: u32, found: mpsc::Sender<Vec<Recording>>) -> Self {
+        let by_end = owner == ACCOUNT;
+        let path = if by_end { vec!["phone", "recordings"] } else { vec!["phone", "users", owner, "recordings"] };
+        Self { client, path, by_end, page_size, found, sent: HashSet::new(), listed: Listed::default() }
     }
 
-    /// Lists all recordings that ended in `window`, widened to whole seconds.
+    /// Lists the recordings that ended (of a user: began) in `window`, which is no longer than Zoom's month.
     ///
     /// # Errors
     /// [`SourceError`]; what was sent so far stays valid.
     pub async fn run(mut self, window: TimeWindow) -> Result<Listed, SourceError> {
-        for slice in slices(window) {
-            self.slice(slice).await?;
-        }
-        Ok(self.listed)
-    }
-
-    async fn slice(&mut self, slice: TimeWindow) -> Result<(), SourceError> {
         for restarts in 0..=MAX_RESTARTS {
-            match self.pass(slice, restarts == 0).await? {
+            match self.pass(window, restarts == 0).await? {
                 Pass::Complete { unusable } => {
                     self.listed.unusable += unusable;
-                    return Ok(());
+                    return Ok(self.listed);
                 }
                 Pass::PageTokenRefused => tracing::debug!(restarts, "page token refused, listing the slice again"),
             }
@@ -77,7 +73,7 @@ impl<'a> Listing<'a> {
         let mut used_tokens = HashSet::new();
         for _ in 0..MAX_PAGES {
             let query = self.query(slice, token.as_deref());
-            let page = match self.client.get_json(Label::Medium, &["phone", "recordings"], &query, Page::read).await {
+            let page = match self.client.get_json(Label::Medium, &self.path, &query, Page::read).await {
                 Ok(page) => page,
                 Err(error) if token.is_some() && error.is_refused_page_token() => return Ok(Pass::PageTokenRefused),
                 Err(error) => return Err(error.into_source_error()),
@@ -102,10 +98,10 @@ impl<'a> Listing<'a> {
     fn query(&self, slice: TimeWindow, token: Option<&str>) -> Vec<(&'static str, String)> {
         let mut query = vec![
             ("page_size", self.page_size.to_string()),
-            ("query_date_type", "end_time".to_owned()),
             ("from", zoom_time(slice.since)),
             ("to", zoom_time(slice.until)),
         ];
+        query.extend(self.by_end.then(|| ("query_date_type", "end_time".to_owned())));
         query.extend(token.map(|token| ("next_page_token", token.to_owned())));
         query
     }
@@ -137,54 +133,6 @@ fn short_digest(id: &RecordingId) -> [u8; 16] {
     *digest.first_chunk().expect("32 bytes hold 16")
 }
 
-/// Cuts a window into slices of at most 28 days whose bounds are whole seconds, oldest first.
-pub(super) fn slices(window: TimeWindow) -> impl Iterator<Item = TimeWindow> {
-    let whole = |time: Timestamp, up: i64| Timestamp::from_second(time.as_second() + up).unwrap_or(time);
-    let mut since = whole(window.since, 0);
-    let until = whole(window.until, i64::from(window.until.subsec_nanosecond() > 0));
-    std::iter::from_fn(move || {
-        if since >= until {
-            return None;
-        }
-        let end = since.checked_add(SLICE).map_or(until, |end| end.min(until));
-        let slice = TimeWindow { since, until: end };
-        since = end;
-        Some(slice)
-    })
-}
-
 pub(super) fn zoom_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cut(since: &str, until: &str) -> Vec<(String, String)> {
-        let window = TimeWindow { since: since.parse().unwrap(), until: until.parse().unwrap() };
-        slices(window).map(|slice| (zoom_time(slice.since), zoom_time(slice.until))).collect()
-    }
-
-    #[test]
-    fn a_short_window_is_one_slice_of_whole_seconds() {
-        let cut = cut("2026-11-01T00:00:00.7Z", "2026-11-02T00:00:00.1Z");
-        assert_eq!(cut, [("2026-11-01T00:00:00Z".to_owned(), "2026-11-02T00:00:01Z".to_owned())]);
-    }
-
-    #[test]
-    fn a_long_window_is_covered_without_gaps_by_slices_of_28_days() {
-        let cut = cut("2026-08-01T00:00:00Z", "2026-11-01T00:00:00Z");
-        let bounds: Vec<_> = cut.iter().map(|(since, _)| since.as_str()).collect();
-        let expected = ["2026-08-01T00:00:00Z", "2026-08-29T00:00:00Z", "2026-09-26T00:00:00Z", "2026-10-24T00:00:00Z"];
-        assert_eq!(bounds, expected);
-        assert!(cut.windows(2).all(|pair| pair[0].1 == pair[1].0));
-        assert_eq!(cut[3].1, "2026-11-01T00:00:00Z");
-    }
-
-    #[test]
-    fn an_empty_window_has_no_slices() {
-        assert!(cut("2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z").is_empty());
-        assert!(cut("2026-11-02T00:00:00Z", "2026-11-01T00:00:00Z").is_empty());
-    }
 }

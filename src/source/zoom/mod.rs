@@ -1,6 +1,7 @@
-//! Zoom Phone as a source: the recordings of one account, through a Server-to-Server OAuth app.
+//! Zoom Phone as a source: the recordings of one account, of some of its users, or of the user who signed in.
 //!
-//! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`]
+//! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`slices`] cuts a window into
+//! what Zoom takes at once, [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`]
 //! knows what Zoom's error answers mean, [`failure`] puts a failed download into the ledger's words. [`history`] lists
 //! calls and their legs, [`transcript`] fetches Zoom's own transcripts.
 
@@ -11,6 +12,7 @@ pub mod failure;
 pub mod history;
 pub mod limits;
 pub mod listing;
+pub mod slices;
 pub mod transcript;
 pub mod wire;
 pub mod wire_history;
@@ -20,8 +22,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use tokio::sync::mpsc;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Mutex, mpsc};
 
 use self::auth::Authenticator;
 use self::client::ZoomClient;
@@ -29,21 +31,25 @@ use self::error::ZoomError;
 use self::history::CallList;
 use self::limits::{Label, Limits};
 use self::listing::Listing;
-use super::{CallHistorySource, FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow, TranscriptSource};
+use self::slices::{ACCOUNT, Owners};
+use super::{
+    CallHistorySource, FetchedAudio, Listed, RecordingSource, Slice, SourceError, TimeWindow, TranscriptSource,
+};
 use crate::config::ZoomConfig;
 use crate::config::secrets::ZoomSecrets;
 use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};
-use crate::fetch::Downloader;
+use crate::fetch::{DownloadLimits, Downloader, Partial};
 use crate::net::address::check_endpoint;
 use crate::net::{DownloadHosts, HttpClients, Retry, RetryPolicy, SystemClock};
 
-/// When Zoom Phone was introduced, in Unix seconds (2019-01-01): "everything there is" begins here.
-const FIRST_RECORDINGS_S: i64 = 1_546_300_800;
+/// A single recording is looked for this far around its moment.
+const AROUND_A_RECORDING: SignedDuration = SignedDuration::from_mins(1);
 
 /// The recordings of one Zoom account.
 pub struct ZoomSource {
     client: ZoomClient,
     downloader: Downloader,
+    owners: Owners,
     page_size: u32,
     /// Whose calls are listed; none when the history is not wanted.
     call_lists: Vec<CallList>,
@@ -65,56 +71,134 @@ impl ZoomSource {
         let stall = config.request_timeout;
         let http = HttpClients::new(stall).map_err(|error| misconfigured(error.to_string()))?;
         let auth = Authenticator::new(http.trusted().clone(), config.oauth_url.clone(), secrets, stall);
-        let limits = Limits::new(config.plan, config.rate_share);
+        let rates = Limits::new(config.plan, config.rate_share);
         let policy = RetryPolicy {
             attempts: config.request_attempts,
             elapsed: config.retry_for,
             not_there: config.not_ready_wait,
         };
         let retry = Retry::new(policy, Arc::new(SystemClock), rand::make_rng());
-        let downloader = Downloader::new(http.clone(), hosts, config.max_download_bytes, stall);
-        let client = ZoomClient::new(http, config.api_url.clone(), auth, limits, retry, stall);
-        let call_lists = if config.history { CallList::all_of(config) } else { Vec::new() };
+        let limits = DownloadLimits { bytes: config.max_download_bytes, stall, whole: config.download_timeout };
+        let downloader = Downloader::new(http.clone(), hosts, limits);
+        let client = ZoomClient::new(http, config.api_url.clone(), auth, rates, retry, stall);
+        let owners = Owners::of(config);
+        let call_lists = if config.history { CallList::all_of(&owners) } else { Vec::new() };
         let wants_transcripts = config.transcripts;
-        Ok(Self { client, downloader, page_size: config.page_size, call_lists, wants_transcripts })
+        Ok(Self { client, downloader, owners, page_size: config.page_size, call_lists, wants_transcripts })
     }
 
+    /// Downloads from `address`; what is not there yet is looked for again in the next seconds.
     async fn download(&self, address: &str, destination: &Path) -> Result<FetchedAudio, ZoomError> {
-        let digest = self
+        // Outlives the attempts: a later one goes on where an earlier one broke off, and what was learned of the file
+        // says more than a host that failed at the last try.
+        let seen = Mutex::new((Partial::default(), None));
+        let outcome = self
             .client
-            .with_token(Label::Medium, |token| async move {
-                let attempt = self.downloader.download(address, token.expose(), destination).await;
-                attempt.map_err(ZoomError::from)
+            .with_token(Label::Medium, |token| {
+                let seen = &seen;
+                async move {
+                    let (partial, telling) = &mut *seen.lock().await;
+                    let attempt = self.downloader.download(address, token.expose(), destination, partial).await;
+                    let attempt = attempt.map_err(ZoomError::from);
+                    *telling =
+                        attempt.as_ref().err().filter(|error| error.is_about_the_file()).cloned().or(telling.take());
+                    attempt
+                }
             })
-            .await?;
+            .await;
+        let (_, telling) = seen.into_inner();
+        let digest = outcome.map_err(|last| match last {
+            ZoomError::Status { status: 500.., .. }
+            | ZoomError::TooFast { .. }
+            | ZoomError::Unreachable { .. }
+            | ZoomError::NoAnswer => telling.unwrap_or(last),
+            last => last,
+        })?;
         Ok(FetchedAudio { path: destination.to_owned(), bytes: digest.bytes, sha256: digest.sha256, owned: true })
+    }
+
+    /// Lists the moment at which `recording` ended (in a user's list: began) once more. `None` = that moment is not
+    /// known; `Some(None)` = the recording is no longer listed.
+    async fn list_again(&self, recording: &Recording) -> Result<Option<Option<Recording>>, SourceError> {
+        let by_end = self.owners == Owners::Account;
+        let Some(moment) = (if by_end { recording.ended_at } else { recording.started_at }) else { return Ok(None) };
+        let moved = |by: SignedDuration| moment.checked_add(by).unwrap_or(moment);
+        let window = TimeWindow { since: moved(-AROUND_A_RECORDING), until: moved(AROUND_A_RECORDING) };
+        let owners = match &self.owners {
+            Owners::Account => vec![ACCOUNT.to_owned()],
+            Owners::Users(users) => users.clone(),
+        };
+        for owner in &owners {
+            let (found, mut pages) = mpsc::channel(1);
+            let listing = Listing::new(&self.client, owner, self.page_size, found).run(window);
+            let search = async {
+                let mut same = None;
+                while let Some(page) = pages.recv().await {
+                    same = same.or_else(|| page.into_iter().find(|listed| listed.id == recording.id));
+                }
+                same
+            };
+            let (listed, same) = tokio::join!(listing, search);
+            listed?;
+            if same.is_some() {
+                return Ok(Some(same));
+            }
+        }
+        Ok(Some(None))
+    }
+
+    /// Zoom knows no file under `address`: its address may have changed, or it is gone.
+    async fn fetch_listed_again(
+        &self,
+        recording: &Recording,
+        destination: &Path,
+        missing: ZoomError,
+    ) -> Result<FetchedAudio, Failure> {
+        match self.list_again(recording).await {
+            Ok(Some(Some(Recording { audio: AudioLocation::Download(address), .. }))) => {
+                self.download(&address, destination).await.map_err(|error| failure::of_download(&error))
+            }
+            Ok(Some(_)) => Err(failure::of_deleted(&missing)),
+            Ok(None) | Err(_) => Err(failure::of_download(&missing)),
+        }
     }
 }
 
 #[async_trait]
 impl RecordingSource for ZoomSource {
-    async fn list(
-        &self,
-        window: Option<TimeWindow>,
-        found: mpsc::Sender<Vec<Recording>>,
-    ) -> Result<Listed, SourceError> {
-        let everything = || TimeWindow {
-            since: Timestamp::from_second(FIRST_RECORDINGS_S).unwrap_or(Timestamp::UNIX_EPOCH),
-            until: Timestamp::now(),
-        };
-        let listing = Listing::new(&self.client, self.page_size, found);
-        listing.run(window.unwrap_or_else(everything)).await
+    fn slices(&self, window: Option<TimeWindow>) -> Vec<Slice> {
+        self.owners.slices(window, Timestamp::now())
+    }
+
+    fn reaches_back_to(&self) -> Option<Timestamp> {
+        self.owners.reach_back_to(Timestamp::now())
+    }
+
+    async fn list(&self, slice: &Slice, found: mpsc::Sender<Vec<Recording>>) -> Result<Listed, SourceError> {
+        let mut listed = Listed::default();
+        let whole = slice.window.unwrap_or_else(|| slices::everything(Timestamp::now()));
+        // One piece, when it is a slice of `Self::slices`.
+        for window in slices::cut(whole) {
+            let part = Listing::new(&self.client, &slice.owner, self.page_size, found.clone()).run(window).await?;
+            listed.recordings += part.recordings;
+            listed.unusable += part.unusable;
+            listed.repeated += part.repeated;
+        }
+        Ok(listed)
     }
 
     async fn fetch(&self, recording: &Recording, destination: &Path) -> Result<FetchedAudio, Failure> {
         let AudioLocation::Download(address) = &recording.audio else {
             return Err(Failure::new(Stage::Fetch, Reason::ForbiddenAddress, Treatment::Permanent, "not a download"));
         };
-        self.download(address, destination).await.map_err(|error| {
-            let failure = failure::of_download(&error);
+        let fetched = match self.download(address, destination).await {
+            Err(error) if error.is_missing_file() => self.fetch_listed_again(recording, destination, error).await,
+            outcome => outcome.map_err(|error| failure::of_download(&error)),
+        };
+        if let Err(failure) = &fetched {
             tracing::debug!(recording_id = %recording.id, reason = %failure.reason, "download failed");
-            failure
-        })
+        }
+        fetched
     }
 
     fn call_history(&self) -> Option<&dyn CallHistorySource> {

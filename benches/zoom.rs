@@ -1,0 +1,81 @@
+//! Whether 1,000 small downloads in parallel keep to the rate that was configured: requests per second as the server
+//! that speaks Zoom saw them.
+//!
+//! `cargo bench --bench zoom`
+
+#![expect(clippy::print_stdout, reason = "a measurement that prints its figures")]
+
+#[path = "../tests/support/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "a measurement uses little of the server")]
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use support::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, Clip, ZoomServer};
+use tokio::sync::mpsc;
+use transcribe::config::secrets::ZoomSecrets;
+use transcribe::config::{ZoomConfig, ZoomMode, ZoomPlan};
+use transcribe::source::RecordingSource;
+use transcribe::source::zoom::ZoomSource;
+
+const DOWNLOADS: u32 = 1_000;
+/// The medium label of a business account.
+const PER_SECOND: usize = 20;
+
+#[tokio::main]
+async fn main() {
+    let clips = (0..DOWNLOADS).map(|number| Clip::silent(&format!("{number:032x}"), 10)).collect();
+    let server = ZoomServer::start(clips).await;
+    let source = Arc::new(source(&server));
+    let (found, mut pages) = mpsc::channel(8);
+    let slice = source.slices(None).pop().expect("a slice");
+    source.list(&slice, found).await.expect("a listing");
+    let folder = tempfile::tempdir().expect("a folder");
+    let began = Instant::now();
+    let mut downloads = tokio::task::JoinSet::new();
+    while let Some(page) = pages.recv().await {
+        for recording in page {
+            let (source, destination) = (Arc::clone(&source), folder.path().join(recording.id.file_stem()));
+            downloads.spawn(async move { source.fetch(&recording, &destination).await.expect("audio").bytes });
+        }
+    }
+    let bytes: u64 = downloads.join_all().await.iter().sum();
+    let times: Vec<Instant> =
+        server.requests().into_iter().filter(|seen| seen.recording.is_some()).map(|seen| seen.at).collect();
+    let in_a_second =
+        |from: usize| times[from..].iter().take_while(|at| **at - times[from] < Duration::from_secs(1)).count();
+    let most = (0..times.len()).map(in_a_second).max().unwrap_or(0);
+    println!(
+        "{} downloads, {bytes} bytes in {:.1} s; allowed {PER_SECOND} a second, at most {most} in any one second",
+        times.len(),
+        began.elapsed().as_secs_f64()
+    );
+}
+
+fn source(server: &ZoomServer) -> ZoomSource {
+    let config = ZoomConfig {
+        api_url: format!("{}/v2", server.address()).parse().expect("an address"),
+        oauth_url: format!("{}/oauth/token", server.address()).parse().expect("an address"),
+        download_hosts: server.download_hosts(),
+        mode: ZoomMode::Account,
+        users: Vec::new(),
+        history: false,
+        transcripts: false,
+        page_size: 300,
+        plan: ZoomPlan::Business,
+        rate_share: 1.0,
+        max_download_bytes: 1 << 20,
+        request_timeout: Duration::from_secs(120),
+        request_attempts: 1,
+        retry_for: Duration::from_secs(60),
+        not_ready_wait: Duration::from_secs(1),
+        download_timeout: Duration::from_secs(600),
+    };
+    let secrets = ZoomSecrets {
+        account_id: ACCOUNT_ID.into(),
+        client_id: CLIENT_ID.into(),
+        client_secret: CLIENT_SECRET.to_owned().into(),
+    };
+    ZoomSource::new(&config, secrets).expect("a usable configuration")
+}

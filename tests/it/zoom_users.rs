@@ -1,0 +1,103 @@
+//! Recordings of single users, and windows that are longer than Zoom lists.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use transcribe::config::ZoomConfig;
+use transcribe::source::{RecordingSource, TimeWindow};
+
+use crate::support::{Clip, Fault, Route, Script, ZoomServer};
+use crate::workspace::{Workspace, cached};
+use crate::zoom::{clip, config, last_day, list_ids, source};
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+#[tokio::test]
+async fn users_have_lists_of_their_own_asked_for_by_start_and_a_day_more() {
+    let server = ZoomServer::start(vec![
+        clip("r1").of_user("tanaka@example.com"),
+        clip("r2").of_user("u-2"),
+        clip("r3").of_user("somebody-else"),
+    ])
+    .await;
+    let users = vec!["tanaka@example.com".to_owned(), "u-2".to_owned()];
+    let source = source(&ZoomConfig { users, ..config(&server) });
+    let window = last_day();
+    assert_eq!(list_ids(&source, window).await, ["r1", "r2"]);
+    let listings = server.listings();
+    let paths: Vec<_> = listings.iter().map(|seen| seen.path.replace("%40", "@")).collect();
+    assert_eq!(paths, ["/v2/phone/users/tanaka@example.com/recordings", "/v2/phone/users/u-2/recordings"]);
+    for seen in &listings {
+        assert!(!seen.query.contains_key("query_date_type"), "not a parameter of this endpoint");
+        let from: Timestamp = seen.query["from"].parse().unwrap();
+        assert_eq!(from, Timestamp::from_second((window.since - days(1)).as_second()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_users_list_is_never_asked_for_more_than_six_months() {
+    let now = Timestamp::now();
+    let server = ZoomServer::start(vec![
+        clip("r1").of_user("u").started_at(now - days(170)),
+        clip("r2").of_user("u").started_at(now - days(300)),
+    ])
+    .await;
+    let source = source(&ZoomConfig { users: vec!["u".into()], ..config(&server) });
+    // The server refuses what is older.
+    assert_eq!(list_ids(&source, TimeWindow { since: now - days(400), until: now }).await, ["r1"]);
+    assert!(source.reaches_back_to().is_some_and(|reach| reach > now - days(185)));
+}
+
+fn against(zoom: &ZoomServer) -> Workspace {
+    let mut workspace = Workspace::new();
+    for (name, value) in zoom.environment() {
+        workspace.set(name, value);
+    }
+    workspace
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_user_can_be_asked_for_at_the_prompt() {
+    let silence = cached("fixtures/edge/silence_30s.mp3");
+    let zoom = ZoomServer::start(vec![
+        Clip::new("a1", silence.clone()).of_user("tanaka@example.com").duration_s(30),
+        Clip::new("a2", silence).duration_s(30),
+    ])
+    .await;
+    let workspace = against(&zoom);
+    let summary = workspace.run(&["--user", "tanaka@example.com", "--format", "json"]).expect_code(0).json();
+    assert_eq!((&summary["listed"], &summary["done"]), (&json!(1), &json!(1)));
+    let years = workspace.run(&["--user", "tanaka@example.com", "--since", "400d"]).expect_code(0);
+    assert!(years.stdout.contains("of six months only"), "{}", years.stdout);
+    let me = workspace.run(&["--user", "me"]).expect_code(3);
+    assert!(me.stderr.contains("zoom.mode"), "{}", me.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backfill_that_was_interrupted_goes_on_slice_by_slice() {
+    let silence = || cached("fixtures/edge/silence_30s.mp3");
+    let now = Timestamp::now();
+    let old = |id: &str, age: i64| Clip::new(id, silence()).duration_s(30).started_at(now - days(age));
+    let zoom = ZoomServer::start(vec![old("b1", 700), old("b2", 400), old("b3", 20)]).await;
+    // Years are 26 or 27 slices; Zoom goes away after the eleventh.
+    zoom.fault(Script::next(Route::List, Fault::status(503)).after(11).times(2));
+    let workspace = against(&zoom);
+    let first = workspace.run(&["--since", "720d", "--format", "json"]).expect_code(5).json();
+    assert_eq!((&first["listed"], &first["done"]), (&json!(1), &json!(1)), "what was listed is done all the same");
+    let asked_before = zoom.listings().len();
+    // Nor does a nightly run in between forget how far it came.
+    workspace.run(&["--since", "26h"]).expect_code(0);
+    let second = workspace.run(&["--since", "720d"]).expect_code(0);
+    assert!(second.stdout.contains("went on where an earlier run broke off (11 slices"), "{}", second.stdout);
+    let repeated = zoom.listings()[asked_before..].iter().any(|seen| {
+        let from: Timestamp = seen.query["from"].parse().unwrap();
+        from < now - days(600)
+    });
+    assert!(!repeated, "a slice that was done was listed again");
+    assert_eq!(workspace.query("select count(*) from read_parquet('recordings/**/*.parquet')"), [[json!(3)]]);
+    // A complete listing leaves no marks: the next one sees everything, late recordings too.
+    zoom.add(old("b4", 650));
+    let third = workspace.run(&["--since", "720d", "--format", "json"]).expect_code(0).json();
+    assert_eq!((&third["listed"], &third["done"]), (&json!(4), &json!(1)));
+}
