@@ -223,6 +223,8 @@ pub enum JoinKey {
 }
 
 impl JoinKey {
+    pub const BEST_FIRST: [Self; 4] = [Self::CallElementId, Self::RecordingId, Self::CallHistoryId, Self::CallId];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! From listed calls to rows of `call_history`: the legs of each call that changed, joined to their recordings.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +11,7 @@ use super::beside::Beside;
 use super::item::whole_millis;
 use super::publisher::Publisher;
 use super::{RunError, Stop};
-use crate::domain::{CallRecord, RunId};
+use crate::domain::{CallLeg, CallRecord, RunId};
 use crate::queue::NewLegs;
 use crate::source::{CallHistorySource, SourceError, TimeWindow};
 
@@ -94,10 +95,10 @@ impl<'a> Keeper<'a> {
         self.calls += page.len() as u64;
         let changed = self.publisher.outbox.changed_calls(page).await?;
         let source = self.source;
-        let may_ask = self.failure.is_none();
+        let may_ask = &AtomicBool::new(self.failure.is_none());
         let mut answers = futures::stream::iter(changed)
             .map(|call| async move {
-                let legs = if may_ask { source.legs(&call).await } else { Ok(None) };
+                let legs = if may_ask.load(Ordering::Relaxed) { source.legs(&call).await } else { Ok(None) };
                 (call, legs)
             })
             .buffer_unordered(AT_ONCE);
@@ -107,11 +108,11 @@ impl<'a> Keeper<'a> {
             let legs = match legs {
                 Ok(legs) => legs,
                 Err(error) => {
-                    let is_refused = matches!(error, SourceError::Refused { .. });
+                    may_ask.store(false, Ordering::Relaxed);
                     self.failure.get_or_insert(error);
-                    if !is_refused {
-                        // A later run asks again; until then nothing is said of this call.
-                        continue;
+                    if self.cannot_go_on() {
+                        // A later run asks again; until then nothing is said of the calls that are left.
+                        break;
                     }
                     None
                 }
@@ -131,7 +132,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// Without legs the call itself is the only one: for good where it can have no others, else until they are known.
-    fn new_legs(&self, call: CallRecord, legs: Option<Vec<crate::domain::CallLeg>>, now: Timestamp) -> NewLegs {
+    fn new_legs(&self, call: CallRecord, legs: Option<Vec<CallLeg>>, now: Timestamp) -> NewLegs {
         let is_complete = legs.is_some() || call.history_id.is_none();
         let legs = legs.unwrap_or_else(|| vec![call.whole.clone()]);
         let placed = legs.into_iter().map(|leg| {

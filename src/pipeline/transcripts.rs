@@ -15,7 +15,7 @@ use super::{RunError, Stop};
 use crate::domain::{RecordingId, SpokenLine, TranscriptOutcome, words};
 use crate::lake::{OurText, Table, ZoomSegmentRow, ZoomTranscriptRow};
 use crate::queue::{DueTranscript, Parcel, QueueError, TranscriptNote};
-use crate::source::{Absence, TranscriptAnswer, TranscriptSource};
+use crate::source::{Absence, SourceError, TranscriptAnswer, TranscriptSource};
 
 /// Older recordings are not asked for.
 const REACH: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -29,7 +29,7 @@ const MOST_TRIES: u32 = 10;
 /// Transcripts asked for at the same time, within the rate limit.
 const AT_ONCE: usize = 8;
 /// Transcripts held at once.
-const CHUNK: u32 = 16;
+const CHUNK: u32 = 64;
 
 /// Asks for every transcript that is due.
 pub(super) async fn keep(
@@ -50,22 +50,10 @@ pub(super) async fn keep(
         }
         limit = CHUNK;
         let due = without_those_in_lake(publisher, due, now).await?;
-        let asked = futures::stream::iter(due)
-            .map(|due| async move { (source.transcript(&due.raw_id).await, due) })
-            .buffered(AT_ONCE)
-            .collect::<Vec<_>>();
-        let asked = tokio::select! {
-            asked = asked => asked,
+        let (answers, failure) = tokio::select! {
+            asked = ask(source, due) => asked,
             () = stop.aborting() => break,
         };
-        let mut answers = Vec::new();
-        let mut failure = None;
-        for (answer, due) in asked {
-            match answer {
-                Ok(answer) => answers.push((due, answer)),
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
         let is_disabled = |answer: &TranscriptAnswer| *answer == TranscriptAnswer::Absent(Absence::Disabled);
         let any_disabled = answers.iter().any(|(_due, answer)| is_disabled(answer));
         note(publisher, answers, now, &mut count).await?;
@@ -80,6 +68,24 @@ pub(super) async fn keep(
     beside.rows += publisher.deliver().await?;
     beside.lines.push(count.line());
     Ok(())
+}
+
+/// Asks for these transcripts until something is wrong that is no single recording's fault.
+async fn ask(
+    source: &dyn TranscriptSource,
+    due: Vec<DueTranscript>,
+) -> (Vec<(DueTranscript, TranscriptAnswer)>, Option<SourceError>) {
+    let mut asked = futures::stream::iter(due)
+        .map(|due| async move { (source.transcript(&due.raw_id).await, due) })
+        .buffered(AT_ONCE);
+    let mut answers = Vec::new();
+    while let Some((answer, due)) = asked.next().await {
+        match answer {
+            Ok(answer) => answers.push((due, answer)),
+            Err(failure) => return (answers, Some(failure)),
+        }
+    }
+    (answers, None)
 }
 
 /// A lost ledger is not a lost lake: what stands there is not asked for again.

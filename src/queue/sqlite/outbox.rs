@@ -203,34 +203,35 @@ fn hash_of_call(tx: &Transaction<'_>, call: &CallRecord) -> Result<String, Queue
 /// Finds the recordings of a leg by the best of its ids that leads to any. A recording that belongs to another leg or
 /// another call by a better id does not count.
 fn join(tx: &Transaction<'_>, leg: CallLeg) -> Result<JoinedLeg, QueueError> {
-    let (element, history, call) = (leg.call_element_id.clone(), leg.call_history_id.clone(), leg.call_id.clone());
-    let by_element = || recordings(tx, "call_element_id = ?1", [element.clone()]);
-    let named: Vec<String> = leg.named_recordings.iter().map(|id| id.as_str().to_owned()).collect();
-    let by_name = || Ok(named.clone());
-    let by_history = || {
-        let condition = "call_history_id = ?1 AND (?2 IS NULL OR call_element_id IS NULL)";
-        recordings(tx, condition, [history.clone(), element.clone()])
-    };
-    let by_call = || {
-        let condition = "call_id = ?1 AND (?2 IS NULL OR call_element_id IS NULL)
-                         AND (?3 IS NULL OR call_history_id IS NULL OR call_history_id = ?3)";
-        recordings(tx, condition, [call.clone(), element.clone(), history.clone()])
-    };
-    let ways: [(JoinKey, &dyn Fn() -> Result<Vec<String>, QueueError>); 4] = [
-        (JoinKey::CallElementId, &by_element),
-        (JoinKey::RecordingId, &by_name),
-        (JoinKey::CallHistoryId, &by_history),
-        (JoinKey::CallId, &by_call),
-    ];
-    for (key, find) in ways {
-        let mut found = find()?;
+    for key in JoinKey::BEST_FIRST {
+        let found = recordings_by(tx, key, &leg)?;
         if !found.is_empty() {
-            found.sort();
-            let (recording_ids, joined_by) = (Some(found.join(",")), Some(key));
-            return Ok(JoinedLeg { leg, recording_ids, joined_by });
+            return Ok(JoinedLeg { leg, recording_ids: Some(found.join(",")), joined_by: Some(key) });
         }
     }
     Ok(JoinedLeg { leg, recording_ids: None, joined_by: None })
+}
+
+/// The recordings that this id of the leg leads to, sorted.
+fn recordings_by(tx: &Transaction<'_>, key: JoinKey, leg: &CallLeg) -> Result<Vec<String>, QueueError> {
+    let (element, history, call) = (leg.call_element_id.clone(), leg.call_history_id.clone(), leg.call_id.clone());
+    match key {
+        JoinKey::CallElementId => recordings(tx, "call_element_id = ?1", [element]),
+        JoinKey::RecordingId => {
+            let mut named: Vec<String> = leg.named_recordings.iter().map(|id| id.as_str().to_owned()).collect();
+            named.sort();
+            Ok(named)
+        }
+        JoinKey::CallHistoryId => {
+            let condition = "call_history_id = ?1 AND (?2 IS NULL OR call_element_id IS NULL)";
+            recordings(tx, condition, [history, element])
+        }
+        JoinKey::CallId => {
+            let condition = "call_id = ?1 AND (?2 IS NULL OR call_element_id IS NULL)
+                             AND (?3 IS NULL OR call_history_id IS NULL OR call_history_id = ?3)";
+            recordings(tx, condition, [call, element, history])
+        }
+    }
 }
 
 fn recordings<const N: usize>(
