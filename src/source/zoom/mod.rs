@@ -1,9 +1,12 @@
-//! Zoom Phone as a source: the recordings of one account, through a Server-to-Server OAuth app.
+//! Zoom Phone as a source: the recordings of one account, through a Server-to-Server OAuth app, or of one user who
+//! signed in.
 //!
 //! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`]
-//! knows what Zoom's error answers mean, [`failure`] puts a failed download into the ledger's words.
+//! knows what Zoom's error answers mean, [`failure`] puts a failed download into the ledger's words, [`check`]
+//! says what is wrong and how to mend it.
 
 pub mod auth;
+pub mod check;
 pub mod client;
 pub mod error;
 pub mod failure;
@@ -18,14 +21,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-use self::auth::Authenticator;
+use self::auth::{Authenticator, Credentials};
 use self::client::ZoomClient;
 use self::error::ZoomError;
 use self::limits::{Label, Limits};
 use self::listing::Listing;
 use super::{FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow};
 use crate::config::ZoomConfig;
-use crate::config::secrets::ZoomSecrets;
 use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};
 use crate::fetch::Downloader;
 use crate::net::address::check_endpoint;
@@ -46,7 +48,7 @@ impl ZoomSource {
     ///
     /// # Errors
     /// [`SourceError::Misconfigured`] names the setting that cannot be used.
-    pub fn new(config: &ZoomConfig, secrets: ZoomSecrets) -> Result<Self, SourceError> {
+    pub fn new(config: &ZoomConfig, credentials: Credentials) -> Result<Self, SourceError> {
         let misconfigured = |explanation: String| SourceError::Misconfigured { explanation };
         for (key, url) in [("zoom.api_url", &config.api_url), ("zoom.oauth_url", &config.oauth_url)] {
             check_endpoint(url).map_err(|error| misconfigured(format!("{key} cannot be used: {error}")))?;
@@ -55,17 +57,18 @@ impl ZoomSource {
             .map_err(|error| misconfigured(format!("zoom.download_hosts: {error}")))?;
         let stall = config.request_timeout;
         let http = HttpClients::new(stall).map_err(|error| misconfigured(error.to_string()))?;
-        let auth = Authenticator::new(http.trusted().clone(), config.oauth_url.clone(), secrets, stall);
+        let auth = Authenticator::new(http.trusted().clone(), config, credentials);
         let limits = Limits::new(config.plan, config.rate_share);
-        let policy = RetryPolicy {
-            attempts: config.request_attempts,
-            elapsed: config.retry_for,
-            not_there: config.not_ready_wait,
-        };
-        let retry = Retry::new(policy, Arc::new(SystemClock), rand::make_rng());
+        let retry = retry(config);
         let downloader = Downloader::new(http.clone(), hosts, config.max_download_bytes, stall);
-        let client = ZoomClient::new(http, config.api_url.clone(), auth, limits, retry, stall);
+        let client = ZoomClient::new(http, auth, limits, retry, stall);
         Ok(Self { client, downloader, page_size: config.page_size })
+    }
+
+    /// Signed requests outside of listing and fetching.
+    #[must_use]
+    pub const fn client(&self) -> &ZoomClient {
+        &self.client
     }
 
     async fn download(&self, address: &str, destination: &Path) -> Result<FetchedAudio, ZoomError> {
@@ -78,6 +81,13 @@ impl ZoomSource {
             .await?;
         Ok(FetchedAudio { path: destination.to_owned(), bytes: digest.bytes, sha256: digest.sha256, owned: true })
     }
+}
+
+/// The bounds of every request, as configured.
+fn retry(config: &ZoomConfig) -> Retry {
+    let policy =
+        RetryPolicy { attempts: config.request_attempts, elapsed: config.retry_for, not_there: config.not_ready_wait };
+    Retry::new(policy, Arc::new(SystemClock), rand::make_rng())
 }
 
 #[async_trait]
