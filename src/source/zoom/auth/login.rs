@@ -15,7 +15,7 @@ use super::callback::{Callback, Reply};
 use super::endpoint::TokenEndpoint;
 use super::pkce::{challenge, unguessable};
 use super::store::{SignIn, UserStore};
-use super::user::{UserGrant, commit, reserve};
+use super::user::{LOCK_WITHIN, UserGrant, commit, reserve};
 use crate::config::secrets::{ZoomIdentity, ZoomSecrets};
 use crate::config::{ZoomConfig, ZoomMode};
 use crate::net::HttpClients;
@@ -24,8 +24,6 @@ use crate::source::zoom::retry;
 
 /// How long the code lives that Zoom gives to the browser, and how long the person is waited for.
 const AGREE_WITHIN: Duration = Duration::from_secs(5 * 60);
-/// How long another process may hold the store.
-const LOCK_WITHIN: Duration = Duration::from_secs(90);
 
 /// Why nobody is signed in.
 #[derive(Debug, thiserror::Error)]

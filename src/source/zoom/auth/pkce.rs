@@ -46,7 +46,7 @@ mod tests {
         let (one, other) = (unguessable().unwrap(), unguessable().unwrap());
         assert_eq!(one.expose_secret().len(), 43);
         assert!(!is_same(one.expose_secret(), other.expose_secret()));
-        assert!(is_same(one.expose_secret(), &one.expose_secret().to_owned()));
+        assert!(is_same(one.expose_secret(), one.clone().expose_secret()));
         assert!(!is_same("a", "ab"));
     }
 }

@@ -116,6 +116,12 @@ impl UserStore {
         self.folder.join(FILE)
     }
 
+    /// Whether anything can have been stored yet.
+    #[must_use]
+    pub fn is_begun(&self) -> bool {
+        self.folder.is_dir()
+    }
+
     /// The sign-in as it is now, for telling about it: it may be replaced at any time.
     ///
     /// # Errors

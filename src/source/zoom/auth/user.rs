@@ -12,7 +12,7 @@ use super::store::{Draft, LockedStore, SignIn, StoreError, UserStore};
 use crate::source::zoom::error::{Refusal, ZoomError};
 
 /// How long another process may take to renew before this one gives up for now.
-const LOCK_WITHIN: Duration = Duration::from_secs(90);
+pub(super) const LOCK_WITHIN: Duration = Duration::from_secs(90);
 
 /// Where the refresh token comes from.
 #[derive(Debug)]
@@ -31,6 +31,9 @@ impl UserGrant {
     /// [`ZoomError::Refused`] when nobody is signed in or Zoom no longer takes the token; [`ZoomError::Store`] when
     /// the new one cannot be stored, before anything is asked for or after. What may pass leaves the stored one as it was.
     pub async fn renew(&self, endpoint: &TokenEndpoint) -> Result<Issued, ZoomError> {
+        if self.environment_token.is_none() && !self.store.is_begun() {
+            return Err(ZoomError::Refused(Refusal::NotSignedIn));
+        }
         let locked = self.store.lock(LOCK_WITHIN).await?;
         let (token, environment_sha256) = self.choose(locked.read()?)?;
         let (locked, draft) = reserve(locked).await?;
