@@ -110,19 +110,19 @@ fn open(address: &Url) {
 }
 
 /// The exit code of a sign-in that came to nothing, and what to do.
-pub(super) fn classify(error: &LoginError) -> (ExitCode, Option<&'static str>) {
-    match error {
-        LoginError::Listen { .. } => (ExitCode::Configuration, Some("choose another port with --port, also at Zoom")),
-        LoginError::OauthUrl | LoginError::Random(_) | LoginError::Tls(_) => (ExitCode::Configuration, None),
-        LoginError::TimedOut | LoginError::Callback(_) => {
-            (ExitCode::WorkRemains, Some("run `transcribe auth login` again"))
-        }
-        LoginError::Denied => {
-            (ExitCode::CredentialsRefused, Some("run `transcribe auth login` again and allow the app"))
-        }
+pub(super) fn classify(error: &LoginError) -> (ExitCode, Option<String>) {
+    let (code, hint) = match error {
+        LoginError::Listen { .. } => (ExitCode::Configuration, "choose another port with --port, also at Zoom"),
+        LoginError::OauthUrl | LoginError::Random(_) | LoginError::Tls(_) => return (ExitCode::Configuration, None),
+        LoginError::TimedOut | LoginError::Callback(_) => (ExitCode::WorkRemains, "run `transcribe auth login` again"),
+        LoginError::Denied => (ExitCode::CredentialsRefused, "run `transcribe auth login` again and allow the app"),
         LoginError::Refused { .. } | LoginError::NoRefreshToken => {
-            (ExitCode::CredentialsRefused, Some("README, \"Set up the Zoom app\", says how the app must be made"))
+            (ExitCode::CredentialsRefused, "README, \"Set up the Zoom app\", says how the app must be made")
         }
-        LoginError::Zoom(error) => (RunError::from(error.clone().into_source_error()).exit_code(), None),
-    }
+        LoginError::Zoom(error) => {
+            let error = RunError::from(error.clone().into_source_error());
+            return (error.exit_code(), error.hint());
+        }
+    };
+    (code, Some(hint.to_owned()))
 }

@@ -63,8 +63,7 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
             return (model_exit_code(error.kind()), None);
         }
         if let Some(error) = cause.downcast_ref::<LoginError>() {
-            let (code, hint) = auth::classify(error);
-            return (code, hint.map(str::to_owned));
+            return auth::classify(error);
         }
         if let Some(error) = cause.downcast_ref::<RunError>() {
             return (error.exit_code(), error.hint());

@@ -147,6 +147,18 @@ async fn a_user_is_told_how_old_the_sign_in_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_users_their_own_list_is_asked_for_and_its_scope_needed() {
+    let server = ZoomServer::start(vec![]).await;
+    let mut workspace = against(server.environment());
+    workspace.set("TRANSCRIBE__ZOOM__USERS", "someone@example.com, other@example.com");
+    let checks = check(&workspace, 6);
+    assert_eq!(problems(&checks), ["scopes"]);
+    assert!(text(named(&checks, "scopes"), "detail").contains("phone:read:list_recordings:admin"));
+    assert!(server.listings()[0].path.starts_with("/v2/phone/users/someone"));
+    assert!(!format!("{checks:?}").contains("example.com"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_needs_no_zoom() {
     let mut workspace = Workspace::new();
     workspace.set("TRANSCRIBE__SOURCE__KIND", "folder");

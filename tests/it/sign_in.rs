@@ -414,6 +414,22 @@ async fn a_person_who_says_no_stores_nothing() {
     assert_eq!(server.token_requests(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_and_a_folder_that_cannot_be_written_are_found_before_the_browser_opens() {
+    let server = ZoomServer::start(vec![]).await;
+    let mut workspace = user_workspace(&server);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let outcome = workspace.run(&["auth", "login", "--no-browser", "--port", &port]).expect_code(3);
+    assert!(outcome.stderr.contains("--port") && outcome.stdout.is_empty(), "{}", outcome.stderr);
+
+    std::fs::write(workspace.path().join("file"), "").unwrap();
+    workspace.set("TRANSCRIBE__PATHS__STATE_DIR", "file");
+    let outcome = workspace.run(&["auth", "login", "--no-browser", "--port", "0"]).expect_code(3);
+    assert!(outcome.stderr.contains("cannot be read or written: ") && outcome.stdout.is_empty(), "{}", outcome.stderr);
+    assert!(server.requests().is_empty());
+}
+
 #[tokio::test]
 async fn the_server_takes_a_code_once_and_only_with_its_verifier() {
     let server = ZoomServer::start(vec![]).await;

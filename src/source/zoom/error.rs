@@ -118,7 +118,7 @@ pub enum ZoomError {
     #[error("the audio could not be downloaded")]
     Download(#[source] Arc<DownloadError>),
     /// The user's sign-in cannot be read or stored on this machine.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(StoreError),
 }
 
