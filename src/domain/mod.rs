@@ -3,11 +3,13 @@
 //! Nothing here reads a clock, a file or a socket. Every other module may import this one; it imports none of them.
 
 pub mod audio;
+pub mod finding;
 pub mod recording;
 pub mod transcript;
 pub mod work;
 
 pub use audio::{AudioFacts, Channel, ChannelMode, SAMPLE_RATE_HZ, Span, samples_to_ms};
+pub use finding::{Finding, Obstacle, Verdict};
 pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind};
 pub use transcript::{
     EngineIdentity, Fingerprint, FinishedTranscript, Language, LanguageVerdict, Segment, Suppression, TimeSource,

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has failed")]
 
 mod chaos;
+mod check;
 mod decode;
 mod lake;
 mod main_job;
 mod models;
+mod sign_in;
 mod slow;
 mod stt;
 #[path = "../support/mod.rs"]
