@@ -3,14 +3,19 @@
 //! Nothing here reads a clock, a file or a socket. Every other module may import this one; it imports none of them.
 
 pub mod audio;
+pub mod call;
 pub mod finding;
 pub mod recording;
+pub mod timeline;
 pub mod transcript;
+pub mod words;
 pub mod work;
 
 pub use audio::{AudioFacts, Channel, ChannelMode, SAMPLE_RATE_HZ, Span, samples_to_ms};
+pub use call::{CallHistoryRow, CallLeg, CallParty, CallRecord, Generation, JoinKey, JoinedLeg};
 pub use finding::{Finding, Obstacle, Verdict};
 pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind};
+pub use timeline::{SpokenLine, TranscriptOutcome};
 pub use transcript::{
     EngineIdentity, Fingerprint, FinishedTranscript, Language, LanguageVerdict, Segment, Suppression, TimeSource,
     Transcript, TranscriptStatus, Word,

@@ -224,7 +224,7 @@ impl Recording {
 }
 
 /// 00:00 UTC of the day in an id such as `20261102-1b2c3d4e-…`.
-fn day_prefix(id: &str) -> Option<Timestamp> {
+pub(super) fn day_prefix(id: &str) -> Option<Timestamp> {
     let (digits, _) = id.split_once('-')?;
     if digits.len() != 8 {
         return None;

@@ -102,6 +102,16 @@ impl Downloader {
         outcome
     }
 
+    /// Fetches a small file at `address` into memory, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// As [`Self::download`].
+    pub async fn fetch_bytes(&self, address: &str, bearer: &str, limit: u64) -> Result<Vec<u8>, DownloadError> {
+        let response = self.follow(address, bearer, None).await?;
+        let body = BoundedBody::new(response, limit, self.limits.stall).map_err(DownloadError::Body)?;
+        body.collect().await.map_err(DownloadError::Body)
+    }
+
     async fn attempt(
         &self,
         address: &str,

@@ -56,6 +56,12 @@ pub enum LakeError {
     },
     #[error("the members of batch {hash} are not those of its plan")]
     BatchMismatch { hash: String },
+    #[error("a row for table {table} cannot be read back")]
+    BadRow {
+        table: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("{day} is not a day of the form YYYY-MM-DD")]
     BadDay { day: String },
     #[error("table {table} could not be encoded")]
@@ -81,9 +87,11 @@ impl LakeError {
             | Self::CompressionLevel { .. }
             | Self::Settings { .. } => LakeErrorKind::Configuration,
             Self::DiskFull { .. } | Self::Unreadable { .. } | Self::Store { .. } => LakeErrorKind::Local,
-            Self::BatchMismatch { .. } | Self::BadDay { .. } | Self::Encode { .. } | Self::EncoderDied { .. } => {
-                LakeErrorKind::Bug
-            }
+            Self::BatchMismatch { .. }
+            | Self::BadRow { .. }
+            | Self::BadDay { .. }
+            | Self::Encode { .. }
+            | Self::EncoderDied { .. } => LakeErrorKind::Bug,
         }
     }
 

@@ -4,6 +4,7 @@
 //! * [`staging`] keeps a finished transcript on disk until it is published.
 //! * [`publish`] groups staged transcripts of one day into one file per table, under keys that follow from their
 //!   fingerprints, with puts that create and never replace. Doing the same batch again writes the same bytes.
+//! * `posted` writes the rows of the ledger's outbox the same way.
 //! * [`read`] finds out from the lake alone what it already holds.
 //!
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
@@ -11,6 +12,7 @@
 mod durable;
 mod error;
 mod open;
+mod posted;
 pub mod publish;
 pub mod read;
 #[cfg(test)]
@@ -22,6 +24,6 @@ pub mod write;
 pub use error::{LakeError, LakeErrorKind};
 pub use open::Lake;
 pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
-pub use read::PublishedId;
-pub use schema::{QuarantineRow, RunRow, SCHEMA_VERSION, Table};
+pub use read::{OurText, PublishedId};
+pub use schema::{QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
 pub use staging::{StagedRef, Staging, StagingError};

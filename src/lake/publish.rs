@@ -95,7 +95,7 @@ impl Lake {
                 Table::Words => Encoder::words,
                 Table::Segments => Encoder::segments,
                 Table::Recordings => Encoder::recordings,
-                Table::Quarantine | Table::Runs => return Err(LakeError::BatchMismatch { hash: plan.hash.clone() }),
+                _other => return Err(LakeError::BatchMismatch { hash: plan.hash.clone() }),
             };
             let (encoder, members) = (self.encoder, Arc::clone(&members));
             let encoded = aside(move || encode(encoder, &members)).await?;
@@ -135,7 +135,7 @@ impl Lake {
     }
 
     /// Puts rows that belong to no batch, under a key that follows from the rows. `rows` is not empty.
-    async fn write_rows<R>(&self, dt: &str, rows: Vec<R>) -> Result<PublishedObject, LakeError>
+    pub(super) async fn write_rows<R>(&self, dt: &str, rows: Vec<R>) -> Result<PublishedObject, LakeError>
     where
         R: TableRow + Serialize + Send + 'static,
     {

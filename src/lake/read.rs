@@ -1,9 +1,10 @@
 //! Reading back what the lake holds, for when the ledger that knew it is gone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -24,7 +25,7 @@ use super::error::LakeError;
 use super::open::Lake;
 use super::publish::check_day;
 use super::schema::Table;
-use crate::domain::{Fingerprint, RecordingId};
+use crate::domain::{Fingerprint, RecordingId, TranscriptOutcome};
 
 /// A row of `recordings`, as far as it says what need not be done again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,24 +47,97 @@ impl Lake {
     pub async fn published_ids(&self, dts: &[String]) -> Result<Vec<PublishedId>, LakeError> {
         let mut published = Vec::new();
         for dt in dts {
-            check_day(dt)?;
-            let prefix = format!("{}/dt={dt}", Table::Recordings.as_str());
-            let path = Path::parse(&prefix).map_err(|error| unreadable(&prefix, error))?;
-            let mut objects = self.store.list(Some(&path));
-            while let Some(object) = objects.try_next().await.map_err(|error| unreadable(&prefix, error))? {
-                let key = object.location.to_string();
-                if !key.ends_with(".parquet") {
-                    continue;
-                }
-                let file = ObjectFile { store: Arc::clone(&self.store), path: object.location, size: object.size };
-                let rows = read_ids(file, dt).await.map_err(|source| LakeError::Unreadable { key, source })?;
-                published.extend(rows);
-            }
+            let columns = ["recording_id", "fingerprint", "transcribed_at"];
+            self.read_day(Table::Recordings, dt, &columns, |batch| append_ids(batch, dt, &mut published)).await?;
         }
         let order = |row: &PublishedId| (row.recording_id.clone(), row.transcribed_at, row.fingerprint.clone());
         published.sort_by_cached_key(order);
         Ok(published)
     }
+
+    /// The current text of these recordings, of those that the partition `dt` holds.
+    ///
+    /// # Errors
+    /// As [`Lake::published_ids`].
+    pub async fn texts(
+        &self,
+        dt: &str,
+        wanted: &BTreeSet<RecordingId>,
+    ) -> Result<BTreeMap<RecordingId, OurText>, LakeError> {
+        let mut texts = BTreeMap::new();
+        let columns = ["recording_id", "fingerprint", "transcribed_at", "text"];
+        let keep = |batch: &RecordBatch| keep_texts(batch, dt, wanted, &mut texts);
+        self.read_day(Table::Recordings, dt, &columns, keep).await?;
+        Ok(texts)
+    }
+
+    /// The recordings of the partition `dt` whose transcript by Zoom is in the lake.
+    ///
+    /// # Errors
+    /// As [`Lake::published_ids`].
+    pub async fn transcripts_fetched(&self, dt: &str) -> Result<BTreeSet<RecordingId>, LakeError> {
+        let mut fetched = BTreeSet::new();
+        let keep = |batch: &RecordBatch| {
+            let (ids, outcomes) = (text_column(batch, "recording_id")?, text_column(batch, "outcome")?);
+            for row in (0..batch.num_rows()).filter(|row| outcomes.value(*row) == TranscriptOutcome::Fetched.as_str()) {
+                fetched.insert(RecordingId::parse(ids.value(row))?);
+            }
+            Ok(())
+        };
+        self.read_day(Table::ZoomTranscripts, dt, &["recording_id", "outcome"], keep).await?;
+        Ok(fetched)
+    }
+
+    /// The form of every leg that the partition `dt` of `call_history` holds: leg id and hash, the current one last.
+    ///
+    /// # Errors
+    /// As [`Lake::published_ids`].
+    pub async fn written_legs(&self, dt: &str) -> Result<Vec<(String, String)>, LakeError> {
+        let mut legs = Vec::new();
+        let keep = |batch: &RecordBatch| {
+            let (ids, hashes) = (text_column(batch, "leg_id")?, text_column(batch, "row_hash")?);
+            let times = time_column(batch, "fetched_at")?;
+            let rows = 0..batch.num_rows();
+            legs.extend(rows.map(|row| (times.value(row), hashes.value(row).to_owned(), ids.value(row).to_owned())));
+            Ok(())
+        };
+        self.read_day(Table::CallHistory, dt, &["leg_id", "row_hash", "fetched_at"], keep).await?;
+        legs.sort();
+        Ok(legs.into_iter().map(|(_fetched_at, hash, leg_id)| (leg_id, hash)).collect())
+    }
+
+    /// Reads these columns of every object of one partition, batch by batch; a partition that does not exist holds
+    /// nothing.
+    async fn read_day(
+        &self,
+        table: Table,
+        dt: &str,
+        columns: &[&str],
+        mut keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
+    ) -> Result<(), LakeError> {
+        check_day(dt)?;
+        let prefix = format!("{}/dt={dt}", table.as_str());
+        let path = Path::parse(&prefix).map_err(|error| unreadable(&prefix, error))?;
+        let mut objects = self.store.list(Some(&path));
+        while let Some(object) = objects.try_next().await.map_err(|error| unreadable(&prefix, error))? {
+            let key = object.location.to_string();
+            if !key.ends_with(".parquet") {
+                continue;
+            }
+            let file = ObjectFile { store: Arc::clone(&self.store), path: object.location, size: object.size };
+            let read = read_columns(file, columns, &mut keep).await;
+            read.map_err(|source| LakeError::Unreadable { key, source })?;
+        }
+        Ok(())
+    }
+}
+
+/// What a recording's current row says of its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OurText {
+    pub fingerprint: Fingerprint,
+    pub transcribed_at: Timestamp,
+    pub text: String,
 }
 
 fn unreadable(key: &str, error: impl Into<object_store::Error>) -> LakeError {
@@ -72,24 +146,58 @@ fn unreadable(key: &str, error: impl Into<object_store::Error>) -> LakeError {
 
 type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn read_ids(file: ObjectFile, dt: &str) -> Result<Vec<PublishedId>, ReadError> {
+async fn read_columns(
+    file: ObjectFile,
+    columns: &[&str],
+    keep: &mut impl FnMut(&RecordBatch) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
     let builder = ParquetRecordBatchStreamBuilder::new(file).await?;
-    let columns = ["recording_id", "fingerprint", "transcribed_at"];
-    let projection = ProjectionMask::columns(builder.parquet_schema(), columns);
+    let projection = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let mut batches = builder.with_projection(projection).build()?;
-    let mut rows = Vec::new();
     while let Some(batch) = batches.try_next().await? {
-        append_ids(&batch, dt, &mut rows)?;
+        keep(&batch)?;
     }
-    Ok(rows)
+    Ok(())
+}
+
+const WRONG_TYPE: &str = "a column has another type";
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ReadError> {
+    Ok(batch.column_by_name(name).ok_or_else(|| format!("column {name} is missing"))?)
+}
+
+fn text_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, ReadError> {
+    Ok(column(batch, name)?.as_string_opt::<i32>().ok_or(WRONG_TYPE)?)
+}
+
+fn time_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a TimestampMillisecondArray, ReadError> {
+    Ok(column(batch, name)?.as_primitive_opt::<TimestampMillisecondType>().ok_or(WRONG_TYPE)?)
+}
+
+/// Keeps the wanted texts, the current one of each recording.
+fn keep_texts(
+    batch: &RecordBatch,
+    dt: &str,
+    wanted: &BTreeSet<RecordingId>,
+    texts: &mut BTreeMap<RecordingId, OurText>,
+) -> Result<(), ReadError> {
+    let mut ids = Vec::new();
+    append_ids(batch, dt, &mut ids)?;
+    let column = text_column(batch, "text")?;
+    for (row, id) in ids.into_iter().enumerate().filter(|(_, id)| wanted.contains(&id.recording_id)) {
+        let PublishedId { recording_id, fingerprint, transcribed_at, dt: _ } = id;
+        let is_newer = |known: &OurText| (transcribed_at, &fingerprint) > (known.transcribed_at, &known.fingerprint);
+        if texts.get(&recording_id).is_none_or(is_newer) {
+            let text = column.value(row).to_owned();
+            texts.insert(recording_id, OurText { fingerprint, transcribed_at, text });
+        }
+    }
+    Ok(())
 }
 
 fn append_ids(batch: &RecordBatch, dt: &str, rows: &mut Vec<PublishedId>) -> Result<(), ReadError> {
-    let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("column {name} is missing"));
-    let wrong_type = "a column has another type";
-    let ids = column("recording_id")?.as_string_opt::<i32>().ok_or(wrong_type)?;
-    let fingerprints = column("fingerprint")?.as_string_opt::<i32>().ok_or(wrong_type)?;
-    let times = column("transcribed_at")?.as_primitive_opt::<TimestampMillisecondType>().ok_or(wrong_type)?;
+    let (ids, fingerprints) = (text_column(batch, "recording_id")?, text_column(batch, "fingerprint")?);
+    let times = time_column(batch, "transcribed_at")?;
     for row in 0..batch.num_rows() {
         if ids.is_null(row) || fingerprints.is_null(row) || times.is_null(row) {
             return Err("a key column is null".into());

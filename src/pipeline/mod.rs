@@ -4,18 +4,22 @@
 //! * `discover` turns a listing into jobs of the ledger.
 //! * `item` takes one claimed recording from fetch to staging.
 //! * `publisher` turns staged transcripts into tables.
+//! * `beside` keeps what stands beside the recordings, after them: `history`, `transcripts`.
 //! * [`plan`] lists and counts without changing anything.
 //!
 //! A stage knows nothing of its neighbours; what they share is wired here.
 
+mod beside;
 mod discover;
 mod error;
 mod exit_code;
+mod history;
 mod item;
 mod plan;
 mod publisher;
 mod stop;
 mod sweep;
+mod transcripts;
 
 pub use error::RunError;
 pub use exit_code::ExitCode;

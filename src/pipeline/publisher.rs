@@ -15,11 +15,12 @@ use super::RunError;
 use super::item::before;
 use crate::domain::{Fingerprint, FinishedTranscript};
 use crate::lake::{BatchPlan, Lake, QuarantineRow, Staging, StagingError};
-use crate::queue::{DeadJob, JobQueue, OpenBatch, QueueError, StagedJob};
+use crate::queue::{DeadJob, JobQueue, OpenBatch, Outbox, QueueError, StagedJob};
 use crate::telemetry::{Event, Reporter};
 
 pub(super) struct Publisher {
     pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) outbox: Arc<dyn Outbox>,
     pub(super) lake: Lake,
     pub(super) staging: Staging,
     pub(super) reporter: Arc<Reporter>,
@@ -188,7 +189,7 @@ impl Publisher {
     }
 
     /// One publisher at a time: waits for the lock, which the kernel frees when its holder ends, however it ends.
-    async fn lock(&self) -> Result<File, RunError> {
+    pub(super) async fn lock(&self) -> Result<File, RunError> {
         let path = self.lock_file.clone();
         let locked = tokio::task::spawn_blocking(move || lock_file(&path).map_err(|error| (path, error)));
         locked.await.map_err(RunError::Stage)?.map_err(|(path, source)| RunError::State { path, source })

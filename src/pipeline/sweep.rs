@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
 use tokio::task::JoinSet;
 
+use super::beside::{Beside, keep_beside};
 use super::discover::{Discovered, Discovery, windows};
 use super::error::source_exit_code;
 use super::item::{ItemOutcome, Shop, whole_millis};
@@ -147,6 +148,7 @@ impl<'a> Run<'a> {
         let queue: Arc<dyn JobQueue> = Arc::clone(&ledger) as _;
         let publisher = Publisher {
             queue: Arc::clone(&queue),
+            outbox: Arc::clone(&ledger) as _,
             lake: Lake::open(&config.lake)?,
             staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
             reporter: Arc::clone(&reporter),
@@ -206,6 +208,15 @@ impl<'a> Run<'a> {
         }
         self.note_publication(self.publisher.publish_all().await?);
         let reported = self.publisher.report_dead().await?;
+        let beside = if discovered.failure.is_some() {
+            Beside::default()
+        } else {
+            keep_beside(self.source.as_ref(), &self.publisher, &self.sweep, &self.run_id, &self.stop).await?
+        };
+        self.noted.extend(beside.codes);
+        self.troubles.extend(beside.troubles);
+        self.notes.extend(beside.lines);
+        self.resume_at = self.resume_at.max(beside.resume_at);
         let not_found = self.not_found(&discovered).await?;
         let left = self.queue.counts(&scope).await?;
         let waiting = left.seen + left.waiting + left.staged;
@@ -213,7 +224,7 @@ impl<'a> Run<'a> {
             self.resume_at = self.resume_at.or(left.next_due.filter(|due| *due > Timestamp::now() + WAIT_FOR_RETRIES));
         }
         let summary = self.sum_up(&discovered, waiting, not_found);
-        let changed = self.claimed + self.published.recordings + reported + discovered.new > 0;
+        let changed = self.claimed + self.published.recordings + reported + discovered.new + beside.rows > 0;
         if changed {
             self.publisher.lake.write_run(&self.run_row(&summary)).await?;
         }
@@ -464,7 +475,7 @@ impl<'a> Run<'a> {
 }
 
 /// A failed listing with its cause, for the summary.
-fn describe(failure: &SourceError) -> String {
+pub(super) fn describe(failure: &SourceError) -> String {
     let mut text = failure.to_string();
     let mut cause = std::error::Error::source(failure);
     while let Some(inner) = cause {

@@ -5,6 +5,7 @@
 
 pub mod instance;
 pub mod marks;
+pub mod outbox;
 pub mod sqlite;
 pub mod state;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use crate::domain::{Failure, Fingerprint, Lease, Recording, RecordingId, RunId, SourceKind};
 
 pub use marks::ListingMarks;
+pub use outbox::{DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};
 pub use state::{JobState, Settlement};
 
 /// A recording that a listing found, with what is fixed at first sight.

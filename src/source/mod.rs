@@ -2,6 +2,7 @@
 //!
 //! A source lists what there is and fetches one recording's audio. It knows nothing of the queue or the lake.
 
+mod beside;
 pub mod folder;
 pub mod zoom;
 
@@ -12,6 +13,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::domain::{Failure, Recording};
+
+pub use beside::{Absence, CallHistorySource, TranscriptAnswer, TranscriptSource};
 
 /// The half-open span of time `[since, until)` that a listing covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,4 +108,14 @@ pub trait RecordingSource: Send + Sync {
     /// # Errors
     /// A [`Failure`] of stage `fetch`.
     async fn fetch(&self, recording: &Recording, destination: &Path) -> Result<FetchedAudio, Failure>;
+
+    /// The history of calls, where the source has one and it is wanted.
+    fn call_history(&self) -> Option<&dyn CallHistorySource> {
+        None
+    }
+
+    /// Transcripts that the source made itself, where it does and they are wanted.
+    fn transcripts(&self) -> Option<&dyn TranscriptSource> {
+        None
+    }
 }

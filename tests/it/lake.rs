@@ -11,10 +11,12 @@ use parquet::file::metadata::{FooterTail, PageIndexPolicy, ParquetMetaData, Parq
 use serde_json::{Value, json};
 use transcribe::config::LakeConfig;
 use transcribe::domain::{
-    Channel, ChannelMode, FinishedTranscript, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, Stage,
-    Suppression,
+    CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, FinishedTranscript, Generation, JoinKey, JoinedLeg,
+    Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Suppression, TranscriptOutcome,
 };
-use transcribe::lake::{BatchPlan, Lake, PublishedObject, QuarantineRow, RunRow, Staging, Table};
+use transcribe::lake::{
+    BatchPlan, Lake, PublishedObject, QuarantineRow, RunRow, Staging, Table, ZoomSegmentRow, ZoomTranscriptRow,
+};
 
 use crate::transcripts::{finished, segment};
 
@@ -50,8 +52,31 @@ const RUNS: &str = "
 run_id VARCHAR, command VARCHAR, trigger VARCHAR, started_at TIMESTAMP WITH TIME ZONE,
 ended_at TIMESTAMP WITH TIME ZONE, exit_code INTEGER, listed INTEGER, done INTEGER, skipped INTEGER, failed INTEGER,
 waiting INTEGER, audio_ms BIGINT, program_version VARCHAR";
-const TABLES: [(&str, &str); 5] =
-    [("recordings", RECORDINGS), ("segments", SEGMENTS), ("words", WORDS), ("quarantine", QUARANTINE), ("runs", RUNS)];
+const CALL_HISTORY: &str = "
+leg_id VARCHAR, call_element_id VARCHAR, call_history_id VARCHAR, call_log_id VARCHAR, call_path_id VARCHAR,
+call_id VARCHAR, leg_index INTEGER, generation VARCHAR, direction VARCHAR, call_type VARCHAR, connect_type VARCHAR,
+event VARCHAR, result VARCHAR, started_at TIMESTAMP WITH TIME ZONE, answered_at TIMESTAMP WITH TIME ZONE,
+ended_at TIMESTAMP WITH TIME ZONE, duration_s INTEGER, wait_s INTEGER, hold_s INTEGER, talk_s INTEGER,
+caller_number VARCHAR, caller_name VARCHAR, caller_extension VARCHAR, caller_number_type VARCHAR,
+caller_user_id VARCHAR, callee_number VARCHAR, callee_name VARCHAR, callee_extension VARCHAR,
+callee_number_type VARCHAR, callee_user_id VARCHAR, operator_name VARCHAR, department VARCHAR, cost_center VARCHAR,
+site_id VARCHAR, site_name VARCHAR, has_recording BOOLEAN, recording_type VARCHAR, recording_ids VARCHAR,
+joined_by VARCHAR, fetched_at TIMESTAMP WITH TIME ZONE, run_id VARCHAR, schema_version INTEGER, row_hash VARCHAR";
+const ZOOM_SEGMENTS: &str = "
+recording_id VARCHAR, segment_index INTEGER, channel VARCHAR, speaker VARCHAR, start_ms BIGINT, end_ms BIGINT,
+text VARCHAR";
+const ZOOM_TRANSCRIPTS: &str = "
+recording_id VARCHAR, fetched_at TIMESTAMP WITH TIME ZONE, outcome VARCHAR, agreement DOUBLE, fingerprint VARCHAR";
+const TABLES: [(&str, &str); 8] = [
+    ("recordings", RECORDINGS),
+    ("segments", SEGMENTS),
+    ("words", WORDS),
+    ("quarantine", QUARANTINE),
+    ("runs", RUNS),
+    ("call_history", CALL_HISTORY),
+    ("zoom_segments", ZOOM_SEGMENTS),
+    ("zoom_transcripts", ZOOM_TRANSCRIPTS),
+];
 
 fn columns(list: &str) -> Vec<(&str, &str)> {
     list.split(',').map(|column| column.trim().split_once(' ').unwrap()).collect()
@@ -90,6 +115,9 @@ impl Workspace {
         self.publish(&[call()]).await;
         self.lake.write_quarantine(&[quarantined()]).await.unwrap();
         self.lake.write_run(&run()).await.unwrap();
+        for (table, row) in posted() {
+            self.lake.write_posted(table, "2026-11-02", &[row]).await.unwrap();
+        }
     }
 
     /// All files below the root but what the lake remembers of itself, with their bytes.
@@ -164,6 +192,49 @@ const PRIVATE: [&str; 14] = [
     "Outgoingextmarker",
     "Sitenamemarker",
 ];
+
+/// A row of each table that goes through the ledger's outbox.
+fn posted() -> [(&'static str, String); 3] {
+    let id = RecordingId::parse("0f3a5c7e9b1d").unwrap();
+    let party = |name: &str, number: &str| CallParty {
+        number: Some(number.into()),
+        name: Some(name.into()),
+        extension: Some("Ownerextmarker".into()),
+        number_type: Some("external_pstn".into()),
+        user_id: Some("Acceptedextmarker".into()),
+    };
+    let mut leg = CallLeg::bare("20261102-leg".into(), Generation::CallElement);
+    leg.caller = party("Callernamemarker", "+81312345678");
+    leg.callee = party("Calleenamemarker", "+15550001111");
+    leg.operator_name = Some("Acceptednamemarker".into());
+    leg.site.name = Some("Sitenamemarker".into());
+    let leg = CallHistoryRow {
+        joined: JoinedLeg { leg, recording_ids: Some(id.to_string()), joined_by: Some(JoinKey::CallElementId) },
+        row_hash: "ef".repeat(32),
+        fetched_at: "2026-11-03T00:00:00Z".parse().unwrap(),
+        run_id: RunId("20261103T000000Z-0a0b0c0d".into()),
+    };
+    let line = SpokenLine {
+        channel: Some(Channel::Left),
+        speaker: Some("Callernamemarker".into()),
+        start_ms: 0,
+        end_ms: 900,
+        text: "Textmarker".into(),
+    };
+    let line = ZoomSegmentRow { recording_id: id.clone(), segment_index: 0, line };
+    let transcript = ZoomTranscriptRow {
+        recording_id: id,
+        fetched_at: "2026-11-03T00:00:00Z".parse().unwrap(),
+        outcome: TranscriptOutcome::Fetched,
+        agreement: Some(0.5),
+        fingerprint: None,
+    };
+    [
+        ("call_history", serde_json::to_string(&leg).unwrap()),
+        ("zoom_segments", serde_json::to_string(&line).unwrap()),
+        ("zoom_transcripts", serde_json::to_string(&transcript).unwrap()),
+    ]
+}
 
 fn quarantined() -> QuarantineRow {
     QuarantineRow {
@@ -260,11 +331,14 @@ async fn partitions_are_days_and_the_day_is_no_column_of_the_file() {
     work.fill().await;
     let folders: Vec<_> = work.files().keys().map(|name| name.rsplit_once('/').unwrap().0.to_owned()).collect();
     let expected = [
+        "call_history/dt=2026-11-02",
         "quarantine/dt=2026-11-02",
         "recordings/dt=2026-11-02",
         "runs/dt=2026-11-03",
         "segments/dt=2026-11-02",
         "words/dt=2026-11-02",
+        "zoom_segments/dt=2026-11-02",
+        "zoom_transcripts/dt=2026-11-02",
     ];
     assert_eq!(folders, expected);
     for (table, _) in TABLES {
@@ -393,7 +467,7 @@ fn metadata_of(file: &[u8]) -> ParquetMetaData {
 }
 
 /// The bytes of a file outside its data pages: page indexes, bloom filters and the footer.
-fn bytes_beside_the_pages(file: &[u8]) -> Vec<u8> {
+pub(crate) fn bytes_beside_the_pages(file: &[u8]) -> Vec<u8> {
     let metadata = metadata_of(file);
     let mut beside = file.to_vec();
     for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
@@ -407,7 +481,7 @@ fn bytes_beside_the_pages(file: &[u8]) -> Vec<u8> {
     beside
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+pub(crate) fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
@@ -447,6 +521,11 @@ async fn statistics_stand_on_plain_columns_only() {
         "speaker",
         "first_text",
         "word",
+        "caller_extension",
+        "caller_user_id",
+        "callee_extension",
+        "callee_user_id",
+        "operator_name",
     ];
     let work = Workspace::new();
     work.fill().await;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has failed")]
 
+mod call_history;
 mod chaos;
 mod check;
 mod decode;
@@ -19,4 +20,5 @@ mod transcripts;
 mod workspace;
 mod zoom;
 mod zoom_download;
+mod zoom_transcript;
 mod zoom_users;

@@ -10,6 +10,16 @@ pub(crate) enum Route {
     Token,
     List,
     Download,
+    /// A list of calls, of any generation.
+    History,
+    /// One call with its legs.
+    HistoryDetail,
+    /// One leg.
+    Leg,
+    /// Zoom's own transcript, at the API.
+    Transcript,
+    /// The same at the second listener.
+    TranscriptFile,
     /// The second listener, that downloads can be redirected to.
     File,
 }

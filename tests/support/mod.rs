@@ -7,11 +7,13 @@
 mod audio;
 mod clip;
 mod fault;
+mod history;
 mod listing;
 mod oauth;
 mod routes;
 mod seen;
 mod server;
+mod zoom_transcript;
 
 pub(crate) use clip::Clip;
 pub(crate) use fault::{Fault, Route, Script};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::fault::{Fault, Route};
 use super::seen::{Listener, Seen};
 use super::server::{Identity, World};
-use super::{audio, listing, oauth};
+use super::{audio, history, listing, oauth, zoom_transcript};
 
 pub(super) async fn answer(world: &World, listener: Listener, request: Request) -> Response {
     let (parts, body) = request.into_parts();
@@ -47,6 +47,11 @@ pub(super) async fn answer(world: &World, listener: Listener, request: Request) 
         Route::List => listing::list(world, &seen, fault.as_ref()),
         Route::Download => audio::download(world, &seen, fault.as_ref()).await,
         Route::File => audio::file(world, &seen, fault.as_ref()).await,
+        Route::History => history::list(world, &seen, fault.as_ref()),
+        Route::HistoryDetail => history::detail(world, &seen),
+        Route::Leg => history::leg(world, &seen),
+        Route::Transcript => zoom_transcript::transcript(world, &seen),
+        Route::TranscriptFile => zoom_transcript::file(world, &seen),
     }
 }
 
@@ -60,10 +65,24 @@ fn route(world: &World, seen: &mut Seen) -> Option<Route> {
             (Route::List, None)
         }
         (Listener::Api, ["v2", "phone", "recording", "download", key]) => (Route::Download, Some(*key)),
+        (Listener::Api, ["v2", "phone", "call_history" | "call_logs"])
+        | (Listener::Api, ["v2", "phone", "users", _, "call_history" | "call_logs"]) => (Route::History, None),
+        (Listener::Api, ["v2", "phone", "call_history", id]) => return for_id(seen, Route::HistoryDetail, id),
+        (Listener::Api, ["v2", "phone", "call_element", id]) => return for_id(seen, Route::Leg, id),
+        (Listener::Api, ["v2", "phone", "recording_transcript", "download", id]) => {
+            return for_id(seen, Route::Transcript, id);
+        }
+        (Listener::Files, ["transcript", id]) => return for_id(seen, Route::TranscriptFile, id),
         _ => return None,
     };
     let changing = world.changing();
     seen.recording = changing.clips.iter().find(|clip| Some(clip.key().as_str()) == key).map(|clip| clip.id.clone());
+    Some(route)
+}
+
+/// The path names what the request is for, and scripts can name it, too.
+fn for_id(seen: &mut Seen, route: Route, id: &str) -> Option<Route> {
+    seen.recording = Some(id.to_owned());
     Some(route)
 }
 

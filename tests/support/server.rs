@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::clip::Clip;
 use super::fault::{Chaos, Script};
+use super::history::History;
 use super::oauth::OAuth;
 use super::routes;
 use super::seen::{Listener, Seen};
@@ -41,6 +42,9 @@ pub(super) struct World {
 #[derive(Default)]
 pub(super) struct Changing {
     pub(super) clips: Vec<Clip>,
+    pub(super) history: History,
+    /// Zoom's own transcripts by recording.
+    pub(super) transcripts: HashMap<String, Vec<u8>>,
     pub(super) scripts: Vec<Script>,
     pub(super) chaos: Option<Chaos>,
     pub(super) seen: Vec<Seen>,
@@ -181,6 +185,22 @@ impl ZoomServer {
         self.world.changing().clips.push(clip);
     }
 
+    /// Changes what the server knows of calls.
+    pub(crate) fn history(&self, change: impl FnOnce(&mut History)) {
+        change(&mut self.world.changing().history);
+    }
+
+    /// From now on has this file as its own transcript of a recording.
+    pub(crate) fn set_transcript(&self, recording: &str, file: impl Into<Vec<u8>>) {
+        self.world.changing().transcripts.insert(recording.to_owned(), file.into());
+    }
+
+    /// Requests at the API whose path begins with `/v2/phone/` and this, so far.
+    pub(crate) fn asked(&self, path: &str) -> Vec<Seen> {
+        let path = format!("/v2/phone/{path}");
+        self.requests().into_iter().filter(|seen| seen.path.starts_with(&path)).collect()
+    }
+
     /// Offers `clip` instead of the one with the same id.
     pub(crate) fn replace(&self, clip: Clip) {
         let mut changing = self.world.changing();
@@ -208,7 +228,10 @@ impl ZoomServer {
 
     /// How often the download of a recording was asked for at the API.
     pub(crate) fn downloads_of(&self, id: &str) -> usize {
-        let is_download = |seen: &&Seen| seen.listener == Listener::Api && seen.recording.as_deref() == Some(id);
+        let is_download = |seen: &&Seen| {
+            let path = seen.path.contains("/recording/download/");
+            path && seen.listener == Listener::Api && seen.recording.as_deref() == Some(id)
+        };
         self.requests().iter().filter(is_download).count()
     }
 }

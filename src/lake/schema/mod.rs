@@ -5,12 +5,15 @@
 //!
 //! The schema only grows: columns are added at the end of a list, nullable; none is renamed, retyped or removed.
 
+mod call_history;
 mod derived;
 mod quarantine;
 mod recordings;
 mod runs;
 mod segments;
 mod words;
+mod zoom_segments;
+mod zoom_transcripts;
 
 use std::sync::Arc;
 
@@ -27,6 +30,8 @@ pub use recordings::RecordingRow;
 pub use runs::RunRow;
 pub use segments::SegmentRow;
 pub use words::WordRow;
+pub use zoom_segments::ZoomSegmentRow;
+pub use zoom_transcripts::ZoomTranscriptRow;
 
 /// The version of all tables together: raised when a column is added. It is part of every fingerprint and stands in
 /// each file's footer.
@@ -41,6 +46,9 @@ pub enum Table {
     Words,
     Quarantine,
     Runs,
+    CallHistory,
+    ZoomSegments,
+    ZoomTranscripts,
 }
 
 impl Table {
@@ -52,6 +60,9 @@ impl Table {
             Self::Words => "words",
             Self::Quarantine => "quarantine",
             Self::Runs => "runs",
+            Self::CallHistory => "call_history",
+            Self::ZoomSegments => "zoom_segments",
+            Self::ZoomTranscripts => "zoom_transcripts",
         }
     }
 }

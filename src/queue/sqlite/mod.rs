@@ -1,6 +1,7 @@
 //! The ledger in one SQLite file: WAL, one connection, every method one transaction.
 
 mod marks;
+mod outbox;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -16,8 +17,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use self::rows::{
-    JOB_RECORD_COLUMNS, STAGED_COLUMNS, claimed_from_row, dead_from_row, insert, job_record_from_row, record_death,
-    record_failure, refresh, staged_from_row, timestamp,
+    JOB_RECORD_COLUMNS, STAGED_COLUMNS, claimed_from_row, dead_from_row, insert, job_record_from_row, learn_call,
+    record_death, record_failure, refresh, staged_from_row, timestamp,
 };
 use super::{
     Claimed, Counts, DeadJob, Enqueued, Fenced, JobQueue, JobRecord, JobState, NewJob, OpenBatch, QueueError, Scope,
@@ -136,6 +137,7 @@ impl JobQueue for SqliteQueue {
                     }
                     Some(None) => return Err(QueueError::Corrupt { what: "state".into() }),
                 };
+                learn_call(tx, &job)?;
                 list.insert(id);
             }
             Ok(enqueued)

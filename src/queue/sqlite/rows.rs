@@ -80,8 +80,8 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob, now: Timestamp) -> Resu
     let recording = &job.recording;
     tx.prepare_cached(
         "INSERT INTO jobs (recording_id, raw_id, source, call_id, recording, started_at_ms, dt, duration_s,
-                           first_seen_ms, updated_ms, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 'seen')",
+                           first_seen_ms, updated_ms, state, call_element_id, call_history_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, 'seen', ?10, ?11)",
     )?
     .execute(params![
         recording.id.as_str(),
@@ -93,6 +93,8 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob, now: Timestamp) -> Resu
         job.dt,
         recording.duration_s,
         now.as_millisecond(),
+        recording.call_element_id,
+        recording.call_history_id,
     ])?;
     Ok(())
 }
@@ -101,6 +103,24 @@ pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob, now: Timestamp) -> Resu
 pub(super) fn refresh(tx: &Transaction<'_>, job: &NewJob) -> Result<(), QueueError> {
     tx.prepare_cached("UPDATE jobs SET recording = ?2 WHERE recording_id = ?1 AND state <> 'staged'")?
         .execute(params![job.recording.id.as_str(), recording_to_json(&job.recording)?])?;
+    Ok(())
+}
+
+/// A listing may know which call a recording belongs to when an earlier one did not, whatever became of it.
+pub(super) fn learn_call(tx: &Transaction<'_>, job: &NewJob) -> Result<(), QueueError> {
+    let recording = &job.recording;
+    tx.prepare_cached(
+        "UPDATE jobs SET call_id = coalesce(call_id, ?2), call_element_id = coalesce(call_element_id, ?3),
+                call_history_id = coalesce(call_history_id, ?4)
+         WHERE recording_id = ?1 AND ((call_id IS NULL AND ?2 IS NOT NULL)
+             OR (call_element_id IS NULL AND ?3 IS NOT NULL) OR (call_history_id IS NULL AND ?4 IS NOT NULL))",
+    )?
+    .execute(params![
+        recording.id.as_str(),
+        recording.call_id,
+        recording.call_element_id,
+        recording.call_history_id
+    ])?;
     Ok(())
 }
 

@@ -12,8 +12,9 @@ use super::QueueError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One step a version: `MIGRATIONS[n]` brings schema version n to n + 1.
-const MIGRATIONS: &[&str] = &[
-    "
+const MIGRATIONS: &[&str] = &[JOBS, LISTED_SLICES, BESIDE_RECORDINGS];
+
+const JOBS: &str = "
 CREATE TABLE jobs (
     recording_id   TEXT PRIMARY KEY,
     raw_id         TEXT NOT NULL,
@@ -49,8 +50,10 @@ CREATE TABLE batches (
     plan       TEXT NOT NULL,
     created_ms INTEGER NOT NULL
 ) WITHOUT ROWID;
-",
-    "
+";
+
+/// How far a long listing got.
+const LISTED_SLICES: &str = "
 CREATE TABLE listed_slices (
     owner     TEXT NOT NULL,
     since_ms  INTEGER NOT NULL,
@@ -58,8 +61,39 @@ CREATE TABLE listed_slices (
     listed_ms INTEGER NOT NULL,
     PRIMARY KEY (owner, since_ms, until_ms)
 ) WITHOUT ROWID;
-",
-];
+";
+
+/// Call history, Zoom's own transcripts, and the rows of both on their way into the lake.
+const BESIDE_RECORDINGS: &str = "
+ALTER TABLE jobs ADD COLUMN call_element_id TEXT;
+ALTER TABLE jobs ADD COLUMN call_history_id TEXT;
+UPDATE jobs SET call_element_id = recording ->> '$.call_element_id', call_history_id = recording ->> '$.call_history_id'
+    WHERE recording IS NOT NULL;
+CREATE INDEX jobs_by_call_element ON jobs (call_element_id) WHERE call_element_id IS NOT NULL;
+CREATE INDEX jobs_by_call_history ON jobs (call_history_id) WHERE call_history_id IS NOT NULL;
+CREATE INDEX jobs_by_call ON jobs (call_id) WHERE call_id IS NOT NULL;
+CREATE TABLE outbox (
+    row_id     INTEGER PRIMARY KEY,
+    batch      INTEGER, -- set once: these rows are written together
+    table_name TEXT NOT NULL,
+    dt         TEXT NOT NULL,
+    row_json   TEXT NOT NULL
+);
+CREATE INDEX outbox_by_batch ON outbox (batch, table_name, dt);
+CREATE TABLE call_legs (
+    leg_id    TEXT PRIMARY KEY, -- of a leg, or `record:` and the id of a call
+    record_id TEXT,             -- the call that a leg belongs to
+    hash      TEXT NOT NULL     -- of a leg: its last written form; of a call: what was last known of it
+) WITHOUT ROWID;
+CREATE INDEX call_legs_by_record ON call_legs (record_id) WHERE record_id IS NOT NULL;
+CREATE TABLE zoom_transcripts (
+    recording_id TEXT PRIMARY KEY,
+    tries        INTEGER NOT NULL,
+    first_try_ms INTEGER NOT NULL,
+    next_try_ms  INTEGER,        -- NULL once the outcome is final
+    outcome      TEXT            -- the last one that was written to the lake
+) WITHOUT ROWID;
+";
 
 /// Opens the file, creating it readable by its owner only, and migrates it.
 pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {

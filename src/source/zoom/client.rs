@@ -114,6 +114,18 @@ impl ZoomClient {
         self.repeat(Waiting::ForIt, label, call).await
     }
 
+    /// As [`Self::with_token`], for what may never be there: it is not waited for.
+    ///
+    /// # Errors
+    /// [`ZoomError`] of the last attempt.
+    pub async fn with_token_if_there<T, Call, Calling>(&self, label: Label, call: Call) -> Result<T, ZoomError>
+    where
+        Call: Fn(Arc<AccessToken>) -> Calling,
+        Calling: Future<Output = Result<T, ZoomError>>,
+    {
+        self.repeat(Waiting::No, label, call).await
+    }
+
     async fn repeat<T, Call, Calling>(&self, waiting: Waiting, label: Label, call: Call) -> Result<T, ZoomError>
     where
         Call: Fn(Arc<AccessToken>) -> Calling,
@@ -189,7 +201,7 @@ impl ZoomClient {
 }
 
 /// The address of `path` in the region that the token belongs to.
-fn url(token: &AccessToken, path: &[&str], query: &[(&str, String)]) -> Url {
+pub(super) fn url(token: &AccessToken, path: &[&str], query: &[(&str, String)]) -> Url {
     let mut url = token.api().clone();
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().extend(path);

@@ -133,6 +133,6 @@ fn short_digest(id: &RecordingId) -> [u8; 16] {
     *digest.first_chunk().expect("32 bytes hold 16")
 }
 
-fn zoom_time(time: Timestamp) -> String {
+pub(super) fn zoom_time(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

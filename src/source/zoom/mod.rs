@@ -3,16 +3,21 @@
 //! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`slices`] cuts a window into
 //! what Zoom takes at once, [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`] knows what Zoom's error answers
 //! mean, [`failure`] puts a failed download into the ledger's words, [`check`] says what is wrong and how to mend it.
+//! [`history`] lists calls and their legs, [`transcript`] fetches Zoom's own transcripts.
 
 pub mod auth;
 pub mod check;
 pub mod client;
 pub mod error;
 pub mod failure;
+pub mod history;
 pub mod limits;
 pub mod listing;
 pub mod slices;
+pub mod transcript;
 pub mod wire;
+pub mod wire_history;
+pub mod wire_transcript;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,10 +29,13 @@ use tokio::sync::{Mutex, mpsc};
 use self::auth::{Authenticator, Credentials};
 use self::client::ZoomClient;
 use self::error::ZoomError;
+use self::history::CallList;
 use self::limits::{Label, Limits};
 use self::listing::Listing;
 use self::slices::{ACCOUNT, Owners};
-use super::{FetchedAudio, Listed, RecordingSource, Slice, SourceError, TimeWindow};
+use super::{
+    CallHistorySource, FetchedAudio, Listed, RecordingSource, Slice, SourceError, TimeWindow, TranscriptSource,
+};
 use crate::config::ZoomConfig;
 use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};
 use crate::fetch::{DownloadLimits, Downloader, Partial};
@@ -43,6 +51,9 @@ pub struct ZoomSource {
     downloader: Downloader,
     owners: Owners,
     page_size: u32,
+    /// Whose calls are listed; none when the history is not wanted.
+    call_lists: Vec<CallList>,
+    wants_transcripts: bool,
 }
 
 impl ZoomSource {
@@ -63,7 +74,10 @@ impl ZoomSource {
         let limits = DownloadLimits { bytes: config.max_download_bytes, stall, whole: config.download_timeout };
         let downloader = Downloader::new(http.clone(), hosts, limits);
         let client = ZoomClient::new(http, auth, Limits::new(config.plan, config.rate_share), retry(config), stall);
-        Ok(Self { client, downloader, owners: Owners::of(config), page_size: config.page_size })
+        let owners = Owners::of(config);
+        let call_lists = if config.history { CallList::all_of(&owners) } else { Vec::new() };
+        let wants_transcripts = config.transcripts;
+        Ok(Self { client, downloader, owners, page_size: config.page_size, call_lists, wants_transcripts })
     }
 
     /// Signed requests outside of listing and fetching.
@@ -191,5 +205,13 @@ impl RecordingSource for ZoomSource {
             tracing::debug!(recording_id = %recording.id, reason = %failure.reason, "download failed");
         }
         fetched
+    }
+
+    fn call_history(&self) -> Option<&dyn CallHistorySource> {
+        (!self.call_lists.is_empty()).then_some(self as &dyn CallHistorySource)
+    }
+
+    fn transcripts(&self) -> Option<&dyn TranscriptSource> {
+        self.wants_transcripts.then_some(self as &dyn TranscriptSource)
     }
 }

@@ -151,11 +151,31 @@ impl Page {
     }
 }
 
-struct Object<'a>(&'a Map<String, Value>);
+/// A JSON object that is read leniently.
+pub(super) struct Object<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Object<'a> {
-    fn inner(&self, key: &str) -> Option<Object<'a>> {
+    pub(super) fn inner(&self, key: &str) -> Option<Object<'a>> {
         self.0.get(key)?.as_object().map(Object)
+    }
+
+    /// The objects of the array `key`; `None` when there is no such array.
+    pub(super) fn objects(&self, key: &str) -> Option<impl Iterator<Item = Object<'a>> + use<'a>> {
+        Some(self.0.get(key)?.as_array()?.iter().filter_map(|item| item.as_object().map(Object)))
+    }
+
+    /// The first of `keys` that says yes or no.
+    pub(super) fn flag(&self, keys: &[&str]) -> Option<bool> {
+        keys.iter().find_map(|key| match self.0.get(*key)? {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "yes" | "1" => Some(true),
+                "false" | "no" | "0" => Some(false),
+                _ => None,
+            },
+            Value::Number(number) => number.as_i64().map(|number| number != 0),
+            _ => None,
+        })
     }
 
     fn person(&self, key: &str) -> Person {
@@ -166,7 +186,7 @@ impl<'a> Object<'a> {
     }
 
     /// The first of `keys` that holds a text or a number; empty text counts as missing.
-    fn text(&self, keys: &[&str]) -> Option<String> {
+    pub(super) fn text(&self, keys: &[&str]) -> Option<String> {
         keys.iter().find_map(|key| match self.0.get(*key)? {
             Value::String(text) => Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned),
             Value::Number(number) => Some(number.to_string()),
@@ -175,13 +195,13 @@ impl<'a> Object<'a> {
     }
 
     /// A number of seconds, not negative.
-    fn seconds(&self, keys: &[&str]) -> Option<i32> {
+    pub(super) fn seconds(&self, keys: &[&str]) -> Option<i32> {
         let seconds = self.text(keys)?.parse::<f64>().ok()?.round();
         let whole = SignedDuration::try_from_secs_f64(seconds).ok()?.as_secs();
         i32::try_from(whole).ok().filter(|seconds| *seconds >= 0)
     }
 
-    fn time(&self, keys: &[&str]) -> Option<Timestamp> {
+    pub(super) fn time(&self, keys: &[&str]) -> Option<Timestamp> {
         parse_time(&self.text(keys)?)
     }
 }

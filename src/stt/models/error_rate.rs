@@ -6,6 +6,7 @@ use std::ops::AddAssign;
 use std::path::{Path, PathBuf};
 
 use super::error::ModelError;
+use crate::domain::words::{edit_distance, words};
 
 /// Transcribes the audio file (second) with the model file (first).
 pub type TranscribeSample<'a> = &'a mut dyn FnMut(&Path, &Path) -> Result<String, Box<dyn Error + Send + Sync>>;
@@ -71,44 +72,11 @@ fn sample_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Ok(files)
 }
 
-/// Compares after letter case and punctuation are gone. Chinese and Japanese characters count as words.
+/// Compares after letter case and punctuation are gone. Chinese, Japanese and Korean characters count as words.
 #[must_use]
 pub fn compare(reference: &str, transcript: &str) -> ErrorRate {
     let (reference, transcript) = (words(reference), words(transcript));
-    // One row of the edit distance: from the reference words so far to each prefix of the transcript.
-    let mut row: Vec<u64> = (0..=transcript.len() as u64).collect();
-    for reference_word in &reference {
-        let mut diagonal = row[0];
-        row[0] += 1;
-        for (index, word) in transcript.iter().enumerate() {
-            let substituted = diagonal + u64::from(word != reference_word);
-            diagonal = row[index + 1];
-            row[index + 1] = substituted.min(diagonal + 1).min(row[index] + 1);
-        }
-    }
-    ErrorRate { errors: row.last().copied().unwrap_or(0), words: reference.len() as u64 }
-}
-
-fn words(text: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    for character in text.chars().flat_map(char::to_lowercase) {
-        if is_written_without_spaces(character) {
-            words.extend([character.to_string(), String::new()]);
-        } else if character.is_alphanumeric() {
-            if let Some(word) = words.last_mut() {
-                word.push(character);
-            }
-        } else if !matches!(character, '\'' | '’') {
-            words.push(String::new());
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-/// Kana and Chinese characters.
-fn is_written_without_spaces(character: char) -> bool {
-    matches!(character, '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}')
+    ErrorRate { errors: edit_distance(&reference, &transcript), words: reference.len() as u64 }
 }
 
 #[cfg(test)]

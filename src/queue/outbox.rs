@@ -1,0 +1,90 @@
+//! What the ledger remembers beside the recordings: which form of each leg of a call was written last, where the
+//! search for Zoom's transcripts stands, and the rows of both that are on their way into the lake.
+//!
+//! Whatever is remembered and the rows that say so are one step. Rows are then taken out in parcels that never change
+//! once they were handed out, so that a parcel that a crash interrupted is the same when it is written again.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::QueueError;
+use crate::domain::{CallLeg, CallRecord, RecordingId, RunId, TranscriptOutcome};
+
+/// Rows of one table and one day that become one object. `rows` are JSON that only the lake reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    pub table: String,
+    /// The partition, `YYYY-MM-DD`.
+    pub dt: String,
+    pub rows: Vec<String>,
+}
+
+/// The legs of one call as they are known now.
+#[derive(Debug, Clone)]
+pub struct NewLegs {
+    pub call: CallRecord,
+    /// Each with its partition.
+    pub legs: Vec<(CallLeg, String)>,
+    /// Whether this is all there is to know, so that the call is not asked for again until it changes.
+    pub is_complete: bool,
+}
+
+/// A published recording whose own transcript is to be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueTranscript {
+    pub id: RecordingId,
+    /// The id as Zoom wrote it.
+    pub raw_id: String,
+    pub dt: String,
+    /// Earlier tries, and when the first of them was.
+    pub tries: u32,
+    pub first_try_at: Option<Timestamp>,
+    /// What the lake was told last.
+    pub told: Option<TranscriptOutcome>,
+}
+
+/// Where the search for a transcript stands after one more try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TranscriptNote {
+    pub id: RecordingId,
+    pub first_try_at: Timestamp,
+    /// `None` = never again.
+    pub next_try_at: Option<Timestamp>,
+    /// What the lake is told now; `None` = nothing new.
+    pub outcome: Option<TranscriptOutcome>,
+    /// The rows that tell it.
+    pub rows: Vec<Parcel>,
+}
+
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// The calls of which something changed since their legs were last posted, recordings that joined them included.
+    async fn changed_calls(&self, calls: Vec<CallRecord>) -> Result<Vec<CallRecord>, QueueError>;
+
+    /// Takes over which form of a leg the lake holds (a lost ledger): leg ids and hashes, of several of one leg the
+    /// last. What is known here stays.
+    async fn adopt_legs(&self, legs: Vec<(String, String)>) -> Result<(), QueueError>;
+
+    /// Joins legs to the recordings that are known, and puts a row for the table `call_history` into the outbox for
+    /// each leg whose form changed. Returns how many did.
+    async fn post_legs(&self, calls: Vec<NewLegs>, now: Timestamp, run: &RunId) -> Result<u64, QueueError>;
+
+    /// Published Zoom recordings that started after `since`, have no final outcome and whose next try is due at
+    /// `now`; the oldest first, at most `limit`.
+    async fn due_transcripts(
+        &self,
+        since: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<DueTranscript>, QueueError>;
+
+    /// Counts a try and puts its rows into the outbox.
+    async fn note_transcript(&self, note: TranscriptNote) -> Result<(), QueueError>;
+
+    /// The next rows to write, at most `limit`: those that were handed out before and not confirmed, else new ones.
+    /// Returns the number of the batch and its parcels; `None` when the outbox is empty.
+    async fn next_parcels(&self, limit: u32) -> Result<Option<(i64, Vec<Parcel>)>, QueueError>;
+
+    /// Forgets the rows of a batch that is in the lake.
+    async fn delivered(&self, batch: i64) -> Result<(), QueueError>;
+}

@@ -1,0 +1,211 @@
+//! The history of calls: listed slice by slice, then leg by leg.
+//!
+//! The lists of the second and third generation are one endpoint; where it does not exist yet (or no more), the first
+//! generation's is asked instead, whose items are all there is to know.
+
+use std::collections::HashSet;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+
+use super::ZoomSource;
+use super::client::ZoomClient;
+use super::error::ZoomError;
+use super::limits::Label;
+use super::listing::zoom_time;
+use super::slices::{Owners, cut};
+use super::wire_history::{CallPage, is_fresh, leg_from_json, legs_from_json, page_from_json};
+use crate::domain::{CallLeg, CallRecord, Generation};
+use crate::source::{CallHistorySource, SourceError, TimeWindow};
+
+/// Zoom keeps six months; the shortest six months have 181 days.
+const REACH: SignedDuration = SignedDuration::from_hours(180 * 24);
+/// More pages than this in one slice are a server that never ends.
+const MAX_PAGES: u32 = 10_000;
+/// How often a slice is begun again because a page token was refused.
+const MAX_RESTARTS: u32 = 3;
+
+/// Whose calls are listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CallList {
+    Account,
+    User(String),
+}
+
+impl CallList {
+    /// The lists of those whose recordings are listed.
+    pub(super) fn all_of(owners: &Owners) -> Vec<Self> {
+        match owners {
+            Owners::Account => vec![Self::Account],
+            Owners::Users(users) => users.iter().cloned().map(Self::User).collect(),
+        }
+    }
+
+    const fn label(&self) -> Label {
+        match self {
+            Self::Account => Label::Heavy,
+            Self::User(_) => Label::Medium,
+        }
+    }
+
+    fn path(&self, generation: Generation) -> Vec<&str> {
+        let list = if generation == Generation::CallLog { "call_logs" } else { "call_history" };
+        match self {
+            Self::Account => vec!["phone", list],
+            Self::User(user) => vec!["phone", "users", user, list],
+        }
+    }
+}
+
+#[async_trait]
+impl CallHistorySource for ZoomSource {
+    async fn calls(&self, window: TimeWindow, found: mpsc::Sender<Vec<CallRecord>>) -> Result<(), SourceError> {
+        let earliest = Timestamp::now().checked_sub(REACH).unwrap_or(Timestamp::MIN);
+        let window = TimeWindow { since: window.since.max(earliest), ..window };
+        let mut listing = Listing {
+            client: &self.client,
+            page_size: self.page_size,
+            found,
+            sent: HashSet::new(),
+            generation: Generation::CallHistory,
+        };
+        let mut failure = None;
+        for list in &self.call_lists {
+            match listing.list(list, window).await {
+                Ok(()) => {}
+                // One user may be unknown or without a phone; a second failure says no more than the first.
+                Err(error @ ZoomError::Status { .. }) => failure = failure.or(Some(error)),
+                Err(error) => return Err(source_error(error)),
+            }
+        }
+        failure.map_or(Ok(()), |error| Err(source_error(error)))
+    }
+
+    async fn legs(&self, call: &CallRecord) -> Result<Option<Vec<CallLeg>>, SourceError> {
+        let Some(id) = &call.history_id else { return Ok(None) };
+        let path = ["phone", "call_history", id.as_str()];
+        let parse = |value| legs_from_json(&value, call);
+        let answer = if is_fresh(call, Timestamp::now()) {
+            self.client.get_json_once_there(Label::Light, &path, parse).await
+        } else {
+            // What is not there after an hour will not come in the next seconds.
+            self.client.get_json(Label::Light, &path, &[], parse).await
+        };
+        Ok(if_there(answer)?.filter(|legs| !legs.is_empty()))
+    }
+
+    async fn leg(&self, call_element_id: &str) -> Result<Option<CallLeg>, SourceError> {
+        let path = ["phone", "call_element", call_element_id];
+        if_there(self.client.get_json_once_there(Label::Light, &path, |value| leg_from_json(&value)).await)
+    }
+}
+
+/// What is wrong with one call only leaves that call without its legs.
+fn if_there<T>(answer: Result<T, ZoomError>) -> Result<Option<T>, SourceError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(ZoomError::Forbidden | ZoomError::Unreadable | ZoomError::Status { status: 400..500, .. }) => Ok(None),
+        Err(error) => Err(source_error(error)),
+    }
+}
+
+fn source_error(error: ZoomError) -> SourceError {
+    match error {
+        ZoomError::Forbidden => SourceError::Refused { explanation: "Zoom denies it (status 403)".to_owned() },
+        ZoomError::Status { .. } => SourceError::Unavailable { explanation: error.to_string(), source: None },
+        other => other.into_source_error(),
+    }
+}
+
+/// One listing in progress.
+struct Listing<'a> {
+    client: &'a ZoomClient,
+    page_size: u32,
+    found: mpsc::Sender<Vec<CallRecord>>,
+    /// Records sent: two users' lists may hold the same call.
+    sent: HashSet<String>,
+    /// Which endpoint is asked.
+    generation: Generation,
+}
+
+enum Pass {
+    Complete,
+    PageTokenRefused,
+}
+
+impl Listing<'_> {
+    async fn list(&mut self, list: &CallList, window: TimeWindow) -> Result<(), ZoomError> {
+        for slice in cut(window) {
+            if self.found.is_closed() {
+                // Nobody listens any more: the run is stopping, and says so itself.
+                return Ok(());
+            }
+            match self.slice(list, slice).await {
+                Err(error) if self.generation == Generation::CallHistory && is_no_endpoint(&error) => {
+                    tracing::info!("no call history here, asking for call logs");
+                    self.generation = Generation::CallLog;
+                    // Without either, the newer one's absence is the news.
+                    self.slice(list, slice).await.map_err(|_older| {
+                        self.generation = Generation::CallHistory;
+                        error
+                    })?;
+                }
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn slice(&mut self, list: &CallList, slice: TimeWindow) -> Result<(), ZoomError> {
+        for restarts in 0..=MAX_RESTARTS {
+            match self.pass(list, slice).await? {
+                Pass::Complete => return Ok(()),
+                Pass::PageTokenRefused => tracing::debug!(restarts, "page token refused, listing the slice again"),
+            }
+        }
+        Err(ZoomError::Unreadable)
+    }
+
+    async fn pass(&mut self, list: &CallList, slice: TimeWindow) -> Result<Pass, ZoomError> {
+        let mut token: Option<String> = None;
+        let mut used_tokens = HashSet::new();
+        for _ in 0..MAX_PAGES {
+            let mut query = vec![
+                ("page_size", self.page_size.to_string()),
+                ("from", zoom_time(slice.since)),
+                ("to", zoom_time(slice.until)),
+            ];
+            query.extend(token.iter().map(|token| ("next_page_token", token.clone())));
+            let generation = self.generation;
+            let parse = |value| page_from_json(&value, generation);
+            let page = match self.client.get_json(list.label(), &list.path(generation), &query, parse).await {
+                Ok(page) => page,
+                Err(error) if token.is_some() && error.is_refused_page_token() => return Ok(Pass::PageTokenRefused),
+                Err(error) => return Err(error),
+            };
+            let CallPage { calls, unusable, next } = page;
+            if unusable > 0 {
+                tracing::warn!(items = unusable, "listed calls without an id were left out");
+            }
+            let fresh: Vec<_> = calls.into_iter().filter(|call| self.sent.insert(call.record_id.clone())).collect();
+            if !fresh.is_empty() && self.found.send(fresh).await.is_err() {
+                return Ok(Pass::Complete);
+            }
+            match next {
+                Some(next) if used_tokens.insert(next.clone()) => token = Some(next),
+                Some(_) => {
+                    tracing::warn!(pages = used_tokens.len(), "Zoom repeats a page token, taking it for the end");
+                    return Ok(Pass::Complete);
+                }
+                None => return Ok(Pass::Complete),
+            }
+        }
+        Err(ZoomError::Unreadable)
+    }
+}
+
+/// Whether an answer says that this account has no such endpoint.
+const fn is_no_endpoint(error: &ZoomError) -> bool {
+    matches!(error, ZoomError::Status { code: Some(404), .. } | ZoomError::Status { status: 404 | 405 | 410 | 501, .. })
+}
