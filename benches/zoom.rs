@@ -9,15 +9,17 @@
 #[expect(dead_code, unused_imports, reason = "a measurement uses little of the server")]
 mod support;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use support::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, Clip, ZoomServer};
 use tokio::sync::mpsc;
-use transcribe::config::secrets::ZoomSecrets;
+use transcribe::config::secrets::{ZoomIdentity, ZoomSecrets};
 use transcribe::config::{ZoomConfig, ZoomMode, ZoomPlan};
 use transcribe::source::RecordingSource;
 use transcribe::source::zoom::ZoomSource;
+use transcribe::source::zoom::auth::Credentials;
 
 const DOWNLOADS: u32 = 1_000;
 /// The medium label of a business account.
@@ -73,9 +75,9 @@ fn source(server: &ZoomServer) -> ZoomSource {
         download_timeout: Duration::from_secs(600),
     };
     let secrets = ZoomSecrets {
-        account_id: ACCOUNT_ID.into(),
         client_id: CLIENT_ID.into(),
         client_secret: CLIENT_SECRET.to_owned().into(),
+        identity: ZoomIdentity::Account { account_id: ACCOUNT_ID.to_owned().into() },
     };
-    ZoomSource::new(&config, secrets).expect("a usable configuration")
+    ZoomSource::new(&config, Credentials::new(secrets, Path::new("unused"))).expect("a usable configuration")
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+use super::auth::AuthCommand;
 use super::config::ConfigCommand;
 use super::models::ModelsArgs;
 use crate::telemetry::Verbosity;
@@ -34,6 +35,11 @@ pub(super) enum Command {
     /// Shows the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Says what is wrong with configuration, sign-in, model and folders, and how to mend it.
+    Check,
+    /// Signs a user in at Zoom and keeps the sign-in alive.
+    #[command(subcommand)]
+    Auth(AuthCommand),
 }
 
 impl Cli {

@@ -3,9 +3,11 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::auth;
 use crate::config::layers::ConfigError;
 use crate::config::secrets::SecretError;
 use crate::pipeline::{ExitCode, RunError};
+use crate::source::zoom::auth::login::LoginError;
 use crate::stt::models::{ModelError, ModelErrorKind};
 
 /// A file that the user named, or that lies on the search path, cannot be read.
@@ -51,7 +53,7 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
         }
         if cause.is::<SecretError>() {
             let hint = "set it in the environment, or name a file that holds it in the variable with _FILE appended; \
-                        the three values are on the page of your Server-to-Server OAuth app at Zoom";
+                        the values are on the page of your app in the Zoom App Marketplace";
             return (ExitCode::Configuration, Some(hint.into()));
         }
         if cause.is::<BadArgument>() {
@@ -59,6 +61,9 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
         }
         if let Some(error) = cause.downcast_ref::<ModelError>() {
             return (model_exit_code(error.kind()), None);
+        }
+        if let Some(error) = cause.downcast_ref::<LoginError>() {
+            return auth::classify(error);
         }
         if let Some(error) = cause.downcast_ref::<RunError>() {
             return (error.exit_code(), error.hint());
@@ -72,7 +77,7 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
     (ExitCode::Bug, Some("this is a bug in transcribe; run again with -v and report what it prints".into()))
 }
 
-const fn model_exit_code(kind: ModelErrorKind) -> ExitCode {
+pub(super) const fn model_exit_code(kind: ModelErrorKind) -> ExitCode {
     match kind {
         ModelErrorKind::Usage => ExitCode::Usage,
         ModelErrorKind::Configuration => ExitCode::Configuration,

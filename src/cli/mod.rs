@@ -1,6 +1,8 @@
 //! The command line: arguments, one file per subcommand, and the exit code.
 
 mod args;
+mod auth;
+mod check;
 mod config;
 mod exit;
 mod models;
@@ -25,6 +27,8 @@ pub use crate::pipeline::ExitCode;
 pub(crate) struct Session {
     pub(crate) config: Config,
     pub(crate) merged: Merged,
+    /// The configuration file that was read, if there is one.
+    pub(crate) file: Option<PathBuf>,
     pub(crate) environment: Environment,
     pub(crate) screen: MultiProgress,
     pub(crate) show_bars: bool,
@@ -67,11 +71,14 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         && !cli.common.no_progress
         && cli.common.verbosity() == Verbosity::Normal
         && config.telemetry.log_format == LogFormat::Text;
-    let session = Session { config, merged, environment, screen, show_bars };
+    let file = file.map(|(path, _)| path);
+    let session = Session { config, merged, file, environment, screen, show_bars };
     match cli.command {
         None => run::run(&session, &cli.run, cli.common.format),
         Some(Command::Models(arguments)) => run_models(&session, &arguments),
         Some(Command::Config(command)) => config::run(&session, &command),
+        Some(Command::Check) => check::run(&session, cli.common.format),
+        Some(Command::Auth(command)) => auth::run(&session, &command),
     }
 }
 

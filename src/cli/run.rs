@@ -19,6 +19,7 @@ use crate::pipeline::{Plan, RunError, Stop, Summary, Sweep, Window, plan, run_sw
 use crate::queue::{JobRecord, JobState};
 use crate::source::folder::FolderSource;
 use crate::source::zoom::ZoomSource;
+use crate::source::zoom::auth::Credentials;
 use crate::source::{RecordingSource, TimeWindow};
 use crate::stt::ModelPath;
 use crate::stt::models;
@@ -120,8 +121,9 @@ fn duration(argument: &'static str, text: &str) -> Result<Duration, BadArgument>
 fn source(session: &Session) -> anyhow::Result<Arc<dyn RecordingSource>> {
     Ok(match session.config.source {
         SourceKind::Zoom => {
-            let secrets = ZoomSecrets::read(&session.environment)?;
-            Arc::new(ZoomSource::new(&session.config.zoom, secrets).map_err(RunError::from)?)
+            let secrets = ZoomSecrets::read(&session.environment, session.config.zoom.mode)?;
+            let credentials = Credentials::new(secrets, &session.config.paths.state_dir);
+            Arc::new(ZoomSource::new(&session.config.zoom, credentials).map_err(RunError::from)?)
         }
         SourceKind::Folder => Arc::new(FolderSource::new(&session.config.folder).map_err(RunError::from)?),
     })

@@ -133,6 +133,7 @@ fn known(defaults: &BTreeMap<String, Layered>, key: &str, layer: &Layer) -> Resu
         "zoom.account_id" => Some("ZOOM_ACCOUNT_ID"),
         "zoom.client_id" => Some("ZOOM_CLIENT_ID"),
         "zoom.client_secret" => Some("ZOOM_CLIENT_SECRET"),
+        "zoom.refresh_token" => Some("ZOOM_REFRESH_TOKEN"),
         _ => None,
     };
     if let Some(variable) = secret {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+use super::ZoomMode;
+
 /// The process environment as a map, so that everything that depends on it can be tested without changing it.
 pub type Environment = BTreeMap<String, String>;
 
@@ -23,25 +25,42 @@ pub enum SecretError {
     Empty { name: &'static str },
 }
 
-/// What signs this program in to Zoom (Server-to-Server OAuth).
+/// What signs this program in to Zoom.
 #[derive(Debug, Clone)]
 pub struct ZoomSecrets {
-    pub account_id: String,
     pub client_id: String,
     pub client_secret: SecretString,
+    pub identity: ZoomIdentity,
+}
+
+/// Whom the program signs in as.
+#[derive(Debug, Clone)]
+pub enum ZoomIdentity {
+    /// The account of a Server-to-Server app.
+    Account { account_id: SecretString },
+    /// A user who agreed. `refresh_token` starts a sign-in without a browser; from then on the stored one counts.
+    User { refresh_token: Option<SecretString> },
 }
 
 impl ZoomSecrets {
-    /// Reads `ZOOM_ACCOUNT_ID`, `ZOOM_CLIENT_ID` and `ZOOM_CLIENT_SECRET`, each also as `…_FILE`.
+    /// Reads `ZOOM_CLIENT_ID` and `ZOOM_CLIENT_SECRET`, in account mode `ZOOM_ACCOUNT_ID`, in user mode
+    /// `ZOOM_REFRESH_TOKEN` if it is there; each also as `…_FILE`.
     ///
     /// # Errors
     /// [`SecretError`] names the first that is missing, empty or unreadable.
-    pub fn read(environment: &Environment) -> Result<Self, SecretError> {
-        Ok(Self {
-            account_id: read(environment, "ZOOM_ACCOUNT_ID")?,
-            client_id: read(environment, "ZOOM_CLIENT_ID")?,
-            client_secret: SecretString::from(read(environment, "ZOOM_CLIENT_SECRET")?),
-        })
+    pub fn read(environment: &Environment, mode: ZoomMode) -> Result<Self, SecretError> {
+        let identity = match mode {
+            ZoomMode::Account => ZoomIdentity::Account { account_id: read(environment, "ZOOM_ACCOUNT_ID")?.into() },
+            ZoomMode::User => ZoomIdentity::User {
+                refresh_token: match read(environment, "ZOOM_REFRESH_TOKEN") {
+                    Ok(token) => Some(token.into()),
+                    Err(SecretError::Missing { .. }) => None,
+                    Err(error) => return Err(error),
+                },
+            },
+        };
+        let client_id = read(environment, "ZOOM_CLIENT_ID")?;
+        Ok(Self { client_id, client_secret: read(environment, "ZOOM_CLIENT_SECRET")?.into(), identity })
     }
 }
 
@@ -73,12 +92,32 @@ mod tests {
             ("ZOOM_CLIENT_ID".into(), "client".into()),
             ("ZOOM_CLIENT_SECRET_FILE".into(), file.display().to_string()),
         ]);
-        let secrets = ZoomSecrets::read(&environment).unwrap();
+        let secrets = ZoomSecrets::read(&environment, ZoomMode::Account).unwrap();
         assert_eq!(secrets.client_secret.expose_secret(), "s3cret");
         assert!(!format!("{secrets:?}").contains("s3cret"));
 
         environment.remove("ZOOM_CLIENT_ID");
-        let error = ZoomSecrets::read(&environment).unwrap_err();
+        let error = ZoomSecrets::read(&environment, ZoomMode::Account).unwrap_err();
         assert_eq!(error.to_string(), "ZOOM_CLIENT_ID is not set");
+    }
+
+    #[test]
+    fn a_user_needs_no_account_id_and_the_refresh_token_may_come_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("refresh");
+        std::fs::write(&file, "r3fresh\n").unwrap();
+        let mut environment = Environment::from([
+            ("ZOOM_CLIENT_ID".into(), "client".into()),
+            ("ZOOM_CLIENT_SECRET".into(), "s3cret".into()),
+        ]);
+        let secrets = ZoomSecrets::read(&environment, ZoomMode::User).unwrap();
+        assert!(matches!(secrets.identity, ZoomIdentity::User { refresh_token: None }));
+        environment.insert("ZOOM_REFRESH_TOKEN_FILE".into(), file.display().to_string());
+        let secrets = ZoomSecrets::read(&environment, ZoomMode::User).unwrap();
+        let ZoomIdentity::User { refresh_token: Some(token) } = &secrets.identity else { panic!("{secrets:?}") };
+        assert_eq!(token.expose_secret(), "r3fresh");
+        assert!(!format!("{secrets:?}").contains("r3fresh"));
+        let error = ZoomSecrets::read(&environment, ZoomMode::Account).unwrap_err();
+        assert_eq!(error.to_string(), "ZOOM_ACCOUNT_ID is not set");
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod audio;
 pub mod call;
+pub mod finding;
 pub mod recording;
 pub mod timeline;
 pub mod transcript;
@@ -12,6 +13,7 @@ pub mod work;
 
 pub use audio::{AudioFacts, Channel, ChannelMode, SAMPLE_RATE_HZ, Span, samples_to_ms};
 pub use call::{CallHistoryRow, CallLeg, CallParty, CallRecord, Generation, JoinKey, JoinedLeg};
+pub use finding::{Finding, Obstacle, Verdict};
 pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind};
 pub use timeline::{SpokenLine, TranscriptOutcome};
 pub use transcript::{

@@ -4,10 +4,12 @@
 
 mod call_history;
 mod chaos;
+mod check;
 mod decode;
 mod lake;
 mod main_job;
 mod models;
+mod sign_in;
 mod slow;
 mod stt;
 #[path = "../support/mod.rs"]

@@ -1,17 +1,18 @@
 //! `ZoomSource` against a real server that speaks Zoom.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::mpsc;
-use transcribe::config::secrets::ZoomSecrets;
+use transcribe::config::secrets::{ZoomIdentity, ZoomSecrets};
 use transcribe::config::{ZoomConfig, ZoomMode, ZoomPlan};
 use transcribe::domain::{AudioLocation, Failure, Reason, Recording, RecordingId, SourceKind, Treatment};
 use transcribe::fetch::hash_file;
 use transcribe::source::zoom::ZoomSource;
+use transcribe::source::zoom::auth::Credentials;
 use transcribe::source::{FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow};
 
 use crate::support::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, Clip, Fault, Listener, Route, Script, ZoomServer};
@@ -55,14 +56,19 @@ pub(crate) fn persistent(server: &ZoomServer) -> ZoomConfig {
 
 fn secrets() -> ZoomSecrets {
     ZoomSecrets {
-        account_id: ACCOUNT_ID.into(),
         client_id: CLIENT_ID.into(),
         client_secret: CLIENT_SECRET.to_owned().into(),
+        identity: ZoomIdentity::Account { account_id: ACCOUNT_ID.to_owned().into() },
     }
 }
 
+/// An account's app keeps nothing on the disk.
+pub(crate) fn credentials(secrets: ZoomSecrets) -> Credentials {
+    Credentials::new(secrets, Path::new("unused"))
+}
+
 pub(crate) fn source(config: &ZoomConfig) -> ZoomSource {
-    ZoomSource::new(config, secrets()).expect("a usable configuration")
+    ZoomSource::new(config, credentials(secrets())).expect("a usable configuration")
 }
 
 pub(crate) fn last_day() -> TimeWindow {
@@ -226,7 +232,7 @@ async fn a_fresh_token_that_is_refused_too_stops_the_run() {
 async fn a_wrong_secret_is_refused_without_another_try() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
     let wrong = ZoomSecrets { client_secret: "wrong".to_owned().into(), ..secrets() };
-    let source = ZoomSource::new(&persistent(&server), wrong).unwrap();
+    let source = ZoomSource::new(&persistent(&server), credentials(wrong)).unwrap();
     let error = list(&source, last_day()).await.1.unwrap_err();
     assert!(matches!(&error, SourceError::Refused { explanation } if explanation.contains("invalid_client")));
     assert_eq!(server.token_requests(), 1);
@@ -563,7 +569,7 @@ async fn settings_that_cannot_be_used_are_refused_by_name() {
     let plain = ZoomConfig { api_url: "http://api.zoom.us/v2".parse().unwrap(), ..good.clone() };
     let hosts = ZoomConfig { download_hosts: vec!["https://zoom.us".into()], ..good };
     for (config, key) in [(plain, "zoom.api_url"), (hosts, "zoom.download_hosts")] {
-        let error = ZoomSource::new(&config, secrets()).err().unwrap();
+        let error = ZoomSource::new(&config, credentials(secrets())).err().unwrap();
         assert!(matches!(&error, SourceError::Misconfigured { explanation } if explanation.contains(key)), "{error}");
     }
 }

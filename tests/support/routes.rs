@@ -14,6 +14,14 @@ pub(super) async fn answer(world: &World, listener: Listener, request: Request) 
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 64 * 1024).await.unwrap_or_default();
     let mut seen = Seen::new(listener, &parts);
+    let observer = world.changing().observer.clone();
+    if let Some(observer) = observer {
+        observer(&seen);
+    }
+    if seen.listener == Listener::Api && seen.path == "/oauth/authorize" {
+        world.changing().seen.push(seen.clone());
+        return oauth::authorize(world, &seen);
+    }
     let Some(route) = route(world, &mut seen) else {
         world.changing().seen.push(seen);
         return error(404, 404, "no such endpoint");

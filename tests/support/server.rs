@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::clip::Clip;
 use super::fault::{Chaos, Script};
 use super::history::History;
+use super::oauth::OAuth;
 use super::routes;
 use super::seen::{Listener, Seen};
 
@@ -51,7 +52,12 @@ pub(super) struct Changing {
     /// Page token → where its page starts and when it was issued.
     pub(super) page_tokens: HashMap<String, (usize, Instant)>,
     pub(super) issued: usize,
+    pub(super) oauth: OAuth,
+    pub(super) observer: Option<Observer>,
 }
+
+/// Is shown every request when it has arrived, before it is answered.
+pub(super) type Observer = Arc<dyn Fn(&Seen) + Send + Sync>;
 
 impl World {
     pub(super) fn changing(&self) -> MutexGuard<'_, Changing> {
@@ -110,7 +116,7 @@ impl Builder {
 
 /// A running server; it stops when it is dropped.
 pub(crate) struct ZoomServer {
-    world: Arc<World>,
+    pub(super) world: Arc<World>,
     tasks: [JoinHandle<std::io::Result<()>>; 2],
 }
 
@@ -167,6 +173,11 @@ impl ZoomServer {
     /// From now on lets this share of all requests fail, in ways drawn with `seed`.
     pub(crate) fn fail_at_random(&self, share: f64, seed: u64) {
         self.world.changing().chaos = Some(Chaos::new(share, seed));
+    }
+
+    /// From now on shows every request to `observer` before it is answered.
+    pub(crate) fn observe(&self, observer: impl Fn(&Seen) + Send + Sync + 'static) {
+        self.world.changing().observer = Some(Arc::new(observer));
     }
 
     /// Offers one more recording from now on.

@@ -28,7 +28,6 @@ enum Waiting {
 /// Talks to Zoom's API on behalf of one account.
 pub struct ZoomClient {
     http: HttpClients,
-    api_url: Url,
     auth: Authenticator,
     limits: Limits,
     retry: Retry,
@@ -36,20 +35,41 @@ pub struct ZoomClient {
 }
 
 impl ZoomClient {
-    /// `api_url` includes `/v2`; `answer_within` is how long Zoom may keep silent.
+    /// `answer_within` is how long Zoom may keep silent.
     #[must_use]
     pub const fn new(
         http: HttpClients,
-        api_url: Url,
         auth: Authenticator,
         limits: Limits,
         retry: Retry,
         answer_within: Duration,
     ) -> Self {
-        Self { http, api_url, auth, limits, retry, answer_within }
+        Self { http, auth, limits, retry, answer_within }
     }
 
-    /// Gets `{api_url}/{path}` and reads its JSON with `parse`, which answers `None` for what it cannot read.
+    /// What signs the requests.
+    #[must_use]
+    pub const fn auth(&self) -> &Authenticator {
+        &self.auth
+    }
+
+    /// Signs in, or says why that fails after all retries.
+    ///
+    /// # Errors
+    /// [`ZoomError`] of the last attempt.
+    pub async fn sign_in(&self) -> Result<Arc<AccessToken>, ZoomError> {
+        self.retry.run(|| self.auth.token()).await
+    }
+
+    /// Signs in anew whatever token there is; in user mode the stored sign-in is renewed with it.
+    ///
+    /// # Errors
+    /// [`ZoomError`] of the last attempt.
+    pub async fn rotate(&self) -> Result<Arc<AccessToken>, ZoomError> {
+        self.retry.run(|| self.auth.rotate()).await
+    }
+
+    /// Gets `path` below the API's address and reads its JSON with `parse`, which answers `None` for what it cannot read.
     ///
     /// # Errors
     /// [`ZoomError`] after all retries.
@@ -60,8 +80,9 @@ impl ZoomClient {
         query: &[(&str, String)],
         parse: impl Fn(Value) -> Option<T> + Send + Sync,
     ) -> Result<T, ZoomError> {
-        let (url, parse) = (&self.url(path, query), &parse);
-        self.repeat(Waiting::No, label, |token| async move { self.get(url, &token, parse).await }).await
+        let parse = &parse;
+        let get = |token: Arc<AccessToken>| async move { self.get(&url(&token, path, query), &token, parse).await };
+        self.repeat(Waiting::No, label, get).await
     }
 
     /// As [`Self::get_json`], for what an event has just told of: when it is not there yet, it is looked for again
@@ -75,8 +96,9 @@ impl ZoomClient {
         path: &[&str],
         parse: impl Fn(Value) -> Option<T> + Send + Sync,
     ) -> Result<T, ZoomError> {
-        let (url, parse) = (&self.url(path, &[]), &parse);
-        self.repeat(Waiting::ForIt, label, |token| async move { self.get(url, &token, parse).await }).await
+        let parse = &parse;
+        let get = |token: Arc<AccessToken>| async move { self.get(&url(&token, path, &[]), &token, parse).await };
+        self.repeat(Waiting::ForIt, label, get).await
     }
 
     /// Runs `call` with a token until it succeeds, fails for good, or the retry policy is used up; what is not there
@@ -160,19 +182,6 @@ impl ZoomClient {
         }
     }
 
-    /// `{api_url}/{path}?{query}`, with every piece escaped.
-    #[must_use]
-    pub fn url(&self, path: &[&str], query: &[(&str, String)]) -> Url {
-        let mut url = self.api_url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        url
-    }
-
     async fn get<T>(
         &self,
         url: &Url,
@@ -189,4 +198,16 @@ impl ZoomClient {
         let answer = answer.map_err(|error| ZoomError::Body(Arc::new(error)))?;
         serde_json::from_slice(&answer.body).ok().and_then(parse).ok_or(ZoomError::Unreadable)
     }
+}
+
+/// The address of `path` in the region that the token belongs to.
+pub(super) fn url(token: &AccessToken, path: &[&str], query: &[(&str, String)]) -> Url {
+    let mut url = token.api().clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    url
 }

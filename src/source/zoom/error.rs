@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 use url::Url;
 
+use super::auth::StoreError;
 use crate::fetch::DownloadError;
 use crate::net::{Answer, BodyError, Classify, RateLimitExhausted, Redacted, Verdict, retry_after};
 use crate::source::SourceError;
@@ -22,8 +23,40 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    #[error("Zoom refuses the account id, client id or client secret ({label})")]
+    #[error(
+        "Zoom refuses the app's credentials ({label}): compare ZOOM_CLIENT_ID, ZOOM_CLIENT_SECRET and, in account mode, \
+         ZOOM_ACCOUNT_ID with the app's page in the Zoom App Marketplace, and see that the app is activated"
+    )]
     Credentials { label: String },
+    #[error("nobody has signed in yet: run `transcribe auth login`")]
+    NotSignedIn,
+    #[error(
+        "the user's sign-in no longer holds ({label}; it was revoked, replaced, or unused for about 90 days): run \
+         `transcribe auth login`"
+    )]
+    SignInOver { label: String },
+    #[error(
+        "the scopes of the Zoom app have changed since it was agreed to ({label}): in account mode activate the app \
+         again, in user mode run `transcribe auth login`"
+    )]
+    AppChanged { label: String },
+    #[error(
+        "the Zoom user behind this app is gone ({label}): in account mode make the app anew under another user, in \
+         user mode run `transcribe auth login` as another user"
+    )]
+    OwnerGone { label: String },
+    #[error("an administrator has disabled the Zoom app ({label}): ask an administrator of the account to allow it")]
+    Disabled { label: String },
+    #[error(
+        "the Zoom app is of another kind ({label}): zoom.mode = \"account\" needs a Server-to-Server OAuth app, \"user\" a \
+         user-managed general app"
+    )]
+    WrongKindOfApp { label: String },
+    #[error(
+        "the Zoom app does not know this redirect address ({label}): add http://127.0.0.1:PORT/callback to its OAuth \
+         redirect URL and allow list, with the port of `transcribe auth login`"
+    )]
+    RedirectAddress { label: String },
     #[error("Zoom refuses a token that it has just issued")]
     Token,
     #[error("the Zoom app lacks the scope {scopes}")]
@@ -37,7 +70,14 @@ impl Refusal {
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
-            Self::Credentials { label } => format!("error={label}"),
+            Self::Credentials { label }
+            | Self::SignInOver { label }
+            | Self::AppChanged { label }
+            | Self::OwnerGone { label }
+            | Self::Disabled { label }
+            | Self::WrongKindOfApp { label }
+            | Self::RedirectAddress { label } => format!("error={label}"),
+            Self::NotSignedIn => "error=not_signed_in".to_owned(),
             Self::Token => "code=124".to_owned(),
             Self::Scope { scopes } => format!("code=104 scope={scopes}"),
             Self::PhoneNotEnabled { code } => format!("code={code}"),
@@ -77,6 +117,9 @@ pub enum ZoomError {
     Unreadable,
     #[error("the audio could not be downloaded")]
     Download(#[source] Arc<DownloadError>),
+    /// The user's sign-in cannot be read or stored on this machine.
+    #[error(transparent)]
+    Store(StoreError),
 }
 
 impl Classify for ZoomError {
@@ -90,6 +133,8 @@ impl Classify for ZoomError {
             Self::Status { .. } if self.is_missing_file() => Verdict::NotThereYet,
             Self::Status { .. } => Verdict::Stop,
             Self::Unreachable { .. } | Self::NoAnswer | Self::Body(_) | Self::Unreadable => AGAIN,
+            Self::Store(StoreError::Busy { .. }) => AGAIN,
+            Self::Store(_) => Verdict::Stop,
             Self::Download(error) => match **error {
                 DownloadError::FileHostStatus { status: 404 | 410 } => Verdict::NotThereYet,
                 DownloadError::Address(_)
@@ -105,6 +150,12 @@ impl Classify for ZoomError {
 impl From<RateLimitExhausted> for ZoomError {
     fn from(limit: RateLimitExhausted) -> Self {
         Self::RateLimit { resumes_in: limit.resumes_in }
+    }
+}
+
+impl From<StoreError> for ZoomError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -164,6 +215,18 @@ impl ZoomError {
                 let now = Timestamp::now();
                 SourceError::LimitReached { resumes_at: now.checked_add(resumes_in).unwrap_or(now) }
             }
+            Self::Store(error) => {
+                let is_for_now = error.is_full() || matches!(error, StoreError::Busy { .. });
+                let explanation = match &error {
+                    StoreError::Disk { source, .. } => format!("{error}: {source}"),
+                    _ => error.to_string(),
+                };
+                if is_for_now {
+                    SourceError::Unavailable { explanation, source: None }
+                } else {
+                    SourceError::Misconfigured { explanation }
+                }
+            }
             other => {
                 let explanation = other.to_string();
                 let source: Option<Box<dyn std::error::Error + Send + Sync>> = match other {
@@ -194,24 +257,12 @@ pub fn judge(answer: &Answer, now: Timestamp) -> ZoomError {
     }
 }
 
-/// Judges an error answer of the token endpoint: whatever is not throttling or trouble at Zoom is final.
-#[must_use]
-pub fn judge_token_answer(answer: &Answer, now: Timestamp) -> ZoomError {
-    let body = ErrorBody::read(&answer.body);
-    let after = answer.header("retry-after").and_then(|value| retry_after::parse(value, now));
-    match answer.status {
-        429 => judge_rate_limit(answer, &body, after, now),
-        status @ (408 | 425 | 500..) => ZoomError::Status { status, code: body.code, after },
-        status @ 400..500 => {
-            let named = body.error.as_deref().map(|error| plain(error, 40)).filter(|error| !error.is_empty());
-            let label = named.or(body.code.map(|code| format!("code {code}")));
-            ZoomError::Refused(Refusal::Credentials { label: label.unwrap_or_else(|| format!("status {status}")) })
-        }
-        _ => ZoomError::Unreadable,
-    }
-}
-
-fn judge_rate_limit(answer: &Answer, body: &ErrorBody, after: Option<Duration>, now: Timestamp) -> ZoomError {
+pub(super) fn judge_rate_limit(
+    answer: &Answer,
+    body: &ErrorBody,
+    after: Option<Duration>,
+    now: Timestamp,
+) -> ZoomError {
     let kind = answer.header("x-ratelimit-type").unwrap_or_default().to_ascii_lowercase();
     let is_daily = kind.contains("daily") || (kind.is_empty() && body.message.contains("daily"));
     if is_daily {
@@ -227,19 +278,20 @@ fn until_midnight(now: Timestamp) -> Duration {
     left.unwrap_or(Duration::from_secs(24 * 60 * 60))
 }
 
+/// What an error answer says.
 #[derive(Debug, Default)]
-struct ErrorBody {
-    code: Option<i64>,
-    error: Option<String>,
+pub(super) struct ErrorBody {
+    pub(super) code: Option<i64>,
+    pub(super) error: Option<String>,
     /// In lower case.
-    message: String,
+    pub(super) message: String,
 }
 
 impl ErrorBody {
-    fn read(body: &[u8]) -> Self {
+    pub(super) fn read(body: &[u8]) -> Self {
         let Ok(Value::Object(body)) = serde_json::from_slice(body) else { return Self::default() };
         let text = |key: &str| body.get(key).and_then(Value::as_str);
-        let code = body.get("code").and_then(|code| match code {
+        let code = body.get("code").or_else(|| body.get("errorCode")).and_then(|code| match code {
             Value::String(code) => code.trim().parse().ok(),
             other => other.as_i64(),
         });
@@ -261,7 +313,7 @@ impl ErrorBody {
 }
 
 /// Keeps only the characters of scope names and error labels, and at most `limit` of them.
-fn plain(text: &str, limit: usize) -> String {
+pub(super) fn plain(text: &str, limit: usize) -> String {
     let expected = |c: &char| c.is_ascii_alphabetic() || matches!(c, ':' | '_' | ',' | '.' | '-');
     text.chars().filter(expected).take(limit).collect()
 }
@@ -338,21 +390,9 @@ mod tests {
     }
 
     #[test]
-    fn the_token_endpoint_is_final_unless_it_is_throttled_or_broken() {
-        let invalid = judge_token_answer(&answer(400, &[], r#"{"reason":"Invalid","error":"invalid_client"}"#), now());
-        assert_eq!(invalid.verdict(), Verdict::Stop);
-        assert!(invalid.to_string().contains("invalid_client"));
-        for status in [429, 500, 503] {
-            assert_ne!(judge_token_answer(&answer(status, &[], ""), now()).verdict(), Verdict::Stop);
-        }
-    }
-
-    #[test]
     fn text_from_outside_does_not_come_through() {
         let body = r#"{"code":104,"message":"does not contain scopes:[phone:read\u001b[31m, +81355500123 https://x]"}"#;
         let ZoomError::Refused(refusal) = judged(400, body) else { panic!("not refused") };
         assert_eq!(refusal.detail(), "code=104 scope=phone:readm,https:x");
-        let label = judge_token_answer(&answer(401, &[], &format!(r#"{{"error":"{}"}}"#, "x".repeat(9_999))), now());
-        assert!(label.to_string().len() < 150);
     }
 }

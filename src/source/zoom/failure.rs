@@ -26,6 +26,7 @@ pub fn of_download(error: &ZoomError) -> Failure {
         ZoomError::Unreachable { .. } => unavailable("unreachable"),
         ZoomError::NoAnswer => unavailable("no_answer"),
         ZoomError::Body(_) | ZoomError::Unreadable => unavailable("bad_answer"),
+        ZoomError::Store(_) => (Reason::Disk, Treatment::Local, "sign_in".to_owned()),
     };
     let mut failure = Failure::new(Stage::Fetch, reason, treatment, detail);
     failure.retry_after_s = retry_after(error).map(|wait| wait.as_secs());

@@ -1,11 +1,12 @@
 //! Zoom Phone as a source: the recordings of one account, of some of its users, or of the user who signed in.
 //!
 //! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`slices`] cuts a window into
-//! what Zoom takes at once, [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`]
-//! knows what Zoom's error answers mean, [`failure`] puts a failed download into the ledger's words. [`history`] lists
-//! calls and their legs, [`transcript`] fetches Zoom's own transcripts.
+//! what Zoom takes at once, [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`] knows what Zoom's error answers
+//! mean, [`failure`] puts a failed download into the ledger's words, [`check`] says what is wrong and how to mend it.
+//! [`history`] lists calls and their legs, [`transcript`] fetches Zoom's own transcripts.
 
 pub mod auth;
+pub mod check;
 pub mod client;
 pub mod error;
 pub mod failure;
@@ -25,7 +26,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, mpsc};
 
-use self::auth::Authenticator;
+use self::auth::{Authenticator, Credentials};
 use self::client::ZoomClient;
 use self::error::ZoomError;
 use self::history::CallList;
@@ -36,7 +37,6 @@ use super::{
     CallHistorySource, FetchedAudio, Listed, RecordingSource, Slice, SourceError, TimeWindow, TranscriptSource,
 };
 use crate::config::ZoomConfig;
-use crate::config::secrets::ZoomSecrets;
 use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};
 use crate::fetch::{DownloadLimits, Downloader, Partial};
 use crate::net::address::check_endpoint;
@@ -61,7 +61,7 @@ impl ZoomSource {
     ///
     /// # Errors
     /// [`SourceError::Misconfigured`] names the setting that cannot be used.
-    pub fn new(config: &ZoomConfig, secrets: ZoomSecrets) -> Result<Self, SourceError> {
+    pub fn new(config: &ZoomConfig, credentials: Credentials) -> Result<Self, SourceError> {
         let misconfigured = |explanation: String| SourceError::Misconfigured { explanation };
         for (key, url) in [("zoom.api_url", &config.api_url), ("zoom.oauth_url", &config.oauth_url)] {
             check_endpoint(url).map_err(|error| misconfigured(format!("{key} cannot be used: {error}")))?;
@@ -70,21 +70,20 @@ impl ZoomSource {
             .map_err(|error| misconfigured(format!("zoom.download_hosts: {error}")))?;
         let stall = config.request_timeout;
         let http = HttpClients::new(stall).map_err(|error| misconfigured(error.to_string()))?;
-        let auth = Authenticator::new(http.trusted().clone(), config.oauth_url.clone(), secrets, stall);
-        let rates = Limits::new(config.plan, config.rate_share);
-        let policy = RetryPolicy {
-            attempts: config.request_attempts,
-            elapsed: config.retry_for,
-            not_there: config.not_ready_wait,
-        };
-        let retry = Retry::new(policy, Arc::new(SystemClock), rand::make_rng());
+        let auth = Authenticator::new(http.trusted().clone(), config, credentials);
         let limits = DownloadLimits { bytes: config.max_download_bytes, stall, whole: config.download_timeout };
         let downloader = Downloader::new(http.clone(), hosts, limits);
-        let client = ZoomClient::new(http, config.api_url.clone(), auth, rates, retry, stall);
+        let client = ZoomClient::new(http, auth, Limits::new(config.plan, config.rate_share), retry(config), stall);
         let owners = Owners::of(config);
         let call_lists = if config.history { CallList::all_of(&owners) } else { Vec::new() };
         let wants_transcripts = config.transcripts;
         Ok(Self { client, downloader, owners, page_size: config.page_size, call_lists, wants_transcripts })
+    }
+
+    /// Signed requests outside of listing and fetching.
+    #[must_use]
+    pub const fn client(&self) -> &ZoomClient {
+        &self.client
     }
 
     /// Downloads from `address`; what is not there yet is looked for again in the next seconds.
@@ -162,6 +161,13 @@ impl ZoomSource {
             Ok(None) | Err(_) => Err(failure::of_download(&missing)),
         }
     }
+}
+
+/// The bounds of every request, as configured.
+fn retry(config: &ZoomConfig) -> Retry {
+    let policy =
+        RetryPolicy { attempts: config.request_attempts, elapsed: config.retry_for, not_there: config.not_ready_wait };
+    Retry::new(policy, Arc::new(SystemClock), rand::make_rng())
 }
 
 #[async_trait]

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::ZoomSource;
+use super::client::url;
 use super::error::ZoomError;
 use super::limits::Label;
 use super::wire_transcript::lines_from_json;
@@ -16,10 +17,9 @@ const MAX_TRANSCRIPT_BYTES: u64 = (4 << 20) + (256 << 10);
 #[async_trait]
 impl TranscriptSource for ZoomSource {
     async fn transcript(&self, raw_id: &str) -> Result<TranscriptAnswer, SourceError> {
-        let address = self.client.url(&["phone", "recording_transcript", "download", raw_id], &[]);
-        let address = address.as_str();
         let fetched = self.client.with_token_if_there(Label::Light, |token| async move {
-            let file = self.downloader.fetch_bytes(address, token.expose(), MAX_TRANSCRIPT_BYTES).await;
+            let address = url(&token, &["phone", "recording_transcript", "download", raw_id], &[]);
+            let file = self.downloader.fetch_bytes(address.as_str(), token.expose(), MAX_TRANSCRIPT_BYTES).await;
             file.map_err(ZoomError::from)
         });
         let file = match fetched.await {
