@@ -18,6 +18,7 @@ mod item;
 mod plan;
 mod publisher;
 mod stop;
+mod summary;
 mod sweep;
 mod transcripts;
 
@@ -25,4 +26,5 @@ pub use error::RunError;
 pub use exit_code::ExitCode;
 pub use plan::{DayPlan, Plan, plan};
 pub use stop::Stop;
-pub use sweep::{Summary, Sweep, Window, run_sweep};
+pub use summary::Summary;
+pub use sweep::{Sweep, Window, run_sweep};

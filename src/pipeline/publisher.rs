@@ -15,11 +15,11 @@ use super::RunError;
 use super::item::before;
 use crate::domain::{Fingerprint, FinishedTranscript};
 use crate::lake::{BatchPlan, Lake, QuarantineRow, Staging, StagingError};
-use crate::queue::{DeadJob, JobQueue, OpenBatch, Outbox, QueueError, StagedJob};
+use crate::queue::{BatchLog, DeadJob, OpenBatch, Outbox, QueueError, StagedJob};
 use crate::telemetry::{Event, Reporter};
 
 pub(super) struct Publisher {
-    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) batches: Arc<dyn BatchLog>,
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) lake: Lake,
     pub(super) staging: Staging,
@@ -56,12 +56,12 @@ impl Publisher {
     async fn publish(&self, is_due: impl Fn(&[StagedJob]) -> bool) -> Result<PublishedCount, RunError> {
         let _only_publisher = self.lock().await?;
         let mut count = PublishedCount::default();
-        for batch in self.queue.open_batches().await? {
+        for batch in self.batches.open_batches().await? {
             self.reporter.emit(Event::BatchResumed { dt: &batch.dt, recordings: batch.members.len() });
             self.resume(batch, &mut count).await?;
         }
         let mut days: BTreeMap<String, Vec<StagedJob>> = BTreeMap::new();
-        for job in self.queue.staged().await? {
+        for job in self.batches.staged().await? {
             days.entry(job.dt.clone()).or_default().push(job);
         }
         for (dt, day) in days {
@@ -89,7 +89,7 @@ impl Publisher {
             plan: serde_json::to_string(&plan).expect("a plan is plain strings"),
             members,
         };
-        self.queue.open_batch(&batch, Timestamp::now()).await?;
+        self.batches.open_batch(&batch, Timestamp::now()).await?;
         Ok(batch)
     }
 
@@ -100,14 +100,14 @@ impl Publisher {
         let in_lake: BTreeSet<Fingerprint> =
             self.lake.published_ids(&days).await?.into_iter().map(|row| row.fingerprint).collect();
         if batch.members.iter().all(|job| in_lake.contains(&job.fingerprint)) {
-            self.queue.close_batch(&batch.batch_id, Timestamp::now()).await?;
+            self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
             return self.remove_staged(&batch.members).await;
         }
         let (readable, transcripts) = self.load(batch.members.clone()).await?;
         if readable.len() == batch.members.len() {
             return self.write(batch, transcripts, count).await;
         }
-        Ok(self.queue.abandon_batch(&batch.batch_id).await?)
+        Ok(self.batches.abandon_batch(&batch.batch_id).await?)
     }
 
     async fn write(
@@ -119,7 +119,7 @@ impl Publisher {
         let plan: BatchPlan = serde_json::from_str(&batch.plan)
             .map_err(|_parse| QueueError::Corrupt { what: "a batch's plan".into() })?;
         let published = self.lake.publish(&plan, transcripts).await?;
-        self.queue.close_batch(&batch.batch_id, Timestamp::now()).await?;
+        self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
         self.remove_staged(&batch.members).await?;
         count.recordings += batch.members.len() as u64;
         count.audio_ms += batch.members.iter().map(|job| job.audio_ms).sum::<i64>();
@@ -151,7 +151,7 @@ impl Publisher {
                 }
                 Err(error @ (StagingError::Missing { .. } | StagingError::Corrupt { .. })) => {
                     tracing::error!(recording_id = %job.id, %error, "finished transcript is lost; starting over");
-                    self.queue.start_over(&job.id, Timestamp::now()).await?;
+                    self.batches.start_over(&job.id, Timestamp::now()).await?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -179,11 +179,11 @@ impl Publisher {
     /// Writes the quarantine rows of recordings that died, then marks them as told.
     pub(super) async fn report_dead(&self) -> Result<u64, RunError> {
         let _only_publisher = self.lock().await?;
-        let dead = self.queue.unreported_dead().await?;
+        let dead = self.batches.unreported_dead().await?;
         // One object a death: its key follows from the row alone, so that a crash in between repeats no row.
         for job in &dead {
             self.lake.write_quarantine(&[quarantine_row(job)]).await?;
-            self.queue.mark_reported(std::slice::from_ref(&job.id)).await?;
+            self.batches.mark_reported(std::slice::from_ref(&job.id)).await?;
         }
         Ok(dead.len() as u64)
     }

@@ -15,14 +15,14 @@ use super::discover::{Discovered, Discovery, windows};
 use super::error::source_exit_code;
 use super::item::{ItemOutcome, Shop, whole_millis};
 use super::publisher::{PublishedCount, Publisher};
-use super::{ExitCode, RunError, Stop};
+use super::{ExitCode, RunError, Stop, Summary};
 use crate::config::Config;
 use crate::domain::{Reason, RecordingId, RunId, Treatment};
 use crate::fetch::slot::Spool;
-use crate::lake::{Lake, RunRow, Staging};
+use crate::lake::{Lake, Staging};
 use crate::queue::instance::{self, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
-use crate::queue::{Claimed, JobQueue, JobRecord, ListingMarks, Scope};
+use crate::queue::{Claimed, JobQueue, ListingMarks, Scope};
 use crate::source::{RecordingSource, SourceError, TimeWindow};
 use crate::stt::{ModelPath, SpeechToText};
 use crate::telemetry::{Event, Reporter};
@@ -48,45 +48,6 @@ pub struct Sweep {
     pub limit: Option<u64>,
     /// What started the run, for the `runs` table.
     pub trigger: &'static str,
-}
-
-/// What a run did.
-pub struct Summary {
-    pub run_id: RunId,
-    pub listed: u64,
-    pub done: u64,
-    pub skipped: u64,
-    pub failed: u64,
-    pub waiting: u64,
-    /// Audio of the recordings that were published, in milliseconds.
-    pub audio_ms: i64,
-    pub elapsed: Duration,
-    /// Recordings of the window that had died in an earlier run.
-    pub dead_before: u64,
-    /// New recordings that were not taken up because of the limit.
-    pub left_out: u64,
-    /// Listed items that are no recordings: without an id or an address.
-    pub unusable: u64,
-    /// Recordings that were asked for by id and are neither listed nor known.
-    pub not_found: BTreeSet<RecordingId>,
-    /// What kept the run from doing all of its work, in words.
-    pub troubles: Vec<String>,
-    /// What the user should know although nothing went wrong.
-    pub notes: Vec<String>,
-    /// When there is something to do again: a used-up limit of the day ends, the next retry is due.
-    pub resume_at: Option<Timestamp>,
-    pub exit_code: ExitCode,
-    queue: Arc<dyn JobQueue>,
-}
-
-impl Summary {
-    /// The recordings that this run claimed, in order of id, in pages: they are read from the ledger, never held.
-    ///
-    /// # Errors
-    /// When the ledger cannot be read.
-    pub async fn recordings(&self, after: Option<&RecordingId>, limit: u32) -> Result<Vec<JobRecord>, RunError> {
-        Ok(self.queue.touched_by(&self.run_id, after, limit).await?)
-    }
 }
 
 /// Runs one sweep.
@@ -147,7 +108,7 @@ impl<'a> Run<'a> {
         let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings)?);
         let queue: Arc<dyn JobQueue> = Arc::clone(&ledger) as _;
         let publisher = Publisher {
-            queue: Arc::clone(&queue),
+            batches: Arc::clone(&ledger) as _,
             outbox: Arc::clone(&ledger) as _,
             lake: Lake::open(&config.lake)?,
             staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
@@ -226,7 +187,7 @@ impl<'a> Run<'a> {
         let summary = self.sum_up(&discovered, waiting, not_found);
         let changed = self.claimed + self.published.recordings + reported + discovered.new + beside.rows > 0;
         if changed {
-            self.publisher.lake.write_run(&self.run_row(&summary)).await?;
+            self.publisher.lake.write_run(&summary.row(self.sweep.trigger, self.started_at)).await?;
         }
         Ok(summary)
     }
@@ -452,24 +413,6 @@ impl<'a> Run<'a> {
             resume_at: self.resume_at,
             exit_code: ExitCode::heaviest(&self.noted),
             queue: Arc::clone(&self.queue),
-        }
-    }
-
-    fn run_row(&self, summary: &Summary) -> RunRow {
-        RunRow {
-            run_id: self.run_id.clone(),
-            command: "transcribe".into(),
-            trigger: self.sweep.trigger.into(),
-            started_at: self.started_at,
-            ended_at: whole_millis(Timestamp::now()),
-            exit_code: i32::from(summary.exit_code.number()),
-            listed: summary.listed,
-            done: summary.done,
-            skipped: summary.skipped,
-            failed: summary.failed,
-            waiting: summary.waiting,
-            audio_ms: summary.audio_ms,
-            program_version: env!("CARGO_PKG_VERSION").into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A recording's life is the state machine in [`state`]. The queue only saves work: that a recording has exactly one
 //! current row is decided by create-only keys in the lake, so a queue that forgets costs time, never rows.
 
+pub mod batches;
 pub mod instance;
 pub mod marks;
 pub mod outbox;
@@ -15,8 +16,9 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::domain::{Failure, Fingerprint, Lease, Recording, RecordingId, RunId, SourceKind};
+use crate::domain::{Fingerprint, Lease, Recording, RecordingId, RunId, SourceKind};
 
+pub use batches::{BatchLog, DeadJob, OpenBatch, StagedJob};
 pub use marks::ListingMarks;
 pub use outbox::{DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};
 pub use state::{JobState, Settlement};
@@ -60,41 +62,6 @@ pub struct Claimed {
     pub recording: Recording,
     pub started_at: Timestamp,
     pub dt: String,
-}
-
-/// A finished transcript in the staging folder that is not in the lake yet; id and fingerprint name its file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StagedJob {
-    pub id: RecordingId,
-    pub dt: String,
-    pub fingerprint: Fingerprint,
-    pub bytes: u64,
-    pub staged_at: Timestamp,
-    pub audio_ms: i64,
-}
-
-/// A set of transcripts that is being written as one file per table. Recorded before the first object is put, so that
-/// a crash anywhere writes the same bytes under the same keys again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenBatch {
-    pub batch_id: String,
-    pub dt: String,
-    /// The lake's plan for the batch, as JSON that only the lake reads.
-    pub plan: String,
-    pub members: Vec<StagedJob>,
-}
-
-/// A dead recording whose quarantine row is not in the lake yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadJob {
-    pub id: RecordingId,
-    pub call_id: Option<String>,
-    pub started_at: Timestamp,
-    pub failure: Failure,
-    pub attempts: i32,
-    pub first_seen_at: Timestamp,
-    pub last_tried_at: Timestamp,
-    pub run_id: RunId,
 }
 
 /// How many jobs are in each state, and when the next waiting one is due.
@@ -200,27 +167,6 @@ pub trait JobQueue: Send + Sync {
         run: &RunId,
         now: Timestamp,
     ) -> Result<(u64, u64), QueueError>;
-
-    /// Staged jobs that are in no batch, oldest first.
-    async fn staged(&self) -> Result<Vec<StagedJob>, QueueError>;
-
-    async fn open_batch(&self, batch: &OpenBatch, now: Timestamp) -> Result<(), QueueError>;
-
-    async fn open_batches(&self) -> Result<Vec<OpenBatch>, QueueError>;
-
-    /// Forgets a batch that was not written; its members are staged as before.
-    async fn abandon_batch(&self, batch_id: &str) -> Result<(), QueueError>;
-
-    /// Starts a recording over whose staged transcript is lost or damaged.
-    async fn start_over(&self, id: &RecordingId, now: Timestamp) -> Result<(), QueueError>;
-
-    /// Marks the batch's members as published and forgets their addresses and metadata.
-    async fn close_batch(&self, batch_id: &str, now: Timestamp) -> Result<(), QueueError>;
-
-    /// Dead jobs whose quarantine row was not confirmed yet.
-    async fn unreported_dead(&self) -> Result<Vec<DeadJob>, QueueError>;
-
-    async fn mark_reported(&self, ids: &[RecordingId]) -> Result<(), QueueError>;
 
     async fn counts(&self, scope: &Scope) -> Result<Counts, QueueError>;
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::{AudioLocation, Recording, SourceKind};
+use crate::queue::{BatchLog, OpenBatch};
 
 const LEASE: Duration = Duration::from_secs(60);
 const MAX_ATTEMPTS: i32 = 3;

@@ -1,0 +1,135 @@
+//! [`BatchLog`] in the ledger.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::rows::{STAGED_COLUMNS, dead_from_row, staged_from_row};
+use super::{SqliteQueue, json_ids};
+use crate::domain::RecordingId;
+use crate::queue::{BatchLog, DeadJob, OpenBatch, QueueError, StagedJob};
+
+#[async_trait]
+impl BatchLog for SqliteQueue {
+    async fn staged(&self) -> Result<Vec<StagedJob>, QueueError> {
+        self.transact(|tx| {
+            let sql = format!(
+                "SELECT {STAGED_COLUMNS} FROM jobs WHERE state = 'staged' AND batch_id IS NULL
+                 ORDER BY staged_ms, recording_id"
+            );
+            let mut statement = tx.prepare_cached(&sql)?;
+            let mut rows = statement.query([])?;
+            let mut staged = Vec::new();
+            while let Some(row) = rows.next()? {
+                staged.push(staged_from_row(row)?);
+            }
+            Ok(staged)
+        })
+        .await
+    }
+
+    async fn open_batch(&self, batch: &OpenBatch, now: Timestamp) -> Result<(), QueueError> {
+        let batch = batch.clone();
+        self.transact(move |tx| {
+            tx.execute(
+                "INSERT INTO batches (batch_id, dt, plan, created_ms) VALUES (?1, ?2, ?3, ?4)",
+                params![batch.batch_id, batch.dt, batch.plan, now.as_millisecond()],
+            )?;
+            let mut join = tx.prepare(
+                "UPDATE jobs SET batch_id = ?2 WHERE recording_id = ?1 AND state = 'staged' AND batch_id IS NULL",
+            )?;
+            for member in &batch.members {
+                if join.execute(params![member.id.as_str(), batch.batch_id])? != 1 {
+                    return Err(QueueError::Corrupt { what: "a batch member that is not staged".into() });
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn open_batches(&self) -> Result<Vec<OpenBatch>, QueueError> {
+        self.transact(|tx| {
+            let mut statement = tx.prepare("SELECT batch_id, dt, plan FROM batches ORDER BY created_ms, batch_id")?;
+            let mut batches: Vec<OpenBatch> = statement
+                .query_map([], |row| {
+                    Ok(OpenBatch { batch_id: row.get(0)?, dt: row.get(1)?, plan: row.get(2)?, members: Vec::new() })
+                })?
+                .collect::<Result<_, _>>()?;
+            let sql = format!("SELECT {STAGED_COLUMNS} FROM jobs WHERE batch_id = ?1 ORDER BY recording_id");
+            for batch in &mut batches {
+                let mut statement = tx.prepare_cached(&sql)?;
+                let mut rows = statement.query([&batch.batch_id])?;
+                while let Some(row) = rows.next()? {
+                    batch.members.push(staged_from_row(row)?);
+                }
+            }
+            Ok(batches)
+        })
+        .await
+    }
+
+    async fn abandon_batch(&self, batch_id: &str) -> Result<(), QueueError> {
+        let batch_id = batch_id.to_owned();
+        self.transact(move |tx| {
+            tx.execute("UPDATE jobs SET batch_id = NULL WHERE batch_id = ?1", [&batch_id])?;
+            tx.execute("DELETE FROM batches WHERE batch_id = ?1", [&batch_id])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn start_over(&self, id: &RecordingId, now: Timestamp) -> Result<(), QueueError> {
+        let id = id.clone();
+        self.transact(move |tx| {
+            tx.execute(
+                "UPDATE jobs SET state = 'seen', batch_id = NULL, fingerprint = NULL, updated_ms = ?2
+                 WHERE recording_id = ?1 AND state = 'staged'",
+                params![id.as_str(), now.as_millisecond()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn close_batch(&self, batch_id: &str, now: Timestamp) -> Result<(), QueueError> {
+        let batch_id = batch_id.to_owned();
+        self.transact(move |tx| {
+            tx.execute(
+                "UPDATE jobs SET state = 'published', batch_id = NULL, recording = NULL,
+                        updated_ms = ?2
+                 WHERE batch_id = ?1 AND state = 'staged'",
+                params![batch_id, now.as_millisecond()],
+            )?;
+            tx.execute("DELETE FROM batches WHERE batch_id = ?1", [&batch_id])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn unreported_dead(&self) -> Result<Vec<DeadJob>, QueueError> {
+        self.transact(|tx| {
+            let mut statement = tx.prepare(
+                "SELECT recording_id, call_id, started_at_ms, stage, reason, detail, attempt, first_seen_ms,
+                        updated_ms, run_id
+                 FROM jobs WHERE state = 'dead' AND reported = 0 ORDER BY recording_id",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut dead = Vec::new();
+            while let Some(row) = rows.next()? {
+                dead.push(dead_from_row(row)?);
+            }
+            Ok(dead)
+        })
+        .await
+    }
+
+    async fn mark_reported(&self, ids: &[RecordingId]) -> Result<(), QueueError> {
+        let ids = json_ids(ids);
+        self.transact(move |tx| {
+            tx.execute("UPDATE jobs SET reported = 1 WHERE recording_id IN (SELECT value FROM json_each(?1))", [ids])?;
+            Ok(())
+        })
+        .await
+    }
+}
