@@ -101,3 +101,36 @@ async fn a_backfill_that_was_interrupted_goes_on_slice_by_slice() {
     let third = workspace.run(&["--since", "720d", "--format", "json"]).expect_code(0).json();
     assert_eq!((&third["listed"], &third["done"]), (&json!(4), &json!(1)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_run_of_a_signed_in_user_sees_that_user_only_and_says_nothing_secret() {
+    let silence = cached("fixtures/edge/silence_30s.mp3");
+    let zoom = ZoomServer::builder(vec![
+        Clip::new("c1", silence.clone()).of_user("u-1").duration_s(30).with("caller_number", json!("+81355500777")),
+        Clip::new("c2", silence).of_user("u-2").duration_s(30),
+    ])
+    .redirecting_downloads()
+    .start()
+    .await
+    .unwrap();
+    let mut workspace = against(&zoom);
+    workspace.unset("ZOOM_ACCOUNT_ID");
+    workspace.set("TRANSCRIBE__ZOOM__MODE", "user");
+    workspace.set("TRANSCRIBE__ZOOM__HISTORY", "true");
+    workspace.set("TRANSCRIBE__ZOOM__TRANSCRIPTS", "true");
+    workspace.set("ZOOM_REFRESH_TOKEN", zoom.refresh_token_of("u-1"));
+    let mut said = String::new();
+    for _ in 0..2 {
+        let outcome = workspace.run(&["--since", "7d", "-vv"]).expect_code(0);
+        said.push_str(&outcome.stdout);
+        said.push_str(&outcome.stderr);
+    }
+    assert_eq!(workspace.query("select recording_id from read_parquet('recordings/**/*.parquet')"), [[json!("c1")]]);
+    let listed: Vec<String> = zoom.listings().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(listed, ["/v2/phone/users/me/recordings"; 2]);
+    assert!(zoom.requests().iter().any(|seen| seen.path == "/v2/phone/users/me/call_history"));
+    let secrets = zoom.secrets_handed_out().into_iter();
+    for secret in secrets.chain(["demo-secret", "/download/key", "jwt", "+81355500777"].map(str::to_owned)) {
+        assert!(!said.contains(&secret), "{secret} was printed");
+    }
+}
