@@ -19,6 +19,4 @@ mod support;
 mod transcripts;
 mod workspace;
 mod zoom;
-mod zoom_download;
 mod zoom_transcript;
-mod zoom_users;

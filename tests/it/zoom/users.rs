@@ -5,9 +5,9 @@ use serde_json::json;
 use transcribe::config::ZoomConfig;
 use transcribe::source::{RecordingSource, TimeWindow};
 
+use super::{clip, config, last_day, list_ids, source};
 use crate::support::{Clip, Fault, Route, Script, ZoomServer};
 use crate::workspace::{Workspace, cached};
-use crate::zoom::{clip, config, last_day, list_ids, source};
 
 fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)

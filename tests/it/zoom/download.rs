@@ -9,8 +9,8 @@ use transcribe::domain::{Failure, Reason, Recording, Treatment};
 use transcribe::fetch::hash_file;
 use transcribe::source::{FetchedAudio, RecordingSource};
 
+use super::{Spool, clip, config, download_address, fetch_under, last_day, list, mp3, persistent, source};
 use crate::support::{Clip, Fault, Route, Script, Seen, ZoomServer};
-use crate::zoom::{Spool, clip, config, download_address, fetch_under, last_day, list, mp3, persistent, source};
 
 /// 57,600 bytes.
 fn long_clip() -> Clip {
