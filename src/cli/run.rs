@@ -198,9 +198,6 @@ async fn print_human(summary: &Summary, session: &Session) -> anyhow::Result<()>
         let took = clock(summary.elapsed.as_secs());
         writeln!(out, "{} of audio in {took} ({speed:.1}× real time)", clock(audio_s))?;
     }
-    for note in &summary.notes {
-        writeln!(out, "{note}")?;
-    }
     for job in &failed {
         let word = job.reason.as_deref().unwrap_or("unknown");
         let words = Reason::parse(word).map_or("", Reason::in_words);

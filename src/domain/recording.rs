@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The stable identity of a recording: Zoom's id without dashes in lower case, or `file-` and 32 hex digits of a
 /// file's SHA-256.
@@ -54,6 +55,13 @@ impl RecordingId {
     #[must_use]
     pub fn of_content(sha256_hex: &str) -> Self {
         Self(format!("file-{}", sha256_hex.get(..32).unwrap_or(sha256_hex)))
+    }
+
+    /// Half of the SHA-256 of the id: tells ids apart in little memory, however long they are.
+    #[must_use]
+    pub fn short_digest(&self) -> [u8; 16] {
+        let digest: [u8; 32] = Sha256::digest(self.as_str()).into();
+        *digest.first_chunk().expect("32 bytes hold 16")
     }
 
     #[must_use]

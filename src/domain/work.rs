@@ -147,7 +147,7 @@ impl Reason {
             Self::Forbidden => "Zoom does not let this app download it; check the recording's access list",
             Self::CredentialsRefused => "Zoom refused the credentials; check the app's id, secret and scopes",
             Self::SourceUnavailable => "the host did not answer, or answered with an error of its own",
-            Self::DailyLimit => "Zoom's limit of the day is used up; it is tried again in a later run",
+            Self::DailyLimit => "Zoom's limit of requests is used up for a while; it is tried again in a later run",
             Self::ForbiddenAddress => {
                 "its address is not one that may be fetched from; add the host to zoom.download_hosts if it is right"
             }

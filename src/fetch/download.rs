@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use reqwest::header::{IF_RANGE, LOCATION, RANGE};
 use reqwest::{Response, StatusCode};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use url::Url;
 
 use super::digest::FileDigest;
@@ -91,8 +91,7 @@ impl Downloader {
         destination: &Path,
         partial: &mut Partial,
     ) -> Result<FileDigest, DownloadError> {
-        let attempt = self.attempt(address, bearer, destination, partial);
-        let outcome = timeout(self.limits.whole, attempt).await.unwrap_or(Err(DownloadError::TooSlow));
+        let outcome = self.attempt(address, bearer, destination, partial).await;
         match &outcome {
             Ok(_) | Err(DownloadError::Body(BodyError::Cut { .. } | BodyError::Stalled { .. })) => {}
             Err(DownloadError::TooSlow | DownloadError::Unreachable(_) | DownloadError::NoAnswer) => {}
@@ -119,7 +118,11 @@ impl Downloader {
         destination: &Path,
         partial: &mut Partial,
     ) -> Result<FileDigest, DownloadError> {
-        let response = self.follow(address, bearer, partial.can_resume().then_some(&*partial)).await?;
+        // Only the network is waited for with a deadline: what is being written is written to its end.
+        let deadline = Instant::now() + self.limits.whole;
+        let too_slow = |_elapsed| DownloadError::TooSlow;
+        let following = self.follow(address, bearer, partial.can_resume().then_some(&*partial));
+        let response = timeout_at(deadline, following).await.map_err(too_slow)??;
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             return Err(DownloadError::OtherFile);
         }
@@ -133,7 +136,9 @@ impl Downloader {
         }
         let body = BoundedBody::after(partial.bytes(), response, self.limits.bytes, self.limits.stall);
         let mut body = body.map_err(DownloadError::Body)?;
-        while let Some(chunk) = body.chunk().await.map_err(DownloadError::Body)? {
+        while let Some(chunk) =
+            timeout_at(deadline, body.chunk()).await.map_err(too_slow)?.map_err(DownloadError::Body)?
+        {
             partial.push(&chunk).await?;
         }
         partial.finish().await

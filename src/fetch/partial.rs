@@ -12,6 +12,7 @@ use super::digest::{FileDigest, RunningDigest};
 use super::download::DownloadError;
 use super::sniff::{SNIFF_BYTES, Sniffed, sniff};
 use super::spool::SpoolFile;
+use crate::net::BodyError;
 
 /// The part of a download that is on the disk. Dropping it removes the file.
 #[derive(Debug, Default)]
@@ -32,6 +33,12 @@ impl Partial {
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.digest.bytes()
+    }
+
+    /// Length of the whole file, where it was announced.
+    #[must_use]
+    pub const fn total(&self) -> Option<u64> {
+        self.total
     }
 
     /// The `ETag` that the rest must have.
@@ -67,15 +74,19 @@ impl Partial {
         Ok(())
     }
 
-    /// Whether a 206 brings the rest of this very file.
-    pub(super) fn is_continued_by(&self, response: &Response) -> bool {
+    /// Whether a 206 brings the rest of this very file, or a part of the rest; learns its length from it.
+    pub(super) fn is_continued_by(&mut self, response: &Response) -> bool {
         let range = response.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
         let Some((start, total)) = range.and_then(content_range) else { return false };
         let same_file = match (&self.validator, strong_validator(response)) {
             (Some(ours), Some(theirs)) => *ours == theirs,
             _ => self.total.is_some() && total == self.total,
         };
-        start == self.bytes() && same_file && (self.total.is_none() || total.is_none() || total == self.total)
+        if start != self.bytes() || !same_file || (self.total.is_some() && total.is_some() && total != self.total) {
+            return false;
+        }
+        self.total = self.total.or(total);
+        true
     }
 
     /// Takes the next piece, judging the first bytes as soon as there are enough of them.
@@ -93,8 +104,14 @@ impl Partial {
         Ok(())
     }
 
-    /// Keeps the file: it is complete.
+    /// Keeps the file, if all of it is there: a server may send less of the rest than it was asked for.
     pub(super) async fn finish(&mut self) -> Result<FileDigest, DownloadError> {
+        if let Some(total) = self.total
+            && total != self.bytes()
+        {
+            let cut = BodyError::Cut { got: self.bytes(), expected: Some(total), source: None };
+            return Err(DownloadError::Body(cut));
+        }
         if !self.is_judged {
             self.judge()?;
         }

@@ -77,7 +77,7 @@ impl RateLimiter {
         Self { spacing, clock, told: Mutex::default(), day: None }
     }
 
-    /// Allows also no more than `requests` (at least one) in 24 hours.
+    /// Allows also no more than `requests` (at least one) in 24 hours, as far as this process knows.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates as an integer")]
     pub fn per_day(self, requests: f64) -> Self {
@@ -90,14 +90,13 @@ impl RateLimiter {
     /// # Errors
     /// [`RateLimitExhausted`] while the limiter is closed or the day's requests are used up.
     pub async fn ready(&self) -> Result<(), RateLimitExhausted> {
-        self.take_from_day()?;
         loop {
             if let Some(pause) = self.pause()? {
                 tokio::time::sleep(pause).await;
                 continue;
             }
             match self.spacing.check() {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.take_from_day(),
                 Err(early) => tokio::time::sleep(early.wait_time_from(self.clock.now())).await,
             }
         }

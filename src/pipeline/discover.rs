@@ -59,6 +59,8 @@ pub(super) struct Discovered {
     pub(super) matched: BTreeSet<RecordingId>,
     /// Why the listing ended early, if it did. What came before counts.
     pub(super) failure: Option<SourceError>,
+    /// Owners that there are not; the others were listed.
+    pub(super) unknown_owners: Vec<SourceError>,
 }
 
 impl Discovered {
@@ -75,6 +77,7 @@ impl Discovered {
         self.resumed_slices += other.resumed_slices;
         self.matched.extend(other.matched);
         self.failure = self.failure.take().or(other.failure);
+        self.unknown_owners.extend(other.unknown_owners);
     }
 }
 
@@ -86,16 +89,25 @@ impl Discovery<'_> {
         let marks = self.marks.listed_slices().await?;
         let mut in_lake = LakeMemory::default();
         let mut at_the_edge = BTreeSet::new();
+        let mut unknown = BTreeSet::new();
         let slices = self.source.slices(self.window);
         let bounds = (slices.first().and_then(|slice| slice.window), slices.last().and_then(|slice| slice.window));
         let parts = slices.len();
         for (part, slice) in slices.into_iter().enumerate() {
             let place = Place { found: all.found, part: part + 1, parts };
+            if unknown.contains(&slice.owner) {
+                continue;
+            }
             if self.takes_all() && marks.iter().any(|mark| mark.covers(&slice, self.now)) {
                 all.resumed_slices += 1;
                 continue;
             }
-            let found = self.slice(&slice, place, &mut in_lake, &mut at_the_edge).await?;
+            let mut found = self.slice(&slice, place, &mut in_lake, &mut at_the_edge).await?;
+            if let Some(SourceError::UnknownOwner { .. }) = &found.failure {
+                unknown.insert(slice.owner.clone());
+                all.unknown_owners.extend(found.failure.take());
+                continue;
+            }
             let is_whole = found.failure.is_none() && found.left_out == 0;
             all.merge(found);
             if all.failure.is_some() {
@@ -214,17 +226,29 @@ pub(super) async fn windows(sweep: &Sweep, queue: Option<&dyn JobQueue>) -> Resu
         };
         match record {
             Some(JobRecord { started_at, .. }) => {
-                windows.push(Some(TimeWindow { since: moved(started_at, -day), until: moved(started_at, day) }));
+                windows.push(TimeWindow { since: moved(started_at, -day), until: moved(started_at, day) });
             }
             None => any_unknown = true,
         }
     }
     if any_unknown {
         let since = asked.since.min(moved(asked.until, -UNKNOWN_ID_WINDOW));
-        windows.push(Some(TimeWindow { since, until: asked.until }));
+        windows.push(TimeWindow { since, until: asked.until });
     }
-    windows.dedup();
-    Ok(windows)
+    Ok(merged(windows))
+}
+
+/// The same time in windows that do not overlap.
+fn merged(mut windows: Vec<TimeWindow>) -> Vec<Option<TimeWindow>> {
+    windows.sort_by_key(|window| window.since);
+    let mut apart: Vec<TimeWindow> = Vec::new();
+    for window in windows {
+        match apart.last_mut().filter(|last| window.since <= last.until) {
+            Some(last) => last.until = last.until.max(window.until),
+            None => apart.push(window),
+        }
+    }
+    apart.into_iter().map(Some).collect()
 }
 
 /// Days of the lake that are remembered at a time: more than a slice has.

@@ -77,7 +77,7 @@ pub(super) const fn source_exit_code(error: &SourceError) -> ExitCode {
     match error {
         SourceError::Refused { .. } => ExitCode::CredentialsRefused,
         SourceError::Unavailable { .. } | SourceError::LimitReached { .. } => ExitCode::WorkRemains,
-        SourceError::Misconfigured { .. } => ExitCode::Configuration,
+        SourceError::Misconfigured { .. } | SourceError::UnknownOwner { .. } => ExitCode::Configuration,
         SourceError::Stopped => ExitCode::Interrupted,
     }
 }

@@ -1,6 +1,6 @@
 //! `--plan`: lists and counts; nothing is downloaded and nothing is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -71,6 +71,8 @@ pub async fn plan(
         room = room.saturating_sub(plan.unfinished);
     }
     let windows = windows(sweep, queue).await?;
+    // Neighbouring slices share a second, and users may share a recording.
+    let mut counted = HashSet::new();
     for slice in windows.into_iter().flat_map(|window| source.slices(window)) {
         let (pages, mut incoming) = mpsc::channel::<Vec<Recording>>(2);
         let listing = {
@@ -84,7 +86,8 @@ pub async fn plan(
             };
             let Some(page) = page else { break };
             for recording in page {
-                if sweep.recordings.is_empty() || sweep.recordings.contains(&recording.id) {
+                let is_asked_for = sweep.recordings.is_empty() || sweep.recordings.contains(&recording.id);
+                if is_asked_for && counted.insert(recording.id.short_digest()) {
                     let record = match queue {
                         Some(queue) => queue.record(&recording.id).await?,
                         None => None,

@@ -242,6 +242,10 @@ impl<'a> Run<'a> {
             let day = reach.strftime("%Y-%m-%d");
             self.notes.push(format!("Zoom lists a user's recordings of six months only: none before {day} were found"));
         }
+        for unknown in &all.unknown_owners {
+            self.noted.push(source_exit_code(unknown));
+            self.troubles.push(unknown.to_string());
+        }
         if let Some(failure) = &all.failure {
             if let SourceError::LimitReached { resumes_at } = failure {
                 self.resume_at = Some(*resumes_at);

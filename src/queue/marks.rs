@@ -40,7 +40,7 @@ pub trait ListingMarks: Send + Sync {
 
     async fn listed_slices(&self) -> Result<Vec<ListedSlice>, QueueError>;
 
-    /// Forgets the marks inside `window`, whose listing is complete, so that the next one looks at everything again;
+    /// Forgets the marks that end inside `window`, whose listing is complete, so that the next one looks at everything again;
     /// and those that are too old to be believed.
     async fn forget_listed(&self, window: TimeWindow, now: Timestamp) -> Result<(), QueueError>;
 }

@@ -66,6 +66,9 @@ pub enum SourceError {
     /// The request itself is wrong (folder missing, address malformed). Exit code 3.
     #[error("{explanation}")]
     Misconfigured { explanation: String },
+    /// There is no such owner of recordings; the others can be listed all the same. Exit code 3.
+    #[error("{explanation}")]
+    UnknownOwner { explanation: String },
     /// The receiver of the listing went away: the run is stopping.
     #[error("the listing was stopped")]
     Stopped,

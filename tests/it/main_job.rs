@@ -158,6 +158,10 @@ async fn single_recordings_can_be_asked_for_by_any_form_of_their_id() {
     let workspace = against(&zoom);
     workspace.run(&["--recording", "F1-F1"]).expect_code(0);
     assert_eq!(workspace.query("select recording_id from read_parquet('recordings/**/*.parquet')"), [[json!("f1f1")]]);
+    let both = workspace.run(&["--recording", "f1f1", "F2F2", "--format", "json"]).expect_code(0).json();
+    assert_eq!((&both["listed"], &both["done"]), (&json!(2), &json!(1)));
+    let again = workspace.run(&["--recording", "f1f1", "f2f2", "--format", "json"]).expect_code(0).json();
+    assert_eq!((&again["listed"], &again["skipped"]), (&json!(2), &json!(2)));
     let missing = workspace.run(&["--recording", "f9f9"]).expect_code(4);
     assert!(missing.stdout.contains("not found: f9f9"), "{}", missing.stdout);
 }

@@ -512,5 +512,12 @@ async fn signing_in_wins_over_a_value_that_stands_in_the_environment() {
     assert_eq!(login.get(login.agree().await).await.0, 200);
     login.end().expect_code(0);
     workspace.run(&["auth", "keep-alive", "--force"]).expect_code(0);
+    // Nor is it taken up again after a login in a shell that does not have it.
+    workspace.unset("ZOOM_REFRESH_TOKEN");
+    let login = Waiting::begin(&workspace);
+    assert_eq!(login.get(login.agree().await).await.0, 200);
+    login.end().expect_code(0);
+    workspace.set("ZOOM_REFRESH_TOKEN", "long-dead");
+    workspace.run(&["auth", "keep-alive", "--force"]).expect_code(0);
     assert!(server.token_forms().iter().all(|form| form.get("refresh_token").is_none_or(|token| token != "long-dead")));
 }

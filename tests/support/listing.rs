@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::response::Response;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Span, Timestamp};
 use serde_json::{Value, json};
 
 use super::clip::Clip;
@@ -15,8 +15,6 @@ use super::seen::Seen;
 use super::server::{Identity, World};
 
 const PAGE_TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
-/// How far back a user's list reaches.
-const SIX_MONTHS: SignedDuration = SignedDuration::from_hours(184 * 24);
 const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 pub(super) fn list(world: &World, seen: &Seen, fault: Option<&Fault>) -> Response {
@@ -45,7 +43,7 @@ pub(super) fn list(world: &World, seen: &Seen, fault: Option<&Fault>) -> Respons
     if until < since || until.duration_since(since) > LONGEST_WINDOW {
         return error(400, 300, "The time range is longer than one month.");
     }
-    if user.is_some() && since < now - SIX_MONTHS {
+    if user.is_some() && since < six_months_before(now) {
         return error(400, 300, "The month must be within the last six months.");
     }
     let by_end = user.is_none() && asked("query_date_type") == Some("end_time");
@@ -116,4 +114,10 @@ fn numbers_to_strings(value: &mut Value) {
         Value::Object(object) => object.values_mut().for_each(numbers_to_strings),
         Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
+}
+
+/// How far back a user's list reaches.
+fn six_months_before(now: Timestamp) -> Timestamp {
+    let before = now.to_zoned(TimeZone::UTC).checked_sub(Span::new().months(6)).expect("a time of this age");
+    before.timestamp()
 }

@@ -45,7 +45,7 @@ impl ListingMarks for SqliteQueue {
         let oldest = now.checked_sub(LIFE).unwrap_or(Timestamp::MIN).as_millisecond();
         self.transact(move |tx| {
             tx.execute(
-                "DELETE FROM listed_slices WHERE (since_ms >= ?1 AND until_ms <= ?2) OR listed_ms < ?3",
+                "DELETE FROM listed_slices WHERE (until_ms > ?1 AND until_ms <= ?2) OR listed_ms < ?3",
                 params![window.since.as_millisecond(), window.until.as_millisecond(), oldest],
             )?;
             Ok(())

@@ -147,7 +147,7 @@ fn failed(name: &'static str, error: ZoomError, config: &ZoomConfig) -> Finding 
     };
     let (obstacle, hint) = match error.clone().into_source_error() {
         SourceError::Refused { .. } => (Obstacle::Credentials, refused),
-        SourceError::Misconfigured { .. } => {
+        SourceError::Misconfigured { .. } | SourceError::UnknownOwner { .. } => {
             (Obstacle::Configuration, Some("`transcribe config show` prints every key and its value".to_owned()))
         }
         SourceError::LimitReached { resumes_at } => {

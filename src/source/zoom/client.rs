@@ -149,37 +149,32 @@ impl ZoomClient {
     where
         Calling: Future<Output = Result<T, ZoomError>>,
     {
+        let token = self.auth.token().await?;
+        match self.limited(label, call(Arc::clone(&token))).await {
+            Err(ZoomError::TokenRefused) => {}
+            outcome => return outcome,
+        }
+        let token = self.auth.renew(&token).await?;
+        match self.limited(label, call(token)).await {
+            Err(ZoomError::TokenRefused) => Err(ZoomError::Refused(Refusal::Token)),
+            outcome => outcome,
+        }
+    }
+
+    async fn limited<T>(
+        &self,
+        label: Label,
+        calling: impl Future<Output = Result<T, ZoomError>>,
+    ) -> Result<T, ZoomError> {
         let limiter = self.limits.of(label);
-        let outcome = self.signed(label, call).await;
+        limiter.ready().await?;
+        let outcome = calling.await;
         match &outcome {
             Err(ZoomError::TooFast { after }) => limiter.slow_down(*after),
             Err(ZoomError::RateLimit { resumes_in }) => limiter.close_for(*resumes_in),
             _ => {}
         }
         outcome
-    }
-
-    async fn signed<T, Calling>(
-        &self,
-        label: Label,
-        call: &impl Fn(Arc<AccessToken>) -> Calling,
-    ) -> Result<T, ZoomError>
-    where
-        Calling: Future<Output = Result<T, ZoomError>>,
-    {
-        let limiter = self.limits.of(label);
-        let token = self.auth.token().await?;
-        limiter.ready().await?;
-        match call(Arc::clone(&token)).await {
-            Err(ZoomError::TokenRefused) => {}
-            outcome => return outcome,
-        }
-        let token = self.auth.renew(&token).await?;
-        limiter.ready().await?;
-        match call(token).await {
-            Err(ZoomError::TokenRefused) => Err(ZoomError::Refused(Refusal::Token)),
-            outcome => outcome,
-        }
     }
 
     async fn get<T>(

@@ -18,6 +18,8 @@ use crate::source::SourceError;
 
 /// How long everyone waits after "too many requests per second" without a stated time.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A longer wait is not slept on, whatever the limit is called.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Zoom turns this app away; asking again is pointless until somebody changes something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -185,12 +187,28 @@ impl ZoomError {
         }
     }
 
+    /// Whether a download broke off, so that the rest of it may still come.
+    #[must_use]
+    pub fn is_broken_off(&self) -> bool {
+        let broken = |error: &DownloadError| {
+            let body = matches!(error, DownloadError::Body(BodyError::Cut { .. } | BodyError::Stalled { .. }));
+            body || matches!(error, DownloadError::TooSlow)
+        };
+        matches!(self, Self::Download(error) if broken(error))
+    }
+
     /// Whether a download's error tells of this very file, not of the host's state.
     #[must_use]
     pub fn is_about_the_file(&self) -> bool {
         let told = matches!(self, Self::Download(error)
             if matches!(**error, DownloadError::NotAudio(_) | DownloadError::Empty));
         told || self.is_missing_file()
+    }
+
+    /// Whether the answer to a user's list means that there is no such user.
+    #[must_use]
+    pub fn is_unknown_user(&self) -> bool {
+        matches!(self, Self::Status { status: 404, .. } | Self::Status { code: Some(300 | 1001), .. })
     }
 
     /// Whether an answer to a later page of a listing means that its page token no longer counts.
@@ -207,6 +225,9 @@ impl ZoomError {
             Self::TokenRefused => SourceError::Refused { explanation: Refusal::Token.to_string() },
             Self::Forbidden => SourceError::Refused {
                 explanation: "Zoom denies this app the account's phone recordings (status 403)".to_owned(),
+            },
+            Self::Status { code: Some(code @ 300), .. } => SourceError::Misconfigured {
+                explanation: format!("Zoom does not take the request (code {code}); see zoom.page_size and the window"),
             },
             Self::Status { status: 404, .. } => SourceError::Misconfigured {
                 explanation: "zoom.api_url has no phone recordings (status 404)".to_owned(),
@@ -252,7 +273,8 @@ pub fn judge(answer: &Answer, now: Timestamp) -> ZoomError {
         (_, Some(104 | 4700)) => ZoomError::Refused(Refusal::Scope { scopes: body.scopes() }),
         (_, Some(code @ (2001 | 2013 | 2031))) => ZoomError::Refused(Refusal::PhoneNotEnabled { code }),
         (401, _) | (_, Some(124)) => ZoomError::TokenRefused,
-        (403, _) => ZoomError::Forbidden,
+        // A 403 that is not in Zoom's own words comes from something in between.
+        (403, _) if body.is_zooms => ZoomError::Forbidden,
         (status, code) => ZoomError::Status { status, code, after },
     }
 }
@@ -265,7 +287,7 @@ pub(super) fn judge_rate_limit(
 ) -> ZoomError {
     let kind = answer.header("x-ratelimit-type").unwrap_or_default().to_ascii_lowercase();
     let is_daily = kind.contains("daily") || (kind.is_empty() && body.message.contains("daily"));
-    if is_daily {
+    if is_daily || after.is_some_and(|after| after > LONGEST_PAUSE) {
         return ZoomError::RateLimit { resumes_in: after.unwrap_or_else(|| until_midnight(now)) };
     }
     ZoomError::TooFast { after: after.unwrap_or(PAUSE).max(PAUSE) }
@@ -285,6 +307,8 @@ pub(super) struct ErrorBody {
     pub(super) error: Option<String>,
     /// In lower case.
     pub(super) message: String,
+    /// Whether it is an object of JSON, as Zoom's are.
+    pub(super) is_zooms: bool,
 }
 
 impl ErrorBody {
@@ -297,11 +321,11 @@ impl ErrorBody {
         });
         let message = ["message", "error_message", "reason", "errorMessage"].into_iter().find_map(text);
         let mut message = message.unwrap_or_default().to_lowercase();
-        if code.is_none() && message.contains("does not contain scopes") {
-            return Self { code: Some(104), error: None, message };
+        if message.contains("does not contain scopes") {
+            return Self { code: Some(104), error: None, message, is_zooms: true };
         }
         message.truncate(message.floor_char_boundary(2_000));
-        Self { code, error: text("error").map(str::to_owned), message }
+        Self { code, error: text("error").map(str::to_owned), message, is_zooms: true }
     }
 
     /// What stands in the brackets of "…does not contain scopes:[a, b]".
@@ -361,6 +385,9 @@ mod tests {
         assert!(!judged(400, r#"{"code":300}"#).is_missing_file());
         assert!(matches!(judged(400, r#"{"code":2013}"#), ZoomError::Refused(_)));
         assert!(matches!(judged(403, "{}"), ZoomError::Forbidden));
+        assert!(matches!(judged(403, "<html>"), ZoomError::Status { status: 403, .. }));
+        let other_code = r#"{"code":4711,"message":"Invalid access token, does not contain scopes:[phone:read:x]."}"#;
+        assert!(matches!(judged(400, other_code), ZoomError::Refused(Refusal::Scope { .. })));
     }
 
     #[test]
@@ -385,6 +412,8 @@ mod tests {
         assert_eq!(after(judged(429, daily)), ("daily", 3_600));
         let headers = [("x-ratelimit-type", "Daily-limit"), ("retry-after", "2026-11-08T02:00:00Z")];
         assert_eq!(after(judge(&answer(429, &headers, ""), now())), ("daily", 3 * 3_600));
+        let headers = [("retry-after", "7200")];
+        assert_eq!(after(judge(&answer(429, &headers, ""), now())), ("daily", 7_200));
         let headers = [("x-ratelimit-type", "QPS"), ("retry-after", "2")];
         assert_eq!(after(judge(&answer(429, &headers, ""), now())), ("fast", 2));
     }

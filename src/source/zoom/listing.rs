@@ -7,14 +7,13 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::client::ZoomClient;
 use super::limits::Label;
 use super::slices::ACCOUNT;
 use super::wire::{Page, recording_from_json};
-use crate::domain::{Recording, RecordingId};
+use crate::domain::Recording;
 use crate::source::{Listed, SourceError, TimeWindow};
 
 /// More pages than this in one slice are a server that never ends.
@@ -76,6 +75,10 @@ impl<'a> Listing<'a> {
             let page = match self.client.get_json(Label::Medium, &self.path, &query, Page::read).await {
                 Ok(page) => page,
                 Err(error) if token.is_some() && error.is_refused_page_token() => return Ok(Pass::PageTokenRefused),
+                Err(error) if !self.by_end && token.is_none() && error.is_unknown_user() => {
+                    let explanation = "Zoom knows no such phone user".to_owned();
+                    return Err(SourceError::UnknownOwner { explanation });
+                }
                 Err(error) => return Err(error.into_source_error()),
             };
             let is_empty = page.items.is_empty();
@@ -112,7 +115,7 @@ impl<'a> Listing<'a> {
         let mut fresh = Vec::with_capacity(items.len());
         for item in items {
             match recording_from_json(item) {
-                Ok(recording) if self.sent.insert(short_digest(&recording.id)) => fresh.push(recording),
+                Ok(recording) if self.sent.insert(recording.id.short_digest()) => fresh.push(recording),
                 Ok(_) => self.listed.repeated += u64::from(count_repeats),
                 Err(reason) => {
                     tracing::warn!(%reason, "a listed item is no recording");
@@ -126,11 +129,6 @@ impl<'a> Listing<'a> {
         }
         Ok(unusable)
     }
-}
-
-fn short_digest(id: &RecordingId) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(id.as_str()).into();
-    *digest.first_chunk().expect("32 bytes hold 16")
 }
 
 pub(super) fn zoom_time(time: Timestamp) -> String {

@@ -42,6 +42,9 @@ use crate::fetch::{DownloadLimits, Downloader, Partial};
 use crate::net::address::check_endpoint;
 use crate::net::{DownloadHosts, HttpClients, Retry, RetryPolicy, SystemClock};
 
+/// A download that brought so many bytes more before it broke off is gone on with.
+const WORTH_GOING_ON: u64 = 1 << 20;
+
 /// A single recording is looked for this far around its moment.
 const AROUND_A_RECORDING: SignedDuration = SignedDuration::from_mins(1);
 
@@ -91,9 +94,9 @@ impl ZoomSource {
         // Outlives the attempts: a later one goes on where an earlier one broke off, and what was learned of the file
         // says more than a host that failed at the last try.
         let seen = Mutex::new((Partial::default(), None));
-        let outcome = self
-            .client
-            .with_token(Label::Medium, |token| {
+        let mut got = 0;
+        let outcome = loop {
+            let outcome = self.client.with_token(Label::Medium, |token| {
                 let seen = &seen;
                 async move {
                     let (partial, telling) = &mut *seen.lock().await;
@@ -103,8 +106,15 @@ impl ZoomSource {
                         attempt.as_ref().err().filter(|error| error.is_about_the_file()).cloned().or(telling.take());
                     attempt
                 }
-            })
-            .await;
+            });
+            let outcome = outcome.await;
+            // A long file may break off more often than the bounds of one request allow, as long as it gets on.
+            let got_before = std::mem::replace(&mut got, seen.lock().await.0.bytes());
+            if got >= got_before + WORTH_GOING_ON && outcome.as_ref().is_err_and(ZoomError::is_broken_off) {
+                continue;
+            }
+            break outcome;
+        };
         let (_, telling) = seen.into_inner();
         let digest = outcome.map_err(|last| match last {
             ZoomError::Status { status: 500.., .. }
@@ -185,7 +195,8 @@ impl RecordingSource for ZoomSource {
         let whole = slice.window.unwrap_or_else(|| slices::everything(Timestamp::now()));
         // One piece, when it is a slice of `Self::slices`.
         for window in slices::cut(whole) {
-            let part = Listing::new(&self.client, &slice.owner, self.page_size, found.clone()).run(window).await?;
+            let part = Listing::new(&self.client, &slice.owner, self.page_size, found.clone()).run(window).await;
+            let part = part.map_err(|error| self.owners.named(&slice.owner, error))?;
             listed.recordings += part.recordings;
             listed.unusable += part.unusable;
             listed.repeated += part.repeated;

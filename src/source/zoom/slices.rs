@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use crate::config::{ZoomConfig, ZoomMode};
-use crate::source::{Slice, TimeWindow};
+use crate::source::{Slice, SourceError, TimeWindow};
 
 /// The length of a slice, and the distance of the fixed points from each other.
 const SLICE: SignedDuration = SignedDuration::from_hours(28 * 24);
@@ -42,6 +42,19 @@ impl Owners {
         }
     }
 
+    /// `error` of the list of `owner`, with a name that tells nobody who that is.
+    #[must_use]
+    pub fn named(&self, owner: &str, error: SourceError) -> SourceError {
+        let (Self::Users(users), SourceError::UnknownOwner { explanation }) = (self, &error) else { return error };
+        let place = users.iter().position(|user| user == owner).map_or(0, |index| index + 1);
+        let which = match (owner, users.len()) {
+            ("me", _) => "the one who signed in".to_owned(),
+            (_, 1) => "as zoom.users (or --user) names".to_owned(),
+            _ => format!("as number {place} of zoom.users"),
+        };
+        SourceError::UnknownOwner { explanation: format!("{explanation}: {which}") }
+    }
+
     /// How far back Zoom lists: users' recordings of six months, the account's without a limit.
     #[must_use]
     pub fn reach_back_to(&self, now: Timestamp) -> Option<Timestamp> {
@@ -64,8 +77,8 @@ impl Owners {
             Self::Users(users) => {
                 let since = window.since.checked_sub(USER_WIDENING).unwrap_or(window.since);
                 let earliest = self.reach_back_to(now).unwrap_or(Timestamp::MIN);
-                // One second later, so that the limit is kept however Zoom rounds.
-                let earliest = earliest.checked_add(SignedDuration::from_secs(1)).unwrap_or(earliest);
+                // A day later: the listing takes its time, and how Zoom counts is not known.
+                let earliest = earliest.checked_add(SignedDuration::from_hours(24)).unwrap_or(earliest);
                 let window = TimeWindow { since: since.max(earliest), until: window.until };
                 users.iter().flat_map(|user| cut(window).map(|window| slice(user, window))).collect()
             }
@@ -157,7 +170,7 @@ mod tests {
         assert_eq!(slices.iter().map(|slice| slice.owner.as_str()).collect::<Vec<_>>(), ["a", "b@example.com"]);
         assert!(slices.iter().all(|slice| slice.window == expected));
         let years = users.slices(None, now);
-        assert_eq!(years[0].window.unwrap().since, at("2026-05-21T12:00:01Z"));
+        assert_eq!(years[0].window.unwrap().since, at("2026-05-22T12:00:00Z"));
         assert_eq!(Owners::Account.slices(None, now)[0].window.unwrap().since, at("2019-01-01T00:00:00Z"));
     }
 }

@@ -143,9 +143,13 @@ impl Page {
         let next = Object(&envelope).text(&["next_page_token"]);
         let is_envelope =
             ["next_page_token", "page_size", "total_records"].iter().any(|key| envelope.contains_key(*key));
+        let has_records = Object(&envelope).seconds(&["total_records"]).is_some_and(|records| records > 0);
         match envelope.remove("recordings") {
             Some(Value::Array(items)) => Some(Self { items, next }),
-            Some(Value::Null) | None if is_envelope => Some(Self { items: Vec::new(), next: None }),
+            // Of a listing with something in it a page without the array is no page.
+            Some(Value::Null) | None if is_envelope && next.is_none() && !has_records => {
+                Some(Self { items: Vec::new(), next: None })
+            }
             _ => None,
         }
     }
@@ -318,6 +322,8 @@ mod tests {
         assert_eq!(items(json!({"recordings": [{}], "next_page_token": ""})), Some((1, None)));
         assert_eq!(items(json!({"recordings": [], "next_page_token": "t"})), Some((0, text("t"))));
         assert_eq!(items(json!({"total_records": 0})), Some((0, None)));
+        assert_eq!(items(json!({"total_records": "12", "recordings": null})), None);
+        assert_eq!(items(json!({"next_page_token": "t", "page_size": 300})), None);
         assert_eq!(items(json!({"code": 124, "message": "x"})), None);
         assert_eq!(items(json!({"recordings": "none"})), None);
         assert_eq!(items(json!([])), None);

@@ -82,13 +82,44 @@ async fn the_rest_of_another_file_is_not_believed() {
 }
 
 #[tokio::test]
+async fn less_of_the_rest_than_was_asked_for_is_not_taken_for_all_of_it() {
+    let server = ZoomServer::start(vec![long_clip()]).await;
+    server.fault(Script::next(Route::Download, Fault::CutAfter(20_000)));
+    let part = Fault::Answer {
+        status: 206,
+        headers: vec![("content-range", "bytes 20000-29999/57600".into())],
+        body: mp3(100)[20_000..30_000].to_vec(),
+    };
+    server.fault(Script::next(Route::Download, part));
+    let spool = Spool::new();
+    let patient = ZoomConfig { request_attempts: 3, ..config(&server) };
+    spool.fetch(&source(&patient), &download_address(&server, &long_clip())).await.unwrap();
+    assert_eq!(std::fs::read(spool.destination()).unwrap(), mp3(100));
+    assert_eq!(ranges(&server), [None, Some("bytes=20000-".into()), Some("bytes=30000-".into())]);
+}
+
+#[tokio::test]
+async fn a_long_download_may_break_off_more_often_than_one_request_is_tried() {
+    let sound = mp3(8_000);
+    let server = ZoomServer::builder(vec![Clip::new("r1", sound.clone())]).honouring_ranges().start().await.unwrap();
+    server.fault(Script::next(Route::Download, Fault::CutAfter(1_500_000)).times(3));
+    let once = ZoomConfig { max_download_bytes: 1 << 30, ..config(&server) };
+    let spool = Spool::new();
+    spool.fetch(&source(&once), &download_address(&server, &long_clip())).await.unwrap();
+    assert!(std::fs::read(spool.destination()).unwrap() == sound);
+    assert_eq!(server.downloads_of("r1"), 4);
+}
+
+#[tokio::test]
 async fn a_file_that_changed_meanwhile_is_fetched_from_its_beginning() {
     let server = ZoomServer::builder(vec![long_clip()]).honouring_ranges().start().await.unwrap();
     server.fault(Script::next(Route::Download, Fault::CutAfter(20_000)));
     server.fault(Script::next(Route::Download, Fault::status(503)));
     let source = source(&ZoomConfig { request_attempts: 4, ..config(&server) });
     let (spool, address) = (Spool::new(), download_address(&server, &long_clip()));
-    let replaced = Clip::new("r1", mp3(150));
+    let mut sound = mp3(150);
+    sound[10_000] = 7;
+    let replaced = Clip::new("r1", sound.clone());
     let (fetched, ()) = tokio::join!(spool.fetch(&source, &address), async {
         while server.downloads_of("r1") == 0 {
             tokio::task::yield_now().await;
@@ -96,7 +127,7 @@ async fn a_file_that_changed_meanwhile_is_fetched_from_its_beginning() {
         server.replace(replaced.clone());
     });
     assert_eq!(fetched.unwrap().bytes, 150 * 576);
-    assert_eq!(std::fs::read(spool.destination()).unwrap(), mp3(150));
+    assert_eq!(std::fs::read(spool.destination()).unwrap(), sound);
 }
 
 #[tokio::test]

@@ -32,6 +32,22 @@ async fn a_repeated_page_token_ends_the_listing() {
 }
 
 #[tokio::test]
+async fn a_last_page_may_have_no_token_at_all() {
+    let server = ZoomServer::start(vec![]).await;
+    let item = |id: &str| json!({ "id": id, "download_url": "https://zoom.us/v2/phone/recording/download/k" });
+    for (id, token) in [("r1", Some("x")), ("r2", Some("y")), ("r3", None)] {
+        let mut page = json!({ "page_size": 1, "total_records": 3, "recordings": [item(id)] });
+        if let Some(token) = token {
+            page["next_page_token"] = json!(token);
+        }
+        server.fault(Script::next(Route::List, Fault::json(200, &page)));
+    }
+    assert_eq!(list_ids(&source(&config(&server)), last_day()).await, ["r1", "r2", "r3"]);
+    let tokens: Vec<_> = server.listings().iter().map(|seen| seen.query.get("next_page_token").cloned()).collect();
+    assert_eq!(tokens, [None, Some("x".into()), Some("y".into())]);
+}
+
+#[tokio::test]
 async fn a_token_after_the_last_page_leads_to_an_empty_page_and_no_further() {
     let server = ZoomServer::start(vec![]).await;
     let item = json!({ "id": "r1", "download_url": "https://zoom.us/v2/phone/recording/download/k" });

@@ -1,4 +1,24 @@
 //! `ZoomSource` against a real server that speaks Zoom.
+//!
+//! What a client of that API must stand, and the tests that show it (`L` = `listing`, `D` = `download`, `U` = `users`,
+//! `S` = `sign_in`, `M` = `main_job`):
+//!
+//! | case | tests |
+//! |---|---|
+//! | token without `expires_in`, or as text | S `a_token_whose_life_is_not_stated_or_is_text_serves_more_than_one_request` |
+//! | token 400 `invalid_grant` against 503 | S `trouble_at_zoom_keeps_the_sign_in_and_a_dead_one_says_what_to_do`, `a_busy_token_endpoint_is_asked_again` |
+//! | 401 with code 124 once | `callers_that_hold_the_same_expired_token_renew_it_once`, S `workers_at_once_spend_one_refresh_token` |
+//! | three pages, last token empty, missing, repeated | L `all_pages_are_read_and_nothing_comes_twice`, `a_last_page_may_have_no_token_at_all`, `a_repeated_page_token_ends_the_listing`, `a_token_after_the_last_page_leads_to_an_empty_page_and_no_further` |
+//! | page token refused | L `a_refused_page_token_restarts_the_slice_without_repeating_recordings` |
+//! | item with id and address only | L `an_item_needs_an_id_and_a_download_address_and_nothing_else` |
+//! | numbers as text, unknown fields and values | L `numbers_may_arrive_as_strings`, M `the_quirks_of_a_listing_reach_the_lake_as_they_should` |
+//! | `call_id` with `_2` | M `the_quirks_of_a_listing_reach_the_lake_as_they_should` |
+//! | id dashed, undashed, upper case | L `one_recording_in_several_spellings_is_listed_once` |
+//! | download 200; 302 to another host; 302 to http | `a_recording_is_listed_and_its_audio_arrives_whole`, `a_redirect_to_another_host_is_followed_without_the_token`, `a_redirect_to_where_nobody_may_go_is_refused` |
+//! | 200 with JSON, truncated, no bytes | `what_is_not_audio_leaves_nothing_behind_and_says_why`, `what_may_pass_is_tried_again`, D `less_of_the_rest_than_was_asked_for_is_not_taken_for_all_of_it` |
+//! | download 400 with code 404 | D `a_file_that_is_not_there_yet_is_looked_for_five_times`, `a_recording_whose_address_changed_is_listed_again_and_found`, `a_recording_that_was_deleted_is_missing_for_good` |
+//! | 429 per second, per day, without headers | `a_limit_per_second_is_waited_for_with_and_without_headers`, `when_one_caller_is_told_to_slow_down_all_of_them_do`, `after_a_limit_per_day_nobody_asks_until_it_ends`, M `a_limit_of_the_day_keeps_the_work_and_says_when_to_come_back` |
+//! | an event that never came | L `a_recording_that_appears_late_is_in_the_next_listing` |
 
 mod download;
 mod listing;
@@ -328,6 +348,8 @@ async fn endless_redirects_end() {
 #[tokio::test]
 async fn what_is_not_audio_leaves_nothing_behind_and_says_why() {
     let error_body = json!({ "code": 124, "message": "Invalid access token." });
+    let page = b"<html>Blocked by your organisation</html>".to_vec();
+    let proxy_page = Fault::Answer { status: 403, headers: vec![("content-type", "text/html".into())], body: page };
     let cases = [
         (Fault::html(), Reason::NotAudio, Treatment::Transient, "content=html"),
         (Fault::json(200, &error_body), Reason::NotAudio, Treatment::Transient, "content=json"),
@@ -335,6 +357,7 @@ async fn what_is_not_audio_leaves_nothing_behind_and_says_why() {
         (Fault::CutAfter(1_000), Reason::Truncated, Treatment::Transient, "bytes=1000 expected=5760"),
         (Fault::missing_file(), Reason::NotFound, Treatment::Transient, "status=400 code=404"),
         (Fault::status(403), Reason::Forbidden, Treatment::Permanent, "status=403"),
+        (proxy_page, Reason::SourceUnavailable, Treatment::Transient, "status=403"),
         (Fault::status(502), Reason::SourceUnavailable, Treatment::Transient, "status=502 code=502"),
     ];
     for (fault, reason, treatment, detail) in cases {
@@ -394,9 +417,30 @@ async fn a_body_larger_than_allowed_is_refused_for_good() {
 #[tokio::test]
 async fn a_body_that_stops_coming_is_given_up() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
-    let impatient = ZoomConfig { request_timeout: Duration::from_millis(500), ..config(&server) };
+    let impatient = ZoomConfig { request_timeout: Duration::from_secs(3), ..config(&server) };
     let failure = fetch_under(&server, &impatient, Script::next(Route::Download, Fault::StallAfter(600))).await;
     assert_eq!(failure.unwrap_err().detail, "stalled bytes=600");
+}
+
+#[tokio::test]
+async fn when_one_caller_is_told_to_slow_down_all_of_them_do() {
+    let server = ZoomServer::start(vec![clip("r1"), clip("r2")]).await;
+    server.fault(Script::next(Route::Download, Fault::too_fast(true)).of("r1"));
+    let source = source(&persistent(&server));
+    let (first, address) = (Spool::new(), download_address(&server, &clip("r1")));
+    let told = first.fetch(&source, &address);
+    let second = async {
+        while server.downloads_of("r1") == 0 {
+            tokio::task::yield_now().await;
+        }
+        Spool::new().fetch(&source, &download_address(&server, &clip("r2"))).await
+    };
+    let (told, second) = tokio::join!(told, second);
+    assert!(told.is_ok() && second.is_ok());
+    let downloads: Vec<_> = server.requests().into_iter().filter(|seen| seen.recording.is_some()).collect();
+    let pauses = downloads[1..].iter().map(|seen| seen.at.duration_since(downloads[0].at));
+    // The server said a second. The second caller may have been on its way when it did.
+    assert!(pauses.filter(|pause| *pause < Duration::from_secs(1)).count() <= 1);
 }
 
 #[tokio::test]

@@ -79,12 +79,14 @@ async fn a_backfill_that_was_interrupted_goes_on_slice_by_slice() {
     let silence = || cached("fixtures/edge/silence_30s.mp3");
     let now = Timestamp::now();
     let old = |id: &str, age: i64| Clip::new(id, silence()).duration_s(30).started_at(now - days(age));
-    let zoom = ZoomServer::start(vec![old("b1", 700), old("b2", 400), old("b3", 20)]).await;
+    // In the first slice, whatever its length is today.
+    let oldest = |id: &str| old(id, 720).started_at(now - days(720) + SignedDuration::from_mins(30));
+    let zoom = ZoomServer::start(vec![oldest("b0"), old("b1", 680), old("b2", 300), old("b3", 20)]).await;
     // Years are 26 or 27 slices; Zoom goes away after the eleventh.
     zoom.fault(Script::next(Route::List, Fault::status(503)).after(11).times(2));
     let workspace = against(&zoom);
     let first = workspace.run(&["--since", "720d", "--format", "json"]).expect_code(5).json();
-    assert_eq!((&first["listed"], &first["done"]), (&json!(1), &json!(1)), "what was listed is done all the same");
+    assert_eq!((&first["listed"], &first["done"]), (&json!(2), &json!(2)), "what was listed is done all the same");
     let asked_before = zoom.listings().len();
     // Nor does a nightly run in between forget how far it came.
     workspace.run(&["--since", "26h"]).expect_code(0);
@@ -95,11 +97,11 @@ async fn a_backfill_that_was_interrupted_goes_on_slice_by_slice() {
         from < now - days(600)
     });
     assert!(!repeated, "a slice that was done was listed again");
-    assert_eq!(workspace.query("select count(*) from read_parquet('recordings/**/*.parquet')"), [[json!(3)]]);
+    assert_eq!(workspace.query("select count(*) from read_parquet('recordings/**/*.parquet')"), [[json!(4)]]);
     // A complete listing leaves no marks: the next one sees everything, late recordings too.
-    zoom.add(old("b4", 650));
+    zoom.add(oldest("b4"));
     let third = workspace.run(&["--since", "720d", "--format", "json"]).expect_code(0).json();
-    assert_eq!((&third["listed"], &third["done"]), (&json!(4), &json!(1)));
+    assert_eq!((&third["listed"], &third["done"]), (&json!(5), &json!(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,4 +135,20 @@ async fn the_run_of_a_signed_in_user_sees_that_user_only_and_says_nothing_secret
     for secret in secrets.chain(["demo-secret", "/download/key", "jwt", "+81355500777"].map(str::to_owned)) {
         assert!(!said.contains(&secret), "{secret} was printed");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_gone_does_not_stop_the_others() {
+    let silence = || cached("fixtures/edge/silence_30s.mp3");
+    let of = |id: &str, user: &str| Clip::new(id, silence()).duration_s(30).of_user(user);
+    let zoom = ZoomServer::start(vec![of("d1", "first"), of("d2", "third@example.com")]).await;
+    let gone = Fault::json(404, &json!({ "code": 1001, "message": "User does not exist: gone@example.com." }));
+    zoom.fault(Script::next(Route::List, gone).after(1));
+    let mut workspace = against(&zoom);
+    workspace.set("TRANSCRIBE__ZOOM__USERS", "first, gone@example.com, third@example.com");
+    let outcome = workspace.run(&["--since", "7d", "-vv"]).expect_code(3);
+    assert!(outcome.stdout.contains("number 2 of zoom.users"), "{}", outcome.stdout);
+    assert!(!outcome.stderr.contains("gone@example.com"), "{}", outcome.stderr);
+    let rows = workspace.query("select recording_id from read_parquet('recordings/**/*.parquet') order by 1");
+    assert_eq!(rows, [[json!("d1")], [json!("d2")]]);
 }

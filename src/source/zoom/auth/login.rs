@@ -128,6 +128,7 @@ impl Login {
             Reply::Refused { label } => return Err(LoginError::Refused { label }),
         };
         let locked = self.grant.store.lock(LOCK_WITHIN).await.map_err(ZoomError::from)?;
+        let known_before = locked.read().ok().flatten().and_then(|stored| stored.environment_sha256);
         let (locked, draft) = reserve(locked).await?;
         let form = [
             ("grant_type", "authorization_code"),
@@ -137,8 +138,9 @@ impl Login {
         ];
         let issued = retry(config).run(|| self.endpoint.ask(&form)).await?;
         let refresh_token = issued.refresh_token.ok_or(LoginError::NoRefreshToken)?;
-        // The new sign-in wins over a value that stands in the environment now.
-        let environment_sha256 = self.grant.environment_sha256();
+        // The new sign-in wins over a value that stands in the environment now, and over the one that was taken up
+        // before: it may only be missing from this shell.
+        let environment_sha256 = self.grant.environment_sha256().or(known_before);
         commit(locked, draft, SignIn { refresh_token, renewed_at: Timestamp::now(), environment_sha256 }).await?;
         Ok(self.grant.store.path())
     }

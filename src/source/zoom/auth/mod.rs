@@ -195,7 +195,7 @@ impl Authenticator {
     }
 
     /// The stored sign-in; `None` in account mode, where there is none. Inside, `None` when the next renewal would not
-    /// spend a stored one. The it is kept; `None` in account mode.
+    /// spend a stored one.
     ///
     /// # Errors
     /// [`StoreError`] when there is one and it cannot be read.
