@@ -167,3 +167,15 @@ async fn a_folder_needs_no_zoom() {
     assert!(text(named(&checks, "zoom"), "detail").contains("folder"));
     assert!(text(named(&checks, "configuration"), "detail").contains("pipeline.toml"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_zoom_does_not_know_is_told_from_a_wrong_address() {
+    let server = ZoomServer::start(vec![]).await;
+    server.answer_tokens_with("scope", json!("phone:read:list_recordings:admin phone:read:call_recording:admin"));
+    server.fault(Script::next(Route::List, Fault::json(404, &json!({ "code": 1001, "message": "No user." }))));
+    let mut workspace = against(server.environment());
+    workspace.set("TRANSCRIBE__ZOOM__USERS", "gone@example.com");
+    let checks = check(&workspace, 3);
+    assert_eq!(problems(&checks), ["listing"]);
+    assert!(text(named(&checks, "listing"), "detail").contains("zoom.users"), "{checks:?}");
+}

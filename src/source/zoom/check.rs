@@ -117,6 +117,13 @@ async fn listing(client: &ZoomClient, config: &ZoomConfig, now: Timestamp) -> Fi
     };
     match client.get_json(Label::Medium, &path, &query, count).await {
         Ok(count) => Finding::fine(NAME, format!("{count} recordings started in the last 24 hours")),
+        Err(error) if path.contains(&"users") && error.is_unknown_user() => {
+            let (detail, hint) = match config.mode {
+                ZoomMode::User => ("Zoom knows no phone user behind this sign-in", "sign in as a user with Zoom Phone"),
+                ZoomMode::Account => ("Zoom knows no such phone user as zoom.users names first", "mend zoom.users"),
+            };
+            Finding::problem(NAME, Obstacle::Configuration, detail, Some(hint.to_owned()))
+        }
         Err(error) => failed(NAME, error, config),
     }
 }
