@@ -13,6 +13,10 @@ use crate::source::{RecordingSource, SourceError};
 
 /// Rows of the outbox that are held at once.
 const ROWS_AT_ONCE: u32 = 20_000;
+/// Rows that wait in the outbox before they are written.
+pub(super) const MOST_WAITING: u64 = 20_000;
+/// So many troubles of single items in a row are the other side's.
+pub(super) const MOST_TROUBLES: u32 = 5;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -35,6 +39,12 @@ impl Beside {
             self.resume_at = self.resume_at.max(Some(*resumes_at));
         }
         self.troubles.push(format!("{what}: {}", describe(failure)));
+    }
+
+    /// Notes that `what` was cut short, or never begun, because the run was to end.
+    pub(super) fn note_stop(&mut self, what: &str) {
+        self.codes.push(ExitCode::WorkRemains);
+        self.troubles.push(format!("{what}: the run was told to stop"));
     }
 }
 

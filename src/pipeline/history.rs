@@ -7,7 +7,7 @@ use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use super::beside::Beside;
+use super::beside::{Beside, MOST_WAITING};
 use super::item::whole_millis;
 use super::publisher::Publisher;
 use super::{RunError, Stop};
@@ -21,8 +21,6 @@ const OVERLAP: SignedDuration = SignedDuration::from_hours(48);
 const PAGES_AHEAD: usize = 2;
 /// Calls whose legs are asked for at the same time, within the rate limit.
 const AT_ONCE: usize = 8;
-/// Rows that wait in the outbox before they are written.
-const MOST_WAITING: u64 = 20_000;
 
 /// Lists the calls of `window` and keeps those that changed.
 pub(super) async fn keep(

@@ -41,6 +41,12 @@ pub enum Absence {
     InProgress,
     /// The other side could not deliver it, or what came is no transcript.
     NotDelivered,
+    /// The other side failed when it was asked for this one; it may do so for others.
+    Failed,
+    /// The other side denies it.
+    Forbidden,
+    /// It lies where nothing may be fetched from.
+    ForbiddenAddress,
     /// It is larger than a transcript can be.
     TooLarge,
 }

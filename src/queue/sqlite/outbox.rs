@@ -82,7 +82,8 @@ impl Outbox for SqliteQueue {
                  FROM jobs j LEFT JOIN zoom_transcripts t ON t.recording_id = j.recording_id
                  WHERE j.state = 'published' AND j.source = 'zoom' AND j.started_at_ms >= ?1
                    AND (t.recording_id IS NULL OR t.next_try_ms <= ?2)
-                 ORDER BY j.started_at_ms, j.recording_id LIMIT ?3",
+                 ORDER BY coalesce(t.outcome = 'disabled', 0), coalesce(t.tries, 0), j.started_at_ms, j.recording_id
+                 LIMIT ?3",
             )?;
             let mut rows = statement.query(params![since.as_millisecond(), now.as_millisecond(), limit])?;
             let mut due = Vec::new();
@@ -102,26 +103,31 @@ impl Outbox for SqliteQueue {
         .await
     }
 
-    async fn note_transcript(&self, note: TranscriptNote) -> Result<(), QueueError> {
+    async fn note_transcript(&self, note: TranscriptNote) -> Result<bool, QueueError> {
         self.transact(move |tx| {
-            tx.prepare_cached(
+            let mut statement = tx.prepare_cached(
                 "INSERT INTO zoom_transcripts (recording_id, tries, first_try_ms, next_try_ms, outcome)
                  VALUES (?1, 1, ?2, ?3, ?4)
                  ON CONFLICT (recording_id) DO UPDATE SET tries = tries + 1, next_try_ms = excluded.next_try_ms,
-                     outcome = coalesce(excluded.outcome, outcome)",
-            )?
-            .execute(params![
+                     outcome = coalesce(excluded.outcome, outcome)
+                 WHERE tries = ?5 AND next_try_ms IS NOT NULL",
+            )?;
+            let noted = statement.execute(params![
                 note.id.as_str(),
                 note.first_try_at.as_millisecond(),
                 note.next_try_at.map(Timestamp::as_millisecond),
                 note.outcome.map(TranscriptOutcome::as_str),
+                note.tries,
             ])?;
+            if noted == 0 {
+                return Ok(false);
+            }
             for parcel in note.rows {
                 for row in parcel.rows {
                     post(tx, &parcel.table, &parcel.dt, &row)?;
                 }
             }
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -136,7 +142,7 @@ impl Outbox for SqliteQueue {
                     let Some(first) = first else { return Ok(None) };
                     tx.execute(
                         "UPDATE outbox SET batch = ?1 WHERE row_id IN
-                             (SELECT row_id FROM outbox ORDER BY table_name, dt, row_id LIMIT ?2)",
+                             (SELECT row_id FROM outbox WHERE batch IS NULL ORDER BY table_name, dt, row_id LIMIT ?2)",
                         params![first, limit],
                     )?;
                     first

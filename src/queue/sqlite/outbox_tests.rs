@@ -254,22 +254,42 @@ async fn a_transcript_is_due_until_its_outcome_is_final() {
     let due = async |at: Timestamp| ledger.queue.due_transcripts(now() - day, at, 10).await.unwrap();
     let first = due(now()).await;
     assert_eq!((first.len(), first[0].tries, first[0].raw_id.as_str()), (1, 0, "r1"));
-    let note = |next_try_at, outcome| TranscriptNote {
+    let note = |tries, next_try_at, outcome| TranscriptNote {
         id: RecordingId::parse("r1").unwrap(),
+        tries,
         first_try_at: now(),
         next_try_at,
         outcome,
         rows: vec![Parcel { table: "zoom_transcripts".into(), dt: DT.into(), rows: vec!["{}".into()] }],
     };
-    ledger.queue.note_transcript(note(Some(now() + day), Some(TranscriptOutcome::Disabled))).await.unwrap();
+    let disabled = || note(0, Some(now() + day), Some(TranscriptOutcome::Disabled));
+    assert!(ledger.queue.note_transcript(disabled()).await.unwrap());
+    assert!(!ledger.queue.note_transcript(disabled()).await.unwrap(), "another process asked at the same time");
     assert_eq!(due(now()).await, []);
     let again = due(now() + day).await;
     assert_eq!((again[0].tries, again[0].first_try_at), (1, Some(now())));
     assert_eq!(again[0].told, Some(TranscriptOutcome::Disabled));
-    ledger.queue.note_transcript(note(None, Some(TranscriptOutcome::Fetched))).await.unwrap();
+    assert!(ledger.queue.note_transcript(note(1, None, Some(TranscriptOutcome::Fetched))).await.unwrap());
+    assert!(!ledger.queue.note_transcript(note(2, None, Some(TranscriptOutcome::Failed))).await.unwrap(), "it is final");
     assert_eq!(due(now() + day + day).await, []);
     assert_eq!(ledger.take().await.len(), 2);
     assert_eq!(ledger.queue.due_transcripts(now() + day, now() + day, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn transcripts_tried_least_are_due_first_and_disabled_ones_at_last() {
+    let ledger = Ledger::new();
+    for name in ["r1", "r2", "r3"] {
+        ledger.publish(name).await;
+    }
+    for (name, outcome) in [("r1", Some(TranscriptOutcome::Disabled)), ("r2", None)] {
+        let id = RecordingId::parse(name).unwrap();
+        let (first_try_at, next_try_at) = (now(), Some(now()));
+        let note = TranscriptNote { id, tries: 0, first_try_at, next_try_at, outcome, rows: Vec::new() };
+        assert!(ledger.queue.note_transcript(note).await.unwrap());
+    }
+    let due = ledger.queue.due_transcripts(now() - jiff::SignedDuration::from_hours(1), now(), 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.raw_id.as_str()).collect::<Vec<_>>(), ["r3", "r2", "r1"]);
 }
 
 #[tokio::test]
