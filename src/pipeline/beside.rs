@@ -61,14 +61,10 @@ pub(super) async fn keep_beside(
     if !sweep.recordings.is_empty() {
         return Ok(beside);
     }
-    if let (Some(calls), Window::Span(window)) = (source.call_history(), &sweep.window)
-        && !stop.is_draining()
-    {
+    if let (Some(calls), Window::Span(window)) = (source.call_history(), &sweep.window) {
         history::keep(calls, publisher, *window, run, stop, &mut beside).await?;
     }
-    if let Some(source) = source.transcripts()
-        && !stop.is_draining()
-    {
+    if let Some(source) = source.transcripts() {
         transcripts::keep(source, publisher, stop, &mut beside).await?;
     }
     Ok(beside)

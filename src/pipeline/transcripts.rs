@@ -320,8 +320,7 @@ impl Count {
         let answers = self.fetched + self.disabled + self.given_up + self.not_ready;
         let explanation = "Zoom denies every one that was asked for (status 403): let the role of the user behind the app \
                            see the recordings of Zoom Phone, or set zoom.transcripts = false";
-        (answers > 0 && self.forbidden == answers)
-            .then(|| SourceError::Refused { explanation: explanation.to_owned() })
+        (answers > 0 && self.forbidden == answers).then(|| SourceError::Refused { explanation: explanation.to_owned() })
     }
 
     fn forbidden_addresses(&self) -> Option<SourceError> {

@@ -14,7 +14,7 @@ use super::client::ZoomClient;
 use super::limits::Label;
 use super::slices::ACCOUNT;
 use super::wire::{Page, recording_from_json};
-use crate::domain::{Recording, RecordingId};
+use crate::domain::Recording;
 use crate::source::{Listed, SourceError, TimeWindow};
 
 /// More pages than this in one slice are a server that never ends.
@@ -112,7 +112,7 @@ impl<'a> Listing<'a> {
         let mut fresh = Vec::with_capacity(items.len());
         for item in items {
             match recording_from_json(item) {
-                Ok(recording) if self.sent.insert(short_digest(&recording.id)) => fresh.push(recording),
+                Ok(recording) if self.sent.insert(short_digest(recording.id.as_str())) => fresh.push(recording),
                 Ok(_) => self.listed.repeated += u64::from(count_repeats),
                 Err(reason) => {
                     tracing::warn!(%reason, "a listed item is no recording");
@@ -128,8 +128,8 @@ impl<'a> Listing<'a> {
     }
 }
 
-fn short_digest(id: &RecordingId) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(id.as_str()).into();
+pub(super) fn short_digest(id: &str) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(id).into();
     *digest.first_chunk().expect("32 bytes hold 16")
 }
 
