@@ -211,6 +211,16 @@ pub struct CallRecord {
     pub whole: CallLeg,
 }
 
+impl CallRecord {
+    /// Whether the call ended so lately that what is known of it may still be on its way.
+    #[must_use]
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        const SETTLED_AFTER: SignedDuration = SignedDuration::from_hours(1);
+        let ended = self.whole.ended_at.or(self.whole.started_at);
+        ended.is_none_or(|ended| now.duration_since(ended) < SETTLED_AFTER)
+    }
+}
+
 /// How a leg found its recordings, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -14,7 +14,7 @@ pub mod work;
 pub use audio::{AudioFacts, Channel, ChannelMode, SAMPLE_RATE_HZ, Span, samples_to_ms};
 pub use call::{CallHistoryRow, CallLeg, CallParty, CallRecord, Generation, JoinKey, JoinedLeg};
 pub use finding::{Finding, Obstacle, Verdict};
-pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind};
+pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind, short_digest};
 pub use timeline::{SpokenLine, TranscriptOutcome};
 pub use transcript::{
     EngineIdentity, Fingerprint, FinishedTranscript, Language, LanguageVerdict, Segment, Suppression, TimeSource,

@@ -57,13 +57,6 @@ impl RecordingId {
         Self(format!("file-{}", sha256_hex.get(..32).unwrap_or(sha256_hex)))
     }
 
-    /// Half of the SHA-256 of the id: tells ids apart in little memory, however long they are.
-    #[must_use]
-    pub fn short_digest(&self) -> [u8; 16] {
-        let digest: [u8; 32] = Sha256::digest(self.as_str()).into();
-        *digest.first_chunk().expect("32 bytes hold 16")
-    }
-
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -229,6 +222,13 @@ impl Recording {
         let near = |at: Timestamp| at.duration_since(moment).abs() <= jiff::SignedDuration::from_secs(1);
         self.started_at.is_some_and(near) || self.ended_at.is_some_and(near)
     }
+}
+
+/// Half of the SHA-256 of an id: tells ids apart in little memory, however long they are.
+#[must_use]
+pub fn short_digest(id: &str) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(id).into();
+    *digest.first_chunk().expect("32 bytes hold 16")
 }
 
 /// 00:00 UTC of the day in an id such as `20261102-1b2c3d4e-…`.

@@ -90,7 +90,9 @@ fn narrow(character: char) -> char {
 fn is_a_word_of_its_own(character: char) -> bool {
     matches!(
         character,
-        '\u{3040}'..='\u{30ff}'
+        '\u{3041}'..='\u{309f}'
+            | '\u{30a1}'..='\u{30fa}'
+            | '\u{30fc}'..='\u{30ff}'
             | '\u{31f0}'..='\u{31ff}'
             | '\u{3400}'..='\u{4dbf}'
             | '\u{4e00}'..='\u{9fff}'
@@ -113,7 +115,8 @@ mod tests {
         assert_eq!(words("Don't — stop, Ｍｒ． Smith！"), ["dont", "stop", "mr", "smith"]);
         assert_eq!(words("今日は、ＯＫ です"), ["今", "日", "は", "ok", "で", "す"]);
         assert_eq!(words("안녕 하세요"), words("안녕하세요"));
-        assert!(words(" … 。").is_empty());
+        assert_eq!(words("ジョン・スミス"), words("ジョン スミス"));
+        assert!(words(" … 。・゠").is_empty());
     }
 
     #[test]

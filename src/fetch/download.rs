@@ -106,9 +106,12 @@ impl Downloader {
     /// # Errors
     /// As [`Self::download`].
     pub async fn fetch_bytes(&self, address: &str, bearer: &str, limit: u64) -> Result<Vec<u8>, DownloadError> {
-        let response = self.follow(address, bearer, None).await?;
-        let body = BoundedBody::new(response, limit, self.limits.stall).map_err(DownloadError::Body)?;
-        body.collect().await.map_err(DownloadError::Body)
+        let fetch = async {
+            let response = self.follow(address, bearer, None).await?;
+            let body = BoundedBody::new(response, limit, self.limits.stall).map_err(DownloadError::Body)?;
+            body.collect().await.map_err(DownloadError::Body)
+        };
+        timeout(self.limits.whole, fetch).await.unwrap_or(Err(DownloadError::TooSlow))
     }
 
     async fn attempt(

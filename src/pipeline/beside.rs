@@ -13,6 +13,10 @@ use crate::source::{RecordingSource, SourceError};
 
 /// Rows of the outbox that are held at once.
 const ROWS_AT_ONCE: u32 = 20_000;
+/// Rows that wait in the outbox before they are written.
+pub(super) const MOST_WAITING: u64 = 20_000;
+/// So many troubles of single items in a row are the other side's.
+pub(super) const MOST_TROUBLES: u32 = 5;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -36,6 +40,12 @@ impl Beside {
         }
         self.troubles.push(format!("{what}: {}", describe(failure)));
     }
+
+    /// Notes that `what` was cut short, or never begun, because the run was to end.
+    pub(super) fn note_stop(&mut self, what: &str) {
+        self.codes.push(ExitCode::WorkRemains);
+        self.troubles.push(format!("{what}: the run was told to stop"));
+    }
 }
 
 /// Does all of it that the source offers. Recordings that were asked for by id come alone.
@@ -51,14 +61,10 @@ pub(super) async fn keep_beside(
     if !sweep.recordings.is_empty() {
         return Ok(beside);
     }
-    if let (Some(calls), Window::Span(window)) = (source.call_history(), &sweep.window)
-        && !stop.is_draining()
-    {
+    if let (Some(calls), Window::Span(window)) = (source.call_history(), &sweep.window) {
         history::keep(calls, publisher, *window, run, stop, &mut beside).await?;
     }
-    if let Some(source) = source.transcripts()
-        && !stop.is_draining()
-    {
+    if let Some(source) = source.transcripts() {
         transcripts::keep(source, publisher, stop, &mut beside).await?;
     }
     Ok(beside)

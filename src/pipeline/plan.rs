@@ -10,7 +10,7 @@ use super::discover::windows;
 use super::sweep::Sweep;
 use super::{RunError, Stop};
 use crate::config::Config;
-use crate::domain::Recording;
+use crate::domain::{Recording, short_digest};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, JobState, Scope};
 use crate::source::{RecordingSource, SourceError};
@@ -87,7 +87,7 @@ pub async fn plan(
             let Some(page) = page else { break };
             for recording in page {
                 let is_asked_for = sweep.recordings.is_empty() || sweep.recordings.contains(&recording.id);
-                if is_asked_for && counted.insert(recording.id.short_digest()) {
+                if is_asked_for && counted.insert(short_digest(recording.id.as_str())) {
                     let record = match queue {
                         Some(queue) => queue.record(&recording.id).await?,
                         None => None,

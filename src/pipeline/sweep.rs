@@ -170,7 +170,8 @@ impl<'a> Run<'a> {
         self.note_publication(self.publisher.publish_all().await?);
         let reported = self.publisher.report_dead().await?;
         let beside = if discovered.failure.is_some() {
-            Beside::default()
+            // What an earlier crash left is written all the same.
+            Beside { rows: self.publisher.deliver().await?, ..Beside::default() }
         } else {
             keep_beside(self.source.as_ref(), &self.publisher, &self.sweep, &self.run_id, &self.stop).await?
         };

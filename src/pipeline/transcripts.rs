@@ -8,7 +8,7 @@ use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::beside::Beside;
+use super::beside::{Beside, MOST_TROUBLES, MOST_WAITING};
 use super::item::whole_millis;
 use super::publisher::Publisher;
 use super::{RunError, Stop};
@@ -24,12 +24,16 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// When one that is being made is asked for again.
 const IN_PROGRESS: SignedDuration = SignedDuration::from_mins(30);
-/// How often one that fails to arrive is tried.
-const MOST_TRIES: u32 = 10;
+/// How often one that fails to arrive is tried at least, for as long as [`PATIENCE`] lasts and longer.
+const LEAST_TRIES: u32 = 10;
 /// Transcripts asked for at the same time, within the rate limit.
 const AT_ONCE: usize = 8;
+/// Transcripts asked for before it is clear whether the account allows any.
+const PROBE: u32 = 8;
 /// Transcripts held at once.
 const CHUNK: u32 = 64;
+/// What the summary calls it.
+const WHAT: &str = "Zoom's transcripts";
 
 /// Asks for every transcript that is due.
 pub(super) async fn keep(
@@ -38,110 +42,181 @@ pub(super) async fn keep(
     stop: &Stop,
     beside: &mut Beside,
 ) -> Result<(), RunError> {
-    let mut count = Count::default();
-    let now = whole_millis(Timestamp::now());
-    let since = now.checked_sub(REACH).unwrap_or(now);
-    // One at first: when the account allows none, one answer is enough.
-    let mut limit = 1;
+    let mut keeper = Keeper::new(source, publisher);
+    let since = keeper.now.checked_sub(REACH).unwrap_or(keeper.now);
+    // Few at first: when the account allows none, their answers are enough.
+    let mut limit = PROBE;
     loop {
-        let due = publisher.outbox.due_transcripts(since, now, limit).await?;
-        if due.is_empty() || stop.is_draining() {
+        let due = publisher.outbox.due_transcripts(since, keeper.now, limit).await?;
+        if due.is_empty() {
+            break;
+        }
+        if stop.is_draining() {
+            beside.note_stop(WHAT);
             break;
         }
         limit = CHUNK;
-        let due = without_those_in_lake(publisher, due, now).await?;
-        let (answers, failure) = tokio::select! {
-            asked = ask(source, due) => asked,
+        let due = keeper.without_those_in_lake(due).await?;
+        let answers = tokio::select! {
+            answers = keeper.ask(due) => answers,
             () = stop.aborting() => break,
         };
-        let is_disabled = |answer: &TranscriptAnswer| *answer == TranscriptAnswer::Absent(Absence::Disabled);
-        let any_disabled = answers.iter().any(|(_due, answer)| is_disabled(answer));
-        note(publisher, answers, now, &mut count).await?;
-        if let Some(failure) = failure {
-            beside.note_failure("Zoom's transcripts", &failure);
-            break;
-        }
-        if any_disabled {
+        let is_refused = answers.iter().all(|(_due, answer)| is_refused(answer)) && !answers.is_empty();
+        keeper.note(answers).await?;
+        if is_refused || keeper.failure.is_some() {
             break;
         }
     }
-    beside.rows += publisher.deliver().await?;
-    beside.lines.push(count.line());
+    beside.rows += keeper.delivered + publisher.deliver().await?;
+    beside.lines.push(keeper.count.line());
+    if let Some(failure) = keeper.failure.or_else(|| keeper.count.refusal()) {
+        beside.note_failure(WHAT, &failure);
+    }
+    if let Some(failure) = keeper.count.forbidden_addresses() {
+        beside.note_failure(WHAT, &failure);
+    }
     Ok(())
 }
 
-/// Asks for these transcripts until something is wrong that is no single recording's fault.
-async fn ask(
-    source: &dyn TranscriptSource,
-    due: Vec<DueTranscript>,
-) -> (Vec<(DueTranscript, TranscriptAnswer)>, Option<SourceError>) {
-    let mut asked = futures::stream::iter(due)
-        .map(|due| async move { (source.transcript(&due.raw_id).await, due) })
-        .buffered(AT_ONCE);
-    let mut answers = Vec::new();
-    while let Some((answer, due)) = asked.next().await {
-        match answer {
-            Ok(answer) => answers.push((due, answer)),
-            Err(failure) => return (answers, Some(failure)),
-        }
-    }
-    (answers, None)
+/// Whether others are likely to be answered alike.
+const fn is_refused(answer: &TranscriptAnswer) -> bool {
+    matches!(answer, TranscriptAnswer::Absent(Absence::Disabled | Absence::Forbidden))
 }
 
-/// A lost ledger is not a lost lake: what stands there is not asked for again.
-async fn without_those_in_lake(
-    publisher: &Publisher,
-    due: Vec<DueTranscript>,
+/// Asks for transcripts chunk by chunk.
+struct Keeper<'a> {
+    source: &'a dyn TranscriptSource,
+    publisher: &'a Publisher,
     now: Timestamp,
-) -> Result<Vec<DueTranscript>, RunError> {
-    let days: BTreeSet<String> = due.iter().filter(|due| due.tries == 0).map(|due| due.dt.clone()).collect();
-    let mut in_lake = BTreeSet::new();
-    for dt in days {
-        in_lake.extend(publisher.lake.transcripts_fetched(&dt).await?);
-    }
-    let mut left = Vec::new();
-    for due in due {
-        if due.tries == 0 && in_lake.contains(&due.id) {
-            let (outcome, rows) = (Some(TranscriptOutcome::Fetched), Vec::new());
-            let note = TranscriptNote { id: due.id, first_try_at: now, next_try_at: None, outcome, rows };
-            publisher.outbox.note_transcript(note).await?;
-        } else {
-            left.push(due);
-        }
-    }
-    Ok(left)
+    /// What the lake holds of the days that were looked up.
+    in_lake: BTreeMap<String, BTreeSet<RecordingId>>,
+    count: Count,
+    /// Failures since the last answer.
+    in_a_row: u32,
+    /// Rows that are in the outbox.
+    waiting: u64,
+    /// Rows that went into the lake.
+    delivered: u64,
+    /// Why no more are asked for.
+    failure: Option<SourceError>,
 }
 
-async fn note(
-    publisher: &Publisher,
-    answers: Vec<(DueTranscript, TranscriptAnswer)>,
-    now: Timestamp,
-    count: &mut Count,
-) -> Result<(), RunError> {
-    let mut wanted: BTreeMap<String, BTreeSet<RecordingId>> = BTreeMap::new();
-    for (due, answer) in &answers {
-        if matches!(answer, TranscriptAnswer::Lines(_)) {
-            wanted.entry(due.dt.clone()).or_default().insert(due.id.clone());
+impl<'a> Keeper<'a> {
+    fn new(source: &'a dyn TranscriptSource, publisher: &'a Publisher) -> Self {
+        Self {
+            source,
+            publisher,
+            now: whole_millis(Timestamp::now()),
+            in_lake: BTreeMap::new(),
+            count: Count::default(),
+            in_a_row: 0,
+            waiting: 0,
+            delivered: 0,
+            failure: None,
         }
     }
-    let mut ours = BTreeMap::new();
-    for (dt, ids) in wanted {
-        ours.extend(publisher.lake.texts(&dt, &ids).await?);
-    }
-    for (due, answer) in answers {
-        let (next_try_at, outcome, lines) = match answer {
-            TranscriptAnswer::Lines(lines) => (None, Some(TranscriptOutcome::Fetched), Some(lines)),
-            TranscriptAnswer::Absent(absence) => {
-                let (next_try_at, outcome) = after_absence(absence, &due, now);
-                (next_try_at, outcome, None)
+
+    /// Asks for these transcripts until something is wrong that is no single recording's fault.
+    async fn ask(&mut self, due: Vec<DueTranscript>) -> Vec<(DueTranscript, TranscriptAnswer)> {
+        let source = self.source;
+        let mut asked = futures::stream::iter(due)
+            .map(|due| async move { (source.transcript(&due.raw_id).await, due) })
+            .buffered(AT_ONCE);
+        let mut answers = Vec::new();
+        while let Some((answer, due)) = asked.next().await {
+            match answer {
+                Ok(answer) => {
+                    let has_failed = answer == TranscriptAnswer::Absent(Absence::Failed);
+                    self.in_a_row = if has_failed { self.in_a_row + 1 } else { 0 };
+                    answers.push((due, answer));
+                }
+                Err(failure) => self.failure = Some(failure),
             }
+            if self.in_a_row >= MOST_TROUBLES {
+                let explanation = format!("Zoom failed at {MOST_TROUBLES} of them in a row");
+                self.failure = Some(SourceError::Unavailable { explanation, source: None });
+            }
+            if self.failure.is_some() {
+                break;
+            }
+        }
+        answers
+    }
+
+    /// A lost ledger is not a lost lake: what stands there is not asked for again.
+    async fn without_those_in_lake(&mut self, due: Vec<DueTranscript>) -> Result<Vec<DueTranscript>, RunError> {
+        let mut left = Vec::new();
+        for due in due {
+            if due.tries == 0 && self.is_in_lake(&due).await? {
+                let (outcome, rows) = (Some(TranscriptOutcome::Fetched), Vec::new());
+                let (tries, first_try_at) = (due.tries, self.now);
+                let note = TranscriptNote { id: due.id, tries, first_try_at, next_try_at: None, outcome, rows };
+                self.publisher.outbox.note_transcript(note).await?;
+            } else {
+                left.push(due);
+            }
+        }
+        Ok(left)
+    }
+
+    async fn is_in_lake(&mut self, due: &DueTranscript) -> Result<bool, RunError> {
+        if !self.in_lake.contains_key(&due.dt) {
+            let fetched = self.publisher.lake.transcripts_fetched(&due.dt).await?;
+            self.in_lake.insert(due.dt.clone(), fetched);
+        }
+        Ok(self.in_lake.get(&due.dt).is_some_and(|fetched| fetched.contains(&due.id)))
+    }
+
+    /// Writes down what came of a chunk, and into the lake once enough waits.
+    async fn note(&mut self, answers: Vec<(DueTranscript, TranscriptAnswer)>) -> Result<(), RunError> {
+        let mut ours = self.our_texts(&answers).await?;
+        for (due, answer) in answers {
+            let our_text = ours.remove(&due.id);
+            self.note_one(due, answer, our_text).await?;
+        }
+        if self.waiting >= MOST_WAITING {
+            self.delivered += self.publisher.deliver().await?;
+            self.waiting = 0;
+        }
+        Ok(())
+    }
+
+    /// Our texts of the recordings whose transcript has come.
+    async fn our_texts(
+        &self,
+        answers: &[(DueTranscript, TranscriptAnswer)],
+    ) -> Result<BTreeMap<RecordingId, OurText>, RunError> {
+        let mut wanted: BTreeMap<&str, BTreeSet<RecordingId>> = BTreeMap::new();
+        for (due, answer) in answers {
+            if matches!(answer, TranscriptAnswer::Lines(_)) {
+                wanted.entry(&due.dt).or_default().insert(due.id.clone());
+            }
+        }
+        let mut ours = BTreeMap::new();
+        for (dt, ids) in wanted {
+            ours.extend(self.publisher.lake.texts(dt, &ids).await?);
+        }
+        Ok(ours)
+    }
+
+    async fn note_one(
+        &mut self,
+        due: DueTranscript,
+        answer: TranscriptAnswer,
+        our_text: Option<OurText>,
+    ) -> Result<(), RunError> {
+        let (absence, lines) = match answer {
+            TranscriptAnswer::Lines(lines) => (None, Some(lines)),
+            TranscriptAnswer::Absent(absence) => (Some(absence), None),
         };
-        let our_text = ours.remove(&due.id);
+        let (next_try_at, outcome) = match absence {
+            None => (None, Some(TranscriptOutcome::Fetched)),
+            Some(absence) => after_absence(absence, &due, self.now),
+        };
         let agreement = match (&lines, &our_text) {
             (Some(lines), Some(ours)) => Some(agreement(lines, ours).await?),
             _ => None,
         };
-        count.add(outcome, lines.is_some(), agreement);
         let fingerprint = our_text.filter(|_| lines.is_some()).map(|ours| ours.fingerprint);
         let told = outcome.map(|outcome| ZoomTranscriptRow {
             recording_id: due.id.clone(),
@@ -154,13 +229,15 @@ async fn note(
             parcel(Table::ZoomSegments, &due.dt, &segment_rows(&due.id, lines.unwrap_or_default()))?,
             parcel(Table::ZoomTranscripts, &due.dt, told.as_slice())?,
         ];
-        let first_try_at = due.first_try_at.unwrap_or(now);
-        publisher
-            .outbox
-            .note_transcript(TranscriptNote { id: due.id, first_try_at, next_try_at, outcome, rows })
-            .await?;
+        let count = rows.iter().map(|parcel| parcel.rows.len() as u64).sum::<u64>();
+        let (tries, first_try_at) = (due.tries, due.first_try_at.unwrap_or(self.now));
+        let note = TranscriptNote { id: due.id, tries, first_try_at, next_try_at, outcome, rows };
+        if self.publisher.outbox.note_transcript(note).await? {
+            self.waiting += count;
+            self.count.add(absence, next_try_at.is_none(), agreement);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// When it is tried again, `None` = never; and what the lake is told, `None` = nothing new.
@@ -180,8 +257,13 @@ fn after_absence(
             (later(DAY), is_news.then_some(TranscriptOutcome::Disabled))
         }
         Absence::InProgress => (later(IN_PROGRESS), None),
-        Absence::NotDelivered if due.tries + 1 < MOST_TRIES => (later(SignedDuration::from_millis(1)), None),
-        Absence::NotDelivered => (None, Some(TranscriptOutcome::Failed)),
+        Absence::NotDelivered | Absence::Failed | Absence::Forbidden | Absence::ForbiddenAddress => {
+            if is_patient || due.tries + 1 < LEAST_TRIES {
+                (later(SignedDuration::from_millis(1)), None)
+            } else {
+                (None, Some(TranscriptOutcome::Failed))
+            }
+        }
     }
 }
 
@@ -210,22 +292,44 @@ struct Count {
     not_ready: u64,
     given_up: u64,
     disabled: u64,
+    forbidden: u64,
+    forbidden_addresses: u64,
     compared: u32,
     agreement: f64,
 }
 
 impl Count {
-    fn add(&mut self, outcome: Option<TranscriptOutcome>, is_fetched: bool, agreement: Option<f64>) {
-        match outcome {
-            Some(TranscriptOutcome::None | TranscriptOutcome::Failed) => self.given_up += 1,
-            Some(TranscriptOutcome::Disabled) => self.disabled += 1,
-            _ if is_fetched => self.fetched += 1,
-            _ => self.not_ready += 1,
+    /// Counts one answer; `is_final` when it is not asked for again.
+    fn add(&mut self, absence: Option<Absence>, is_final: bool, agreement: Option<f64>) {
+        match absence {
+            None => self.fetched += 1,
+            Some(Absence::Disabled) => self.disabled += 1,
+            Some(_) if is_final => self.given_up += 1,
+            Some(_) => self.not_ready += 1,
         }
+        self.forbidden += u64::from(absence == Some(Absence::Forbidden));
+        self.forbidden_addresses += u64::from(absence == Some(Absence::ForbiddenAddress));
         if let Some(agreement) = agreement {
             self.compared += 1;
             self.agreement += agreement;
         }
+    }
+
+    /// When every answer was that it is denied.
+    fn refusal(&self) -> Option<SourceError> {
+        let answers = self.fetched + self.disabled + self.given_up + self.not_ready;
+        let explanation = "Zoom denies every one that was asked for (status 403): let the role of the user behind the app \
+                           see the recordings of Zoom Phone, or set zoom.transcripts = false";
+        (answers > 0 && self.forbidden == answers).then(|| SourceError::Refused { explanation: explanation.to_owned() })
+    }
+
+    fn forbidden_addresses(&self) -> Option<SourceError> {
+        let explanation = format!(
+            "{} of them lie where nothing may be fetched from: if Zoom has a new file host, add it to \
+             zoom.download_hosts",
+            self.forbidden_addresses
+        );
+        (self.forbidden_addresses > 0).then_some(SourceError::Unavailable { explanation, source: None })
     }
 
     fn line(&self) -> String {
@@ -234,7 +338,7 @@ impl Count {
             parts.push(format!("{} given up", self.given_up));
         }
         if self.disabled > 0 {
-            parts.push("not allowed by the account".to_owned());
+            parts.push(format!("{} not allowed by the account", self.disabled));
         }
         if self.compared > 0 {
             parts.push(format!("agreement {:.2}", self.agreement / f64::from(self.compared)));
@@ -288,13 +392,17 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_delivery_is_for_the_next_run_and_ends_with_the_tenth() {
-        let now = at("2026-11-02T03:00:00Z");
-        let (next, outcome) = after_absence(Absence::NotDelivered, &due(8, None, None), now);
-        assert!(next.is_some_and(|next| next > now && next < at("2026-11-02T03:00:01Z")));
-        assert_eq!(outcome, None);
-        let tenth = after_absence(Absence::NotDelivered, &due(9, None, None), now);
-        assert_eq!(tenth, (None, Some(TranscriptOutcome::Failed)));
+    fn a_failed_delivery_is_for_the_next_run_and_ends_after_ten_tries_and_a_week() {
+        let (now, week_ago) = (at("2026-11-09T03:00:00Z"), Some("2026-11-02T03:00:00Z"));
+        for absence in [Absence::NotDelivered, Absence::Failed, Absence::Forbidden, Absence::ForbiddenAddress] {
+            for patient in [due(0, None, None), due(8, week_ago, None), due(99, Some("2026-11-02T03:00:01Z"), None)] {
+                let (next, outcome) = after_absence(absence, &patient, now);
+                assert!(next.is_some_and(|next| next > now && next < at("2026-11-09T03:00:01Z")), "{absence:?}");
+                assert_eq!(outcome, None);
+            }
+            let tenth = after_absence(absence, &due(9, week_ago, None), now);
+            assert_eq!(tenth, (None, Some(TranscriptOutcome::Failed)), "{absence:?}");
+        }
         assert_eq!(after_absence(Absence::TooLarge, &due(0, None, None), now), (None, Some(TranscriptOutcome::Failed)));
     }
 
@@ -312,10 +420,10 @@ mod tests {
     fn the_summary_names_what_there_is_to_name() {
         let mut count = Count::default();
         assert_eq!(count.line(), "Zoom's transcripts: 0 fetched, 0 not ready");
-        count.add(Some(TranscriptOutcome::Fetched), true, Some(1.0));
-        count.add(Some(TranscriptOutcome::Fetched), true, Some(0.86));
-        count.add(None, false, None);
-        count.add(Some(TranscriptOutcome::None), false, None);
+        count.add(None, true, Some(1.0));
+        count.add(None, true, Some(0.86));
+        count.add(Some(Absence::InProgress), false, None);
+        count.add(Some(Absence::NoFile), true, None);
         assert_eq!(count.line(), "Zoom's transcripts: 2 fetched, 1 not ready, 1 given up, agreement 0.93");
     }
 }

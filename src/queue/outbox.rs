@@ -47,6 +47,8 @@ pub struct DueTranscript {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TranscriptNote {
     pub id: RecordingId,
+    /// The tries before this one, as they were when it was due.
+    pub tries: u32,
     pub first_try_at: Timestamp,
     /// `None` = never again.
     pub next_try_at: Option<Timestamp>,
@@ -70,7 +72,7 @@ pub trait Outbox: Send + Sync {
     async fn post_legs(&self, calls: Vec<NewLegs>, now: Timestamp, run: &RunId) -> Result<u64, QueueError>;
 
     /// Published Zoom recordings that started after `since`, have no final outcome and whose next try is due at
-    /// `now`; the oldest first, at most `limit`.
+    /// `now`, at most `limit`: first those tried least, of these the oldest; at last those told to be disabled.
     async fn due_transcripts(
         &self,
         since: Timestamp,
@@ -78,8 +80,9 @@ pub trait Outbox: Send + Sync {
         limit: u32,
     ) -> Result<Vec<DueTranscript>, QueueError>;
 
-    /// Counts a try and puts its rows into the outbox.
-    async fn note_transcript(&self, note: TranscriptNote) -> Result<(), QueueError>;
+    /// Counts a try and puts its rows into the outbox; `false`, and nothing of it, when somebody else noted one
+    /// meanwhile.
+    async fn note_transcript(&self, note: TranscriptNote) -> Result<bool, QueueError>;
 
     /// The next rows to write, at most `limit`: those that were handed out before and not confirmed, else new ones.
     /// Returns the number of the batch and its parcels; `None` when the outbox is empty.

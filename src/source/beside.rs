@@ -8,24 +8,37 @@ use crate::domain::{CallLeg, CallRecord, SpokenLine};
 
 #[async_trait]
 pub trait CallHistorySource: Send + Sync {
-    /// Lists the calls of `window`, as far back as the other side remembers. Pages are sent as they come, each call
-    /// once.
+    /// Lists the calls of `window`, as far back as the other side remembers. Pages are sent as they come; a call may
+    /// come again in the list of another user.
     ///
     /// # Errors
     /// [`SourceError`]: what was sent so far stays valid.
     async fn calls(&self, window: TimeWindow, found: mpsc::Sender<Vec<CallRecord>>) -> Result<(), SourceError>;
 
-    /// The legs of a listed call in their order; `None` when nothing is known of them, or not yet.
+    /// The legs of a listed call.
     ///
     /// # Errors
     /// [`SourceError`] when it is not this call's fault.
-    async fn legs(&self, call: &CallRecord) -> Result<Option<Vec<CallLeg>>, SourceError>;
+    async fn legs(&self, call: &CallRecord) -> Result<LegsAnswer, SourceError>;
 
     /// One leg that an event has just told of; waited for when it is not there yet.
     ///
     /// # Errors
-    /// As [`Self::legs`].
+    /// [`SourceError`] when it is not this leg's fault, or the other side failed at it.
     async fn leg(&self, call_element_id: &str) -> Result<Option<CallLeg>, SourceError>;
+}
+
+/// What the other side answers when it is asked for the legs of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LegsAnswer {
+    /// In their order, at least one.
+    Legs(Vec<CallLeg>),
+    /// Nothing is known of them, or not yet.
+    Unknown,
+    /// The other side denies them.
+    Forbidden,
+    /// The other side failed when it was asked for this call's; it may do so for others.
+    Failed,
 }
 
 /// Why there is no transcript to be had.
@@ -41,6 +54,12 @@ pub enum Absence {
     InProgress,
     /// The other side could not deliver it, or what came is no transcript.
     NotDelivered,
+    /// The other side failed when it was asked for this one; it may do so for others.
+    Failed,
+    /// The other side denies it.
+    Forbidden,
+    /// It lies where nothing may be fetched from.
+    ForbiddenAddress,
     /// It is larger than a transcript can be.
     TooLarge,
 }

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::domain::{Failure, Recording};
 
-pub use beside::{Absence, CallHistorySource, TranscriptAnswer, TranscriptSource};
+pub use beside::{Absence, CallHistorySource, LegsAnswer, TranscriptAnswer, TranscriptSource};
 
 /// The half-open span of time `[since, until)` that a listing covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

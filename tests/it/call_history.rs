@@ -2,9 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use transcribe::config::{ZoomConfig, ZoomMode};
-use transcribe::source::{RecordingSource, TimeWindow};
+use transcribe::config::ZoomConfig;
+use transcribe::source::RecordingSource;
 
 use crate::lake::{bytes_beside_the_pages, holds};
 use crate::support::{Clip, Fault, Route, Script, ZoomServer};
@@ -251,6 +250,104 @@ async fn a_call_without_legs_is_its_own_until_they_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_call_is_asked_for_again_although_a_leg_is_known() {
+    let zoom = ZoomServer::start(vec![]).await;
+    offer(&zoom, "20261102-aa", &["e1"]);
+    zoom.history(|history| history.call_history[0]["end_time"] = json!(ago(1)));
+    let workspace = with_history(&zoom);
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    zoom.history(|history| {
+        let legs = history.details.get_mut("20261102-aa").unwrap()["call_elements"].as_array_mut().unwrap();
+        legs.push(element("e2", 2));
+    });
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    assert_eq!(json!(current(&workspace, "leg_id")), json!([["e1"], ["e2"]]));
+    assert_eq!(workspace.query(ALL), [[json!(2)]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_view_hides_a_call_whose_legs_are_known_and_never_a_leg() {
+    let zoom = ZoomServer::start(vec![]).await;
+    zoom.history(|history| {
+        history.call_history.push(listed("20261102-aa"));
+        let mut by_path = listed("x");
+        let fields = by_path.as_object_mut().unwrap();
+        fields.remove("call_history_uuid");
+        fields.insert("call_path_id".into(), json!("20261102-path"));
+        history.call_history.push(by_path);
+    });
+    let workspace = with_history(&zoom);
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    assert_eq!(json!(current(&workspace, "leg_id")), json!([["20261102-aa"], ["20261102-path"]]));
+    zoom.history(|history| {
+        let path = json!([{"id": "20261102-aa", "segment": 1}, {"id": "20261102-ab", "segment": 2}]);
+        history.details.insert("20261102-aa".into(), json!({"call_path": path}));
+        let path = json!([{"id": "p1", "segment": 1}, {"id": "p2", "segment": 2}]);
+        history.details.insert("20261102-path".into(), json!({"call_path": path}));
+    });
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    let legs = json!([["20261102-aa", 0], ["20261102-ab", 1], ["p1", 0], ["p2", 1]]);
+    assert_eq!(json!(current(&workspace, "leg_id, leg_index")), legs);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_that_zoom_fails_at_is_that_calls_trouble_and_five_in_a_row_are_zooms() {
+    let zoom = ZoomServer::start(vec![]).await;
+    offer(&zoom, "20261102-aa", &["e1"]);
+    offer(&zoom, "20261102-bb", &["e2"]);
+    zoom.fault(Script::next(Route::HistoryDetail, Fault::status(503)).of("20261102-aa").times(2));
+    let workspace = with_history(&zoom);
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    assert_eq!(json!(current(&workspace, "leg_id")), json!([["20261102-aa"], ["e2"]]));
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    assert_eq!(json!(current(&workspace, "leg_id")), json!([["e1"], ["e2"]]));
+    for number in 1..=6 {
+        offer(&zoom, &format!("20261102-{number}"), &[&format!("f{number}")]);
+    }
+    zoom.fault(Script::next(Route::HistoryDetail, Fault::status(503)).always());
+    let outcome = workspace.run(&["--since", "1d"]).expect_code(5);
+    assert!(outcome.stdout.contains("Zoom failed at the legs of 5 calls in a row"), "{}", outcome.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_of_all_legs_is_named() {
+    let zoom = ZoomServer::start(vec![]).await;
+    offer(&zoom, "20261102-aa", &["e1"]);
+    offer(&zoom, "20261102-bb", &["e2"]);
+    zoom.fault(Script::next(Route::HistoryDetail, Fault::status(403)).times(3));
+    let workspace = with_history(&zoom);
+    let outcome = workspace.run(&["--since", "1d"]).expect_code(6);
+    assert!(outcome.stdout.contains("Zoom denies the legs of every call"), "{}", outcome.stdout);
+    assert_eq!(json!(current(&workspace, "leg_id")), json!([["20261102-aa"], ["20261102-bb"]]));
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    assert_eq!(json!(current(&workspace, "leg_id")), json!([["e1"], ["e2"]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_missing_in_mid_listing_is_not_looked_for_in_the_call_logs() {
+    let zoom = ZoomServer::start(vec![]).await;
+    offer(&zoom, "20261102-aa", &["e1"]);
+    zoom.history(|history| history.call_history[0]["of_user"] = json!("u1"));
+    zoom.fault(Script::next(Route::History, Fault::status(404)).after(1).times(1));
+    let mut workspace = with_history(&zoom);
+    workspace.set("TRANSCRIBE__ZOOM__USERS", "[\"u1\", \"u2\"]");
+    workspace.run(&["--since", "1d"]).expect_code(5);
+    assert_eq!(json!(current(&workspace, "leg_id")), json!([["e1"]]));
+    assert!(zoom.asked("call_logs").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_out_of_time_says_that_the_history_is_left() {
+    let zoom = ZoomServer::start(vec![]).await;
+    offer(&zoom, "20261102-aa", &["e1"]);
+    let workspace = with_history(&zoom);
+    let outcome = workspace.run(&["--since", "1d", "--max-time", "1ms"]).expect_code(5);
+    assert!(outcome.stdout.contains("call history: the run was told to stop"), "{}", outcome.stdout);
+    workspace.run(&["--since", "1d"]).expect_code(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_single_leg_is_waited_for_after_its_event() {
     let zoom = ZoomServer::start(vec![]).await;
     zoom.history(|history| drop(history.legs.insert("e1".into(), element("e1", 1))));
@@ -348,13 +445,35 @@ async fn chosen_users_have_lists_of_their_own_and_a_call_of_both_is_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_who_signed_in_has_a_list_under_me() {
     let zoom = ZoomServer::start(vec![]).await;
-    let source = source(&ZoomConfig { history: true, mode: ZoomMode::User, ..config(&zoom) });
-    let now = Timestamp::now();
-    let (pages, _incoming) = mpsc::channel(1);
-    let window = TimeWindow { since: now - SignedDuration::from_hours(1), until: now };
-    // The server has issued this token to an account, which may not say "me".
-    source.call_history().unwrap().calls(window, pages).await.unwrap_err();
+    offer(&zoom, "20261102-aa", &["e1"]);
+    offer(&zoom, "20261102-bb", &["e2"]);
+    zoom.history(|history| {
+        history.call_history[0]["of_user"] = json!("u-1");
+        history.call_history[1]["of_user"] = json!("u-2");
+    });
+    let mut workspace = with_history(&zoom);
+    workspace.unset("ZOOM_ACCOUNT_ID");
+    workspace.set("TRANSCRIBE__ZOOM__MODE", "user");
+    workspace.set("ZOOM_REFRESH_TOKEN", zoom.refresh_token_of("u-1"));
+    workspace.run(&["--since", "1d"]).expect_code(0);
     assert_eq!(zoom.asked("users/me/call_history").len(), 1);
+    assert_eq!(json!(current(&workspace, "leg_id")), json!([["e1"]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_crash_left_is_written_although_the_listing_fails() {
+    let zoom = ZoomServer::start(vec![]).await;
+    let workspace = with_history(&zoom);
+    workspace.run(&["--since", "1d"]).expect_code(0);
+    offer(&zoom, "20261102-aa", &["e1", "e2"]);
+    let ledger = rusqlite::Connection::open(workspace.path().join("state/ledger.sqlite")).unwrap();
+    let crash = "CREATE TRIGGER crash BEFORE UPDATE ON outbox BEGIN SELECT raise(ABORT, 'crash'); END";
+    ledger.execute_batch(crash).unwrap();
+    workspace.run(&["--since", "1d"]).expect_code(1);
+    ledger.execute_batch("DROP TRIGGER crash").unwrap();
+    zoom.fault(Script::next(Route::List, Fault::status(503)).times(2));
+    workspace.run(&["--since", "1d"]).expect_code(5);
+    assert_eq!(workspace.query(ALL), [[json!(2)]]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -146,28 +146,84 @@ async fn what_never_comes_is_given_up_after_a_week() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_allows_no_transcripts_is_asked_once_a_run_and_told_of_once() {
-    let zoom = ZoomServer::start(vec![silence("d1"), silence("d2"), silence("d3")]).await;
-    zoom.fault(Script::next(Route::Transcript, error(12_001)).times(2));
+async fn an_account_that_allows_no_transcripts_is_asked_a_few_times_a_run_and_told_of_once_each() {
+    let ids: Vec<String> = (1..=9).map(|number| format!("d{number}")).collect();
+    let zoom = ZoomServer::start(ids.iter().map(|id| silence(id)).collect()).await;
+    zoom.fault(Script::next(Route::Transcript, error(12_001)).times(17));
     let workspace = with_transcripts(&zoom);
     let stdout = run(&workspace, 0);
-    assert!(stdout.contains("not allowed by the account"), "{stdout}");
-    assert_eq!(zoom.asked("recording_transcript").len(), 1);
-    assert_eq!(outcomes(&workspace), json!([["d1", "disabled", null, false]]));
+    assert!(stdout.contains("0 not ready, 8 not allowed by the account"), "{stdout}");
+    assert_eq!(zoom.asked("recording_transcript").len(), 8);
     let_time_pass(&workspace);
-    run(&workspace, 0);
-    assert_eq!(zoom.asked("recording_transcript").len(), 2);
-    assert_eq!(outcomes(&workspace), json!([["d1", "disabled", null, false]]), "it is no news");
-    for id in ["d1", "d2", "d3"] {
+    let stdout = run(&workspace, 0);
+    assert!(stdout.contains("0 not ready, 8 not allowed by the account"), "{stdout}");
+    assert_eq!(zoom.asked("recording_transcript").len(), 16);
+    let told = "select count(*), count(distinct recording_id) from read_parquet('zoom_transcripts/**/*.parquet')";
+    assert_eq!(workspace.query(told), [[json!(9), json!(9)]], "what was told is no news");
+    for id in &ids {
         zoom.set_transcript(id, says("hello"));
     }
     let_time_pass(&workspace);
     run(&workspace, 0);
-    let last =
-        "select recording_id, last(outcome order by fetched_at) from read_parquet('zoom_transcripts/**/*.parquet')
-                group by 1 order by 1";
-    let expected = json!([["d1", "fetched"], ["d2", "fetched"], ["d3", "fetched"]]);
-    assert_eq!(json!(workspace.query(last)), expected);
+    // The last refusal of the script is the newest recording's.
+    let last = "select count(*) from (select last(outcome order by fetched_at) as outcome
+                from read_parquet('zoom_transcripts/**/*.parquet') group by recording_id) where outcome = 'fetched'";
+    assert_eq!(workspace.query(last), [[json!(8)]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_recording_without_permission_keeps_no_other_transcript_waiting() {
+    let ids: Vec<String> = (1..=12).map(|number| format!("k{number:02}")).collect();
+    let zoom = ZoomServer::start(ids.iter().map(|id| silence(id)).collect()).await;
+    zoom.fault(Script::next(Route::Transcript, error(12_001)).of("k01").always());
+    for id in &ids {
+        zoom.set_transcript(id, says("hello"));
+    }
+    let workspace = with_transcripts(&zoom);
+    let stdout = run(&workspace, 0);
+    assert!(stdout.contains("11 fetched, 0 not ready, 1 not allowed"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_transcript_that_zoom_fails_at_is_that_ones_trouble_and_five_in_a_row_are_zooms() {
+    let ids: Vec<String> = (1..=7).map(|number| format!("l{number}")).collect();
+    let zoom = ZoomServer::start(ids.iter().map(|id| silence(id)).collect()).await;
+    for id in &ids {
+        zoom.set_transcript(id, says("hello"));
+    }
+    zoom.fault(Script::next(Route::Transcript, Fault::status(500)).of("l1").times(2));
+    let workspace = with_transcripts(&zoom);
+    let stdout = run(&workspace, 0);
+    assert!(stdout.contains("6 fetched, 1 not ready"), "{stdout}");
+    let stdout = run(&workspace, 0);
+    assert!(stdout.contains("1 fetched, 0 not ready"), "{stdout}");
+    let more: Vec<String> = (1..=5).map(|number| format!("m{number}")).collect();
+    for id in &more {
+        zoom.add(silence(id));
+        zoom.set_transcript(id, says("hello"));
+    }
+    zoom.fault(Script::next(Route::Transcript, Fault::status(500)).times(10));
+    let stdout = run(&workspace, 5);
+    assert!(stdout.contains("Zoom failed at 5 of them in a row"), "{stdout}");
+    let stdout = run(&workspace, 0);
+    assert!(stdout.contains("5 fetched, 0 not ready"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_of_every_transcript_is_named_and_ends_nothing_for_good() {
+    let zoom = ZoomServer::start(vec![silence("n1"), silence("n2")]).await;
+    for id in ["n1", "n2"] {
+        zoom.set_transcript(id, says("hello"));
+    }
+    zoom.fault(Script::next(Route::Transcript, Fault::status(403)).times(24));
+    let workspace = with_transcripts(&zoom);
+    for _ in 0..12 {
+        let stdout = run(&workspace, 6);
+        assert!(stdout.contains("0 fetched, 2 not ready"), "{stdout}");
+        assert!(stdout.contains("Zoom denies every one that was asked for (status 403)"), "{stdout}");
+    }
+    let stdout = run(&workspace, 0);
+    assert!(stdout.contains("2 fetched, 0 not ready"), "{stdout}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,8 +265,9 @@ async fn a_file_too_large_for_a_transcript_fails_and_one_that_is_none_is_tried_a
     zoom.set_transcript("g3", says("hello"));
     zoom.fault(Script::next(Route::Transcript, Fault::redirect("https://evil.example/file")).of("g3"));
     let workspace = with_transcripts(&zoom);
-    let stdout = run(&workspace, 0);
+    let stdout = run(&workspace, 5);
     assert!(stdout.contains("0 fetched, 2 not ready, 1 given up"), "{stdout}");
+    assert!(stdout.contains("add it to zoom.download_hosts"), "{stdout}");
     assert_eq!(outcomes(&workspace), json!([["g1", "failed", null, false]]));
     let stdout = run(&workspace, 0);
     assert!(stdout.contains("1 fetched, 1 not ready"), "{stdout}");
@@ -226,7 +283,7 @@ async fn trouble_with_transcripts_is_no_recordings_trouble() {
     let stdout = run(&workspace, 6);
     assert!(stdout.contains("1 transcribed and published"), "{stdout}");
     assert!(stdout.contains(&format!("Zoom's transcripts: the Zoom app lacks the scope {scope}")), "{stdout}");
-    zoom.fault(Script::next(Route::Transcript, Fault::status(503)).times(2));
+    zoom.fault(Script::next(Route::Transcript, Fault::daily_limit("2030-01-01T00:00:00Z")));
     let stdout = run(&workspace, 5);
     assert!(stdout.contains("stopped early: Zoom's transcripts: "), "{stdout}");
     run(&workspace, 0);

@@ -45,6 +45,11 @@ impl Outbox for SqliteQueue {
     async fn post_legs(&self, calls: Vec<NewLegs>, now: Timestamp, run: &RunId) -> Result<u64, QueueError> {
         let run = run.clone();
         self.transact(move |tx| {
+            for NewLegs { call, legs, is_complete: _ } in &calls {
+                for (leg, _dt) in legs {
+                    introduce(tx, &leg.leg_id, &call.record_id)?;
+                }
+            }
             let mut changed = 0;
             for NewLegs { call, legs, is_complete } in calls {
                 for (leg, dt) in legs {
@@ -82,7 +87,8 @@ impl Outbox for SqliteQueue {
                  FROM jobs j LEFT JOIN zoom_transcripts t ON t.recording_id = j.recording_id
                  WHERE j.state = 'published' AND j.source = 'zoom' AND j.started_at_ms >= ?1
                    AND (t.recording_id IS NULL OR t.next_try_ms <= ?2)
-                 ORDER BY j.started_at_ms, j.recording_id LIMIT ?3",
+                 ORDER BY coalesce(t.outcome = 'disabled', 0), coalesce(t.tries, 0), j.started_at_ms, j.recording_id
+                 LIMIT ?3",
             )?;
             let mut rows = statement.query(params![since.as_millisecond(), now.as_millisecond(), limit])?;
             let mut due = Vec::new();
@@ -102,26 +108,31 @@ impl Outbox for SqliteQueue {
         .await
     }
 
-    async fn note_transcript(&self, note: TranscriptNote) -> Result<(), QueueError> {
+    async fn note_transcript(&self, note: TranscriptNote) -> Result<bool, QueueError> {
         self.transact(move |tx| {
-            tx.prepare_cached(
+            let mut statement = tx.prepare_cached(
                 "INSERT INTO zoom_transcripts (recording_id, tries, first_try_ms, next_try_ms, outcome)
                  VALUES (?1, 1, ?2, ?3, ?4)
                  ON CONFLICT (recording_id) DO UPDATE SET tries = tries + 1, next_try_ms = excluded.next_try_ms,
-                     outcome = coalesce(excluded.outcome, outcome)",
-            )?
-            .execute(params![
+                     outcome = coalesce(excluded.outcome, outcome)
+                 WHERE tries = ?5 AND next_try_ms IS NOT NULL",
+            )?;
+            let noted = statement.execute(params![
                 note.id.as_str(),
                 note.first_try_at.as_millisecond(),
                 note.next_try_at.map(Timestamp::as_millisecond),
                 note.outcome.map(TranscriptOutcome::as_str),
+                note.tries,
             ])?;
+            if noted == 0 {
+                return Ok(false);
+            }
             for parcel in note.rows {
                 for row in parcel.rows {
                     post(tx, &parcel.table, &parcel.dt, &row)?;
                 }
             }
-            Ok(())
+            Ok(true)
         })
         .await
     }
@@ -136,7 +147,7 @@ impl Outbox for SqliteQueue {
                     let Some(first) = first else { return Ok(None) };
                     tx.execute(
                         "UPDATE outbox SET batch = ?1 WHERE row_id IN
-                             (SELECT row_id FROM outbox ORDER BY table_name, dt, row_id LIMIT ?2)",
+                             (SELECT row_id FROM outbox WHERE batch IS NULL ORDER BY table_name, dt, row_id LIMIT ?2)",
                         params![first, limit],
                     )?;
                     first
@@ -189,12 +200,23 @@ fn remember(tx: &Transaction<'_>, key: &str, record_id: Option<&str>, hash: &str
     Ok(())
 }
 
+/// Makes a leg known before anything is joined, so that its recordings are not taken for another's.
+fn introduce(tx: &Transaction<'_>, leg_id: &str, record_id: &str) -> Result<(), QueueError> {
+    tx.prepare_cached(
+        "INSERT INTO call_legs (leg_id, record_id, hash) VALUES (?1, ?2, '')
+         ON CONFLICT (leg_id) DO UPDATE SET record_id = excluded.record_id",
+    )?
+    .execute([leg_id, record_id])?;
+    Ok(())
+}
+
 /// What is known of a call at present: its own words, and every recording that one of its ids leads to.
 fn hash_of_call(tx: &Transaction<'_>, call: &CallRecord) -> Result<String, QueueError> {
     let recordings = recordings(
         tx,
-        "call_history_id = ?1 OR call_id = ?2
-         OR call_element_id IN (SELECT leg_id FROM call_legs WHERE record_id = ?3)",
+        "call_element_id IN (SELECT leg_id FROM call_legs WHERE record_id = ?3)
+         OR ((call_history_id = ?1 OR call_id = ?2)
+             AND NOT EXISTS (SELECT 1 FROM call_legs WHERE leg_id = call_element_id AND record_id IS NOT ?3))",
         [call.whole.call_history_id.clone(), call.whole.call_id.clone(), Some(call.record_id.clone())],
     )?;
     sha256(&(&call.whole, recordings))
@@ -215,6 +237,7 @@ fn join(tx: &Transaction<'_>, leg: CallLeg) -> Result<JoinedLeg, QueueError> {
 /// The recordings that this id of the leg leads to, sorted.
 fn recordings_by(tx: &Transaction<'_>, key: JoinKey, leg: &CallLeg) -> Result<Vec<String>, QueueError> {
     let (element, history, call) = (leg.call_element_id.clone(), leg.call_history_id.clone(), leg.call_id.clone());
+    let own = Some(leg.leg_id.clone());
     match key {
         JoinKey::CallElementId => recordings(tx, "call_element_id = ?1", [element]),
         JoinKey::RecordingId => {
@@ -223,13 +246,15 @@ fn recordings_by(tx: &Transaction<'_>, key: JoinKey, leg: &CallLeg) -> Result<Ve
             Ok(named)
         }
         JoinKey::CallHistoryId => {
-            let condition = "call_history_id = ?1 AND (?2 IS NULL OR call_element_id IS NULL)";
-            recordings(tx, condition, [history, element])
+            let condition = "call_history_id = ?1 AND (?2 IS NULL OR call_element_id IS NULL)
+                             AND NOT EXISTS (SELECT 1 FROM call_legs WHERE leg_id = call_element_id AND leg_id <> ?3)";
+            recordings(tx, condition, [history, element, own])
         }
         JoinKey::CallId => {
             let condition = "call_id = ?1 AND (?2 IS NULL OR call_element_id IS NULL)
-                             AND (?3 IS NULL OR call_history_id IS NULL OR call_history_id = ?3)";
-            recordings(tx, condition, [call, element, history])
+                             AND (?3 IS NULL OR call_history_id IS NULL OR call_history_id = ?3)
+                             AND NOT EXISTS (SELECT 1 FROM call_legs WHERE leg_id = call_element_id AND leg_id <> ?4)";
+            recordings(tx, condition, [call, element, history, own])
         }
     }
 }

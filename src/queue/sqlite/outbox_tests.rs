@@ -161,6 +161,44 @@ async fn a_recording_of_another_leg_or_call_is_not_joined_by_a_lesser_id() {
 }
 
 #[tokio::test]
+async fn a_recording_of_a_known_leg_is_joined_to_that_leg_alone() {
+    let ledger = Ledger::new();
+    // An account's recording knows its element and the id that several calls share.
+    ledger.list("r1", [Some("e1"), None, Some("7401_1")]).await;
+    ledger.list("r2", [Some("e1"), Some("h1"), None]).await;
+    let mut element = leg("e1");
+    element.call_element_id = Some("e1".into());
+    let mut path_only = leg("p1");
+    path_only.call_history_id = Some("h1".into());
+    let mut other = call();
+    other.record_id = "h2".into();
+    other.whole.leg_id = "h2".into();
+    other.whole.call_history_id = Some("h2".into());
+    let new = |call: CallRecord, legs: Vec<CallLeg>, is_complete| NewLegs {
+        call,
+        legs: legs.into_iter().map(|leg| (leg, DT.into())).collect(),
+        is_complete,
+    };
+    let whole = other.whole.clone();
+    let both = vec![new(other.clone(), vec![whole], true), new(call(), vec![path_only, element], true)];
+    assert_eq!(ledger.queue.post_legs(both, now(), &run()).await.unwrap(), 3);
+    let rows = ledger.take().await;
+    let joined: Vec<_> = rows
+        .iter()
+        .map(|row| (row["joined"]["leg"]["leg_id"].as_str(), row["joined"]["recording_ids"].as_str()))
+        .collect();
+    assert_eq!(joined, [(Some("h2"), None), (Some("p1"), None), (Some("e1"), Some("r1,r2"))]);
+    assert!(!is_changed(&ledger, call()).await);
+    // Not yet known as a leg, it could be the other call's.
+    ledger.list("r3", [Some("e3"), None, Some("7401_1")]).await;
+    let again = vec![new(other.clone(), vec![other.whole.clone()], true)];
+    assert_eq!(ledger.queue.post_legs(again, now(), &run()).await.unwrap(), 1);
+    assert!(!is_changed(&ledger, other.clone()).await);
+    ledger.post(vec![leg("e3")]).await;
+    assert!(is_changed(&ledger, other).await, "its recording is another's after all");
+}
+
+#[tokio::test]
 async fn a_recording_that_comes_later_makes_its_call_a_changed_one() {
     let ledger = Ledger::new();
     let mut element = leg("e1");
@@ -254,22 +292,45 @@ async fn a_transcript_is_due_until_its_outcome_is_final() {
     let due = async |at: Timestamp| ledger.queue.due_transcripts(now() - day, at, 10).await.unwrap();
     let first = due(now()).await;
     assert_eq!((first.len(), first[0].tries, first[0].raw_id.as_str()), (1, 0, "r1"));
-    let note = |next_try_at, outcome| TranscriptNote {
+    let note = |tries, next_try_at, outcome| TranscriptNote {
         id: RecordingId::parse("r1").unwrap(),
+        tries,
         first_try_at: now(),
         next_try_at,
         outcome,
         rows: vec![Parcel { table: "zoom_transcripts".into(), dt: DT.into(), rows: vec!["{}".into()] }],
     };
-    ledger.queue.note_transcript(note(Some(now() + day), Some(TranscriptOutcome::Disabled))).await.unwrap();
+    let disabled = || note(0, Some(now() + day), Some(TranscriptOutcome::Disabled));
+    assert!(ledger.queue.note_transcript(disabled()).await.unwrap());
+    assert!(!ledger.queue.note_transcript(disabled()).await.unwrap(), "another process asked at the same time");
     assert_eq!(due(now()).await, []);
     let again = due(now() + day).await;
     assert_eq!((again[0].tries, again[0].first_try_at), (1, Some(now())));
     assert_eq!(again[0].told, Some(TranscriptOutcome::Disabled));
-    ledger.queue.note_transcript(note(None, Some(TranscriptOutcome::Fetched))).await.unwrap();
+    assert!(ledger.queue.note_transcript(note(1, None, Some(TranscriptOutcome::Fetched))).await.unwrap());
+    assert!(
+        !ledger.queue.note_transcript(note(2, None, Some(TranscriptOutcome::Failed))).await.unwrap(),
+        "it is final"
+    );
     assert_eq!(due(now() + day + day).await, []);
     assert_eq!(ledger.take().await.len(), 2);
     assert_eq!(ledger.queue.due_transcripts(now() + day, now() + day, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn transcripts_tried_least_are_due_first_and_disabled_ones_at_last() {
+    let ledger = Ledger::new();
+    for name in ["r1", "r2", "r3"] {
+        ledger.publish(name).await;
+    }
+    for (name, outcome) in [("r1", Some(TranscriptOutcome::Disabled)), ("r2", None)] {
+        let id = RecordingId::parse(name).unwrap();
+        let (first_try_at, next_try_at) = (now(), Some(now()));
+        let note = TranscriptNote { id, tries: 0, first_try_at, next_try_at, outcome, rows: Vec::new() };
+        assert!(ledger.queue.note_transcript(note).await.unwrap());
+    }
+    let due = ledger.queue.due_transcripts(now() - jiff::SignedDuration::from_hours(1), now(), 10).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.raw_id.as_str()).collect::<Vec<_>>(), ["r3", "r2", "r1"]);
 }
 
 #[tokio::test]

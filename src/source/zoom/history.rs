@@ -15,9 +15,9 @@ use super::error::ZoomError;
 use super::limits::Label;
 use super::listing::zoom_time;
 use super::slices::{Owners, cut};
-use super::wire_history::{CallPage, is_fresh, leg_from_json, legs_from_json, page_from_json};
-use crate::domain::{CallLeg, CallRecord, Generation};
-use crate::source::{CallHistorySource, SourceError, TimeWindow};
+use super::wire_history::{CallPage, leg_from_json, legs_from_json, page_from_json};
+use crate::domain::{CallLeg, CallRecord, Generation, short_digest};
+use crate::source::{CallHistorySource, LegsAnswer, SourceError, TimeWindow};
 
 /// Zoom keeps six months; the shortest six months have 181 days.
 const REACH: SignedDuration = SignedDuration::from_hours(180 * 24);
@@ -68,7 +68,9 @@ impl CallHistorySource for ZoomSource {
             page_size: self.page_size,
             found,
             sent: HashSet::new(),
+            sent_before: HashSet::new(),
             generation: Generation::CallHistory,
+            has_history: false,
         };
         let mut failure = None;
         for list in &self.call_lists {
@@ -82,17 +84,24 @@ impl CallHistorySource for ZoomSource {
         failure.map_or(Ok(()), |error| Err(source_error(error)))
     }
 
-    async fn legs(&self, call: &CallRecord) -> Result<Option<Vec<CallLeg>>, SourceError> {
-        let Some(id) = &call.history_id else { return Ok(None) };
+    async fn legs(&self, call: &CallRecord) -> Result<LegsAnswer, SourceError> {
+        let Some(id) = &call.history_id else { return Ok(LegsAnswer::Unknown) };
         let path = ["phone", "call_history", id.as_str()];
         let parse = |value| legs_from_json(&value, call);
-        let answer = if is_fresh(call, Timestamp::now()) {
+        let answer = if call.is_fresh(Timestamp::now()) {
             self.client.get_json_once_there(Label::Light, &path, parse).await
         } else {
             // What is not there after an hour will not come in the next seconds.
             self.client.get_json(Label::Light, &path, &[], parse).await
         };
-        Ok(if_there(answer)?.filter(|legs| !legs.is_empty()))
+        match answer {
+            Err(ZoomError::Forbidden) => Ok(LegsAnswer::Forbidden),
+            Err(ZoomError::Status { status: 500.., .. }) => Ok(LegsAnswer::Failed),
+            answer => {
+                let legs = if_there(answer)?.filter(|legs| !legs.is_empty());
+                Ok(legs.map_or(LegsAnswer::Unknown, LegsAnswer::Legs))
+            }
+        }
     }
 
     async fn leg(&self, call_element_id: &str) -> Result<Option<CallLeg>, SourceError> {
@@ -123,10 +132,14 @@ struct Listing<'a> {
     client: &'a ZoomClient,
     page_size: u32,
     found: mpsc::Sender<Vec<CallRecord>>,
-    /// Records sent: two users' lists may hold the same call.
-    sent: HashSet<String>,
+    /// Half of the SHA-256 of every record of this slice that was sent.
+    sent: HashSet<[u8; 16]>,
+    /// The same of the slice before: a call may stand in both.
+    sent_before: HashSet<[u8; 16]>,
     /// Which endpoint is asked.
     generation: Generation,
+    /// Whether the newer endpoint has answered: then it is not the endpoint that is missing.
+    has_history: bool,
 }
 
 enum Pass {
@@ -136,13 +149,15 @@ enum Pass {
 
 impl Listing<'_> {
     async fn list(&mut self, list: &CallList, window: TimeWindow) -> Result<(), ZoomError> {
+        self.sent.clear();
         for slice in cut(window) {
+            self.sent_before = std::mem::take(&mut self.sent);
             if self.found.is_closed() {
                 // Nobody listens any more: the run is stopping, and says so itself.
                 return Ok(());
             }
             match self.slice(list, slice).await {
-                Err(error) if self.generation == Generation::CallHistory && is_no_endpoint(&error) => {
+                Err(error) if self.may_be_older() && is_no_endpoint(&error) => {
                     tracing::info!("no call history here, asking for call logs");
                     self.generation = Generation::CallLog;
                     // Without either, the newer one's absence is the news.
@@ -155,6 +170,10 @@ impl Listing<'_> {
             }
         }
         Ok(())
+    }
+
+    fn may_be_older(&self) -> bool {
+        self.generation == Generation::CallHistory && !self.has_history
     }
 
     async fn slice(&mut self, list: &CallList, slice: TimeWindow) -> Result<(), ZoomError> {
@@ -184,11 +203,12 @@ impl Listing<'_> {
                 Err(error) if token.is_some() && error.is_refused_page_token() => return Ok(Pass::PageTokenRefused),
                 Err(error) => return Err(error),
             };
+            self.has_history |= generation == Generation::CallHistory;
             let CallPage { calls, unusable, next } = page;
             if unusable > 0 {
                 tracing::warn!(items = unusable, "listed calls without an id were left out");
             }
-            let fresh: Vec<_> = calls.into_iter().filter(|call| self.sent.insert(call.record_id.clone())).collect();
+            let fresh: Vec<_> = calls.into_iter().filter(|call| self.is_new(&call.record_id)).collect();
             if !fresh.is_empty() && self.found.send(fresh).await.is_err() {
                 return Ok(Pass::Complete);
             }
@@ -202,6 +222,12 @@ impl Listing<'_> {
             }
         }
         Err(ZoomError::Unreadable)
+    }
+
+    /// Whether a record was not sent yet; from now on it was.
+    fn is_new(&mut self, record_id: &str) -> bool {
+        let digest = short_digest(record_id);
+        !self.sent_before.contains(&digest) && self.sent.insert(digest)
     }
 }
 

@@ -13,7 +13,7 @@ use super::client::ZoomClient;
 use super::limits::Label;
 use super::slices::ACCOUNT;
 use super::wire::{Page, recording_from_json};
-use crate::domain::Recording;
+use crate::domain::{Recording, short_digest};
 use crate::source::{Listed, SourceError, TimeWindow};
 
 /// More pages than this in one slice are a server that never ends.
@@ -115,7 +115,7 @@ impl<'a> Listing<'a> {
         let mut fresh = Vec::with_capacity(items.len());
         for item in items {
             match recording_from_json(item) {
-                Ok(recording) if self.sent.insert(recording.id.short_digest()) => fresh.push(recording),
+                Ok(recording) if self.sent.insert(short_digest(recording.id.as_str())) => fresh.push(recording),
                 Ok(_) => self.listed.repeated += u64::from(count_repeats),
                 Err(reason) => {
                     tracing::warn!(%reason, "a listed item is no recording");

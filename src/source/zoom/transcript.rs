@@ -39,14 +39,16 @@ fn absence_of(error: &ZoomError) -> Option<Absence> {
         ZoomError::Status { code: Some(12_002), .. } => Some(Absence::InProgress),
         ZoomError::Status { code: Some(12_003), .. } => Some(Absence::NotDelivered),
         ZoomError::Status { .. } if error.is_missing_file() => Some(Absence::NoFile),
-        ZoomError::Status { status: 400..500, .. } | ZoomError::Forbidden => Some(Absence::NotDelivered),
+        ZoomError::Status { status: 400..500, .. } => Some(Absence::NotDelivered),
+        ZoomError::Status { status: 500.., .. } => Some(Absence::Failed),
+        ZoomError::Forbidden => Some(Absence::Forbidden),
         ZoomError::Download(error) => match **error {
             DownloadError::Body(BodyError::TooLarge { .. }) => Some(Absence::TooLarge),
-            // The file's host is not where the next transcript fails, too.
-            DownloadError::Address(_) | DownloadError::TooManyRedirects | DownloadError::FileHostStatus { .. } => {
+            DownloadError::Address(_) => Some(Absence::ForbiddenAddress),
+            DownloadError::FileHostStatus { status: 500.. } | DownloadError::TooSlow => Some(Absence::Failed),
+            DownloadError::TooManyRedirects | DownloadError::FileHostStatus { .. } | DownloadError::Body(_) => {
                 Some(Absence::NotDelivered)
             }
-            DownloadError::Body(_) => Some(Absence::NotDelivered),
             _ => None,
         },
         _ => None,

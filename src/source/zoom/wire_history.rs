@@ -3,7 +3,6 @@
 //! A list holds `call_logs`, `call_history` or both; a call's detail holds `call_path`, `call_elements` or both. What
 //! stands in both is one: the newer form leads, the older one fills its gaps.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::wire::Object;
@@ -94,24 +93,12 @@ fn merge(known: &mut CallRecord, other: &CallRecord) {
 #[must_use]
 pub fn legs_from_json(value: &Value, call: &CallRecord) -> Option<Vec<CallLeg>> {
     let envelope = Object(value.as_object()?);
-    let arrays = [("call_elements", Generation::CallElement), ("call_path", Generation::CallHistory)];
-    let mut found: Vec<PlacedLeg> = Vec::new();
-    let mut is_detail = false;
-    for (key, generation) in arrays {
-        let Some(items) = envelope.objects(key) else { continue };
-        is_detail = true;
-        let newer = found.len();
-        for item in items {
-            let leg = PlacedLeg::read(&item, generation);
-            match found.iter_mut().take(newer).find(|known| known.is_same(&leg)) {
-                Some(known) => known.leg.fill_from(&leg.leg),
-                None => found.push(leg),
-            }
-        }
-    }
-    if !is_detail {
+    let [elements, path] = [("call_elements", Generation::CallElement), ("call_path", Generation::CallHistory)]
+        .map(|(key, generation)| Some(envelope.objects(key)?.map(|item| PlacedLeg::read(&item, generation)).collect()));
+    if elements.is_none() && path.is_none() {
         return None;
     }
+    let mut found = merged(elements.unwrap_or_default(), path.unwrap_or_default());
     let mut whole = call.whole.clone();
     whole.fill_from(&leg_fields(&envelope, call.whole.generation));
     found.sort_by_key(|placed| (placed.segment, placed.node, placed.leg.started_at));
@@ -137,6 +124,26 @@ pub fn leg_from_json(value: &Value) -> Option<CallLeg> {
     Some(leg).filter(|leg| !leg.leg_id.is_empty())
 }
 
+/// Fills each element from the item of the path that is the same leg: the one with its id, else one in its place.
+/// What is left of the path are legs of their own.
+fn merged(mut elements: Vec<PlacedLeg>, mut path: Vec<PlacedLeg>) -> Vec<PlacedLeg> {
+    let mut is_merged = vec![false; elements.len()];
+    for is_same in [PlacedLeg::has_id_of, PlacedLeg::has_place_of] {
+        path.retain(|item| {
+            let mut unmerged = elements.iter_mut().zip(&mut is_merged).filter(|(_element, is_merged)| !**is_merged);
+            let twin = unmerged.find(|(element, _is_merged)| is_same(element, item));
+            let is_alone = twin.is_none();
+            if let Some((element, is_merged)) = twin {
+                element.leg.fill_from(&item.leg);
+                *is_merged = true;
+            }
+            is_alone
+        });
+    }
+    elements.extend(path);
+    elements
+}
+
 /// A leg and where it stands in its call.
 struct PlacedLeg {
     segment: Option<i32>,
@@ -154,10 +161,13 @@ impl PlacedLeg {
         Self { segment: item.seconds(&["segment"]), node: item.seconds(&["node"]), leg }
     }
 
-    fn is_same(&self, other: &Self) -> bool {
-        let same_place = self.segment.is_some()
-            && (self.segment, self.node, &self.leg.event) == (other.segment, other.node, &other.leg.event);
-        same_place || (!self.leg.leg_id.is_empty() && self.leg.leg_id == other.leg.leg_id)
+    fn has_id_of(&self, other: &Self) -> bool {
+        !self.leg.leg_id.is_empty() && self.leg.leg_id == other.leg.leg_id
+    }
+
+    fn has_place_of(&self, other: &Self) -> bool {
+        self.segment.is_some()
+            && (self.segment, self.node, &self.leg.event) == (other.segment, other.node, &other.leg.event)
     }
 }
 
@@ -238,14 +248,6 @@ fn has_recording(item: &Object<'_>, named: &[RecordingId]) -> Option<bool> {
         _ => None,
     };
     if named.is_empty() { item.flag(&["has_recording"]).or_else(by_status) } else { Some(true) }
-}
-
-/// Whether a call ended so lately that what Zoom knows of it may still be on its way.
-#[must_use]
-pub fn is_fresh(call: &CallRecord, now: Timestamp) -> bool {
-    const SETTLED_AFTER: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
-    let ended = call.whole.ended_at.or(call.whole.started_at);
-    ended.is_none_or(|ended| now.duration_since(ended) < SETTLED_AFTER)
 }
 
 #[cfg(test)]
@@ -368,6 +370,20 @@ mod tests {
             assert_eq!((leg.department.as_deref(), leg.cost_center.as_deref()), (Some("Sales"), Some("77")));
             assert_eq!(leg.site.id.as_deref(), Some("s"));
         }
+    }
+
+    #[test]
+    fn an_id_counts_more_than_a_place_and_an_element_is_merged_once() {
+        let detail = json!({
+            "call_elements": [{"call_element_id": "e1", "segment": 1, "node": 1, "event": "ring"},
+                              {"call_element_id": "e2", "segment": 1, "node": 1, "event": "ring"}],
+            "call_path": [{"id": "e2", "segment": 1, "node": 1, "event": "ring", "hold_time": 2},
+                          {"id": "old", "segment": 1, "node": 1, "event": "ring", "hold_time": 1},
+                          {"id": "third", "segment": 1, "node": 1, "event": "ring", "hold_time": 3}]
+        });
+        let legs = legs_from_json(&detail, &whole()).unwrap();
+        let holds: Vec<_> = legs.iter().map(|leg| (leg.leg_id.as_str(), leg.hold_s)).collect();
+        assert_eq!(holds, [("e1", Some(1)), ("e2", Some(2)), ("third", Some(3))]);
     }
 
     #[test]
