@@ -22,6 +22,9 @@ async fn everything_is_accounted_for(seed: u64) {
     let zoom = ZoomServer::builder(clips).redirecting_downloads().start().await.unwrap();
     zoom.fault(Script::next(Route::Download, Fault::missing_file()).of("deleted").always());
     zoom.fault(Script::next(Route::Download, Fault::html()).of("page").always());
+    // What is wrong with these four is wrong each time, whatever happens around them.
+    let signed = format!("{}/file/key-cut?jwt=signed", zoom.files_address());
+    zoom.fault(Script::next(Route::Download, Fault::redirect(&signed)).of("cut").always());
     zoom.fault(Script::next(Route::File, Fault::CutAfter(1_000)).of("cut").always());
     zoom.fault(Script::next(Route::Download, Fault::status(403)).of("denied").always());
     zoom.fail_at_random(0.3, seed);
@@ -29,7 +32,8 @@ async fn everything_is_accounted_for(seed: u64) {
     for (name, value) in zoom.environment() {
         workspace.set(name, value);
     }
-    workspace.set("TRANSCRIBE__ZOOM__REQUEST_ATTEMPTS", "4");
+    workspace.set("TRANSCRIBE__ZOOM__REQUEST_ATTEMPTS", "6");
+    workspace.set("TRANSCRIBE__ZOOM__RETRY_FOR", "8s");
     workspace.set("TRANSCRIBE__ZOOM__PLAN", "business");
     workspace.set("TRANSCRIBE__ZOOM__RATE_SHARE", "1");
     workspace.set("TRANSCRIBE__ZOOM__PAGE_SIZE", "5");
