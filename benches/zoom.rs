@@ -9,17 +9,13 @@
 #[expect(dead_code, unused_imports, reason = "a measurement uses little of the server")]
 mod support;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use support::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, Clip, ZoomServer};
+use support::{Clip, ZoomServer, source};
 use tokio::sync::mpsc;
-use transcribe::config::secrets::{ZoomIdentity, ZoomSecrets};
-use transcribe::config::{ZoomConfig, ZoomMode, ZoomPlan};
+use transcribe::config::ZoomConfig;
 use transcribe::source::RecordingSource;
-use transcribe::source::zoom::ZoomSource;
-use transcribe::source::zoom::auth::Credentials;
 
 const DOWNLOADS: u32 = 1_000;
 /// The medium label of a business account.
@@ -29,7 +25,10 @@ const PER_SECOND: usize = 20;
 async fn main() {
     let clips = (0..DOWNLOADS).map(|number| Clip::silent(&format!("{number:032x}"), 10)).collect();
     let server = ZoomServer::start(clips).await;
-    let source = Arc::new(source(&server));
+    // All of them wait for their turn at once.
+    let patient = Duration::from_secs(600);
+    let source =
+        Arc::new(source(&ZoomConfig { request_timeout: patient, download_timeout: patient, ..server.config() }));
     let (found, mut pages) = mpsc::channel(8);
     let slice = source.slices(None).pop().expect("a slice");
     source.list(&slice, found).await.expect("a listing");
@@ -53,31 +52,4 @@ async fn main() {
         times.len(),
         began.elapsed().as_secs_f64()
     );
-}
-
-fn source(server: &ZoomServer) -> ZoomSource {
-    let config = ZoomConfig {
-        api_url: format!("{}/v2", server.address()).parse().expect("an address"),
-        oauth_url: format!("{}/oauth/token", server.address()).parse().expect("an address"),
-        download_hosts: server.download_hosts(),
-        mode: ZoomMode::Account,
-        users: Vec::new(),
-        history: false,
-        transcripts: false,
-        page_size: 300,
-        plan: ZoomPlan::Business,
-        rate_share: 1.0,
-        max_download_bytes: 1 << 20,
-        request_timeout: Duration::from_secs(120),
-        request_attempts: 1,
-        retry_for: Duration::from_secs(60),
-        not_ready_wait: Duration::from_secs(1),
-        download_timeout: Duration::from_secs(600),
-    };
-    let secrets = ZoomSecrets {
-        client_id: CLIENT_ID.into(),
-        client_secret: CLIENT_SECRET.to_owned().into(),
-        identity: ZoomIdentity::Account { account_id: ACCOUNT_ID.to_owned().into() },
-    };
-    ZoomSource::new(&config, Credentials::new(secrets, Path::new("unused"))).expect("a usable configuration")
 }

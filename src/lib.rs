@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod domain;
+mod failpoint;
 pub mod fetch;
 pub mod lake;
 pub mod net;

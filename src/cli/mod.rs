@@ -37,6 +37,8 @@ pub(crate) struct Session {
 /// Runs the program and returns its exit code. Everything that goes wrong is printed here, once.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Does nothing unless failpoints were built in, which is so for tests only.
+    let _failpoints = fail::FailScenario::setup();
     let cli = match Cli::parse_checked() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),

@@ -62,6 +62,9 @@ pub enum Treatment {
     Local,
     /// The whole run is pointless (credentials refused): stop; the attempt is given back.
     Fatal,
+    /// The engine's process died while it worked on this recording, perhaps among others: who is to blame is found out
+    /// by working on it alone.
+    Crashed,
 }
 
 /// A stable code for what went wrong, as it stands in the ledger, in `quarantine.reason` and in `--format json`.
@@ -98,8 +101,10 @@ pub enum Reason {
     BadMetadata,
     /// The speech-to-text engine reported an error.
     EngineFailed,
-    /// The process died with this recording in flight, more often than `queue.max_attempts` allows.
+    /// The process died with this recording in flight; for a dead one, it did so each time that nothing else was.
     EngineCrash,
+    /// A stage took much longer than the recording is long, or showed no sign of life.
+    TimedOut,
     /// A disk of this machine is full or not writable.
     Disk,
 }
@@ -112,6 +117,12 @@ impl Reason {
         use serde::de::value::{Error, StrDeserializer};
         let word: StrDeserializer<'_, Error> = word.into_deserializer();
         Self::deserialize(word).ok()
+    }
+
+    /// Whether it tells of the recording's own file, not of a host or of this machine.
+    #[must_use]
+    pub const fn is_about_the_file(self) -> bool {
+        matches!(self, Self::NotFound | Self::NotAudio | Self::Empty | Self::Truncated)
     }
 
     #[must_use]
@@ -133,6 +144,7 @@ impl Reason {
             Self::BadMetadata => "bad_metadata",
             Self::EngineFailed => "engine_failed",
             Self::EngineCrash => "engine_crash",
+            Self::TimedOut => "timed_out",
             Self::Disk => "disk",
         }
     }
@@ -160,7 +172,8 @@ impl Reason {
             Self::Unreadable => "the file cannot be read; check its permissions",
             Self::BadMetadata => "the JSON file beside it cannot be read; mend or remove it",
             Self::EngineFailed => "the speech-to-text engine reported an error",
-            Self::EngineCrash => "the process died each time it worked on it",
+            Self::EngineCrash => "the process died each time it worked on it alone",
+            Self::TimedOut => "it took much longer than it is long, or got stuck; `transcribe retry` tries it again",
             Self::Disk => "a disk of this machine is full or not writable",
         }
     }

@@ -1,8 +1,8 @@
 //! One attempt to download one recording.
 //!
 //! The body is streamed to disk and hashed on the way; it must be complete, audio, and no larger than allowed. What a
-//! broken connection left is taken up by the next attempt ([`Partial`]). Redirects are followed by hand: every hop is checked against the download hosts, and the
-//! bearer token goes to the origin that was asked first and to nobody else.
+//! broken connection left is taken up by the next attempt ([`Partial`]). Redirects are followed by hand: every hop is
+//! checked against the download hosts, and the bearer token goes to the origin that was asked first and to nobody else.
 
 use std::io;
 use std::path::Path;

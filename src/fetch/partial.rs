@@ -35,12 +35,6 @@ impl Partial {
         self.digest.bytes()
     }
 
-    /// Length of the whole file, where it was announced.
-    #[must_use]
-    pub const fn total(&self) -> Option<u64> {
-        self.total
-    }
-
     /// The `ETag` that the rest must have.
     #[must_use]
     pub fn validator(&self) -> Option<&str> {

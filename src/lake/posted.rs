@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::LakeError;
 use super::open::Lake;
-use super::publish::{PublishedObject, check_day};
+use super::publish::{PublishedObject, aside, check_day};
 use super::schema::{Table, TableRow, ZoomSegmentRow, ZoomTranscriptRow};
 use crate::domain::CallHistoryRow;
 
@@ -15,7 +15,7 @@ impl Lake {
     ///
     /// # Errors
     /// As [`Lake::publish`]; [`LakeError::BadRow`] and [`LakeError::BatchMismatch`] for rows of another type or table.
-    pub async fn write_posted(&self, table: &str, dt: &str, rows: &[String]) -> Result<PublishedObject, LakeError> {
+    pub async fn write_posted(&self, table: &str, dt: &str, rows: Vec<String>) -> Result<PublishedObject, LakeError> {
         check_day(dt)?;
         if table == Table::CallHistory.as_str() {
             self.write_in_order(dt, rows, |row: &CallHistoryRow| {
@@ -35,23 +35,25 @@ impl Lake {
     async fn write_in_order<R, K>(
         &self,
         dt: &str,
-        rows: &[String],
-        key: impl Fn(&R) -> K + Send,
+        mut rows: Vec<String>,
+        key: impl Fn(&R) -> K + Send + 'static,
     ) -> Result<PublishedObject, LakeError>
     where
         R: TableRow + Serialize + DeserializeOwned + Send + 'static,
-        K: Ord + Send,
+        K: Ord,
     {
-        // In an order of their own, so that the object does not depend on that of the outbox. Equal rows are one.
-        let mut texts: Vec<&String> = rows.iter().collect();
-        texts.sort();
-        texts.dedup();
-        let parse = |row: &String| {
-            serde_json::from_str(row).map_err(|source| LakeError::BadRow { table: R::TABLE.as_str(), source })
-        };
-        let mut rows = texts.into_iter().map(parse).collect::<Result<Vec<R>, _>>()?;
-        rows.sort_by_key(key);
-        self.write_rows(dt, rows).await
+        let rows = aside(move || {
+            // In an order of their own, so that the object does not depend on that of the outbox. Equal rows are one.
+            rows.sort();
+            rows.dedup();
+            let parse = |row: String| {
+                serde_json::from_str(&row).map_err(|source| LakeError::BadRow { table: R::TABLE.as_str(), source })
+            };
+            let mut rows = rows.into_iter().map(parse).collect::<Result<Vec<R>, _>>()?;
+            rows.sort_by_key(key);
+            Ok(rows)
+        });
+        self.write_rows(dt, rows.await?).await
     }
 }
 
@@ -72,7 +74,8 @@ mod tests {
     async fn the_same_rows_are_one_object_in_whatever_order_they_come() {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
-        let write = async |rows: &[String]| lake.write_posted("zoom_transcripts", "2026-11-02", rows).await.unwrap();
+        let write =
+            async |rows: &[String]| lake.write_posted("zoom_transcripts", "2026-11-02", rows.to_vec()).await.unwrap();
         let first = write(&[row("aa"), row("bb"), row("aa")]).await;
         assert_eq!((first.rows, first.created), (2, true));
         let again = write(&[row("bb"), row("aa")]).await;
@@ -83,11 +86,11 @@ mod tests {
     async fn rows_of_another_shape_or_table_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
-        let refused = lake.write_posted("call_history", "2026-11-02", &[row("aa")]).await;
+        let refused = lake.write_posted("call_history", "2026-11-02", vec![row("aa")]).await;
         assert!(matches!(refused, Err(LakeError::BadRow { table: "call_history", .. })));
-        let refused = lake.write_posted("recordings", "2026-11-02", &[row("aa")]).await;
+        let refused = lake.write_posted("recordings", "2026-11-02", vec![row("aa")]).await;
         assert!(matches!(refused, Err(LakeError::BatchMismatch { .. })));
-        let refused = lake.write_posted("zoom_transcripts", "../x", &[row("aa")]).await;
+        let refused = lake.write_posted("zoom_transcripts", "../x", vec![row("aa")]).await;
         assert!(matches!(refused, Err(LakeError::BadDay { .. })));
     }
 }

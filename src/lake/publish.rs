@@ -26,6 +26,7 @@ use super::open::Lake;
 use super::schema::{QuarantineRow, RunRow, Table, TableRow};
 use super::write::{Encoded, Encoder};
 use crate::domain::{Fingerprint, FinishedTranscript};
+use crate::failpoint;
 
 /// One object that a batch creates, unless the batch has no rows for its table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,7 @@ impl Lake {
             let encoded = aside(move || encode(encoder, &members)).await?;
             if let Some(encoded) = encoded {
                 published.objects.push(self.put(*table, key, encoded).await?);
+                failpoint::pass("object-put");
             }
         }
         Ok(published)
@@ -198,7 +200,7 @@ fn settle(root: &FilePath, file: &FilePath) -> io::Result<()> {
 }
 
 /// Runs `work` on a thread that may block.
-async fn aside<T: Send + 'static>(
+pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
 ) -> Result<T, LakeError> {
     tokio::task::spawn_blocking(work).await.map_err(|source| LakeError::EncoderDied { source })?

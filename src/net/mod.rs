@@ -18,4 +18,4 @@ pub use clock::{Clock, SystemClock};
 pub use http::HttpClients;
 pub use limiter::{RateLimitExhausted, RateLimiter};
 pub use redacted::Redacted;
-pub use retry::{Classify, Retry, RetryPolicy, Verdict};
+pub use retry::{Classify, Missing, Retry, RetryPolicy, Verdict};

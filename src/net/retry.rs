@@ -20,10 +20,18 @@ use super::clock::Clock;
 pub enum Verdict {
     /// Try again; not before `after`, where the other side said so.
     Retry { after: Option<Duration> },
-    /// The thing does not exist, but it may in a moment: [`Retry::run_until_there`] looks again.
+    /// The thing does not exist; whether it may in a moment, who asks knows ([`Missing`]).
     NotThereYet,
     /// The answer will be the same.
     Stop,
+}
+
+/// What it means that a thing does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    IsFinal,
+    /// It was just announced: it is looked for again.
+    MayCome,
 }
 
 /// An error that knows whether it is worth another try.
@@ -66,40 +74,24 @@ impl Retry {
         Self { policy, clock, random: Mutex::new(random) }
     }
 
-    /// Calls `attempt` until it succeeds, says that trying again is pointless, or the policy is used up.
+    /// Calls `attempt` until it succeeds, says that trying again is pointless, or the policy is used up; what does not
+    /// exist is looked for up to five times in all where it may come.
     ///
     /// Dropping the future stops it between and within attempts.
     ///
     /// # Errors
     /// The last attempt's error.
-    pub async fn run<T, E, Attempt>(&self, attempt: impl FnMut() -> Attempt) -> Result<T, E>
-    where
-        E: Classify,
-        Attempt: Future<Output = Result<T, E>>,
-    {
-        self.repeat(&[], attempt).await
-    }
-
-    /// As [`Self::run`], and looks up to five times in all for what is not there yet.
-    ///
-    /// # Errors
-    /// The last attempt's error.
-    pub async fn run_until_there<T, E, Attempt>(&self, attempt: impl FnMut() -> Attempt) -> Result<T, E>
-    where
-        E: Classify,
-        Attempt: Future<Output = Result<T, E>>,
-    {
-        self.repeat(&LADDER, attempt).await
-    }
-
-    async fn repeat<T, E, Attempt>(&self, ladder: &[u32], mut attempt: impl FnMut() -> Attempt) -> Result<T, E>
+    pub async fn run<T, E, Attempt>(&self, missing: Missing, mut attempt: impl FnMut() -> Attempt) -> Result<T, E>
     where
         E: Classify,
         Attempt: Future<Output = Result<T, E>>,
     {
         let started = self.clock.now();
         let mut failures = 0_u32;
-        let mut rungs = ladder.iter();
+        let mut rungs = match missing {
+            Missing::IsFinal => [].iter(),
+            Missing::MayCome => LADDER.iter(),
+        };
         loop {
             let error = match attempt().await {
                 Ok(value) => return Ok(value),
@@ -165,15 +157,14 @@ mod tests {
     }
 
     /// Runs against an endpoint that always answers `verdict`: attempts made, and the waits between them.
-    async fn exhaust(policy: RetryPolicy, verdict: Verdict, until_there: bool) -> (u32, Vec<Duration>) {
+    async fn exhaust(policy: RetryPolicy, verdict: Verdict, missing: Missing) -> (u32, Vec<Duration>) {
         let (retry, clock) = retry(policy, 7);
         let made = Cell::new(0);
         let attempt = || {
             made.set(made.get() + 1);
             async { Err(Refusal(verdict)) }
         };
-        let result: Result<(), _> =
-            if until_there { retry.run_until_there(attempt).await } else { retry.run(attempt).await };
+        let result: Result<(), _> = retry.run(missing, attempt).await;
         assert_eq!(result, Err(Refusal(verdict)));
         (made.get(), clock.slept())
     }
@@ -187,7 +178,7 @@ mod tests {
         let made = Cell::new(0);
         let result = retry(policy(5, 60), 1)
             .0
-            .run(|| {
+            .run(Missing::IsFinal, || {
                 made.set(made.get() + 1);
                 let answer = if made.get() < 3 { Err(Refusal(AGAIN)) } else { Ok(made.get()) };
                 async move { answer }
@@ -198,27 +189,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_pointless_error_is_tried_once() {
-        assert_eq!(exhaust(policy(5, 60), Verdict::Stop, true).await, (1, vec![]));
-        assert_eq!(exhaust(policy(5, 60), Verdict::NotThereYet, false).await, (1, vec![]));
+        assert_eq!(exhaust(policy(5, 60), Verdict::Stop, Missing::MayCome).await, (1, vec![]));
+        assert_eq!(exhaust(policy(5, 60), Verdict::NotThereYet, Missing::IsFinal).await, (1, vec![]));
     }
 
     #[tokio::test]
     async fn the_number_of_attempts_is_bounded_and_never_none() {
         for (allowed, made) in [(4, 4), (1, 1), (0, 1)] {
-            assert_eq!(exhaust(policy(allowed, 3_600), AGAIN, false).await.0, made);
+            assert_eq!(exhaust(policy(allowed, 3_600), AGAIN, Missing::IsFinal).await.0, made);
         }
     }
 
     #[tokio::test]
     async fn the_elapsed_time_is_bounded_however_many_attempts_are_allowed() {
-        let (made, waits) = exhaust(policy(1_000, 90), AGAIN, false).await;
+        let (made, waits) = exhaust(policy(1_000, 90), AGAIN, Missing::IsFinal).await;
         assert!(total(&waits) <= Duration::from_secs(90), "{waits:?}");
         assert!((5..1_000).contains(&made), "{made}");
     }
 
     #[tokio::test]
     async fn a_wait_that_was_asked_for_beats_the_computed_one() {
-        let (made, waits) = exhaust(policy(3, 60), Verdict::Retry { after: Some(Duration::from_secs(9)) }, false).await;
+        let (made, waits) =
+            exhaust(policy(3, 60), Verdict::Retry { after: Some(Duration::from_secs(9)) }, Missing::IsFinal).await;
         assert_eq!(made, 3);
         assert!(waits.iter().all(|wait| (9..=10).contains(&wait.as_secs())), "{waits:?}");
     }
@@ -226,12 +218,12 @@ mod tests {
     #[tokio::test]
     async fn a_wait_beyond_the_budget_is_not_slept_on() {
         let after = Some(Duration::from_secs(3_600));
-        assert_eq!(exhaust(policy(5, 30), Verdict::Retry { after }, false).await, (1, vec![]));
+        assert_eq!(exhaust(policy(5, 30), Verdict::Retry { after }, Missing::IsFinal).await, (1, vec![]));
     }
 
     #[tokio::test]
     async fn what_is_not_there_yet_is_looked_for_after_0_1_2_4_and_8_seconds() {
-        let (made, waits) = exhaust(policy(1, 1), Verdict::NotThereYet, true).await;
+        let (made, waits) = exhaust(policy(1, 1), Verdict::NotThereYet, Missing::MayCome).await;
         assert_eq!((made, waits), (5, [1, 2, 4, 8].map(Duration::from_secs).to_vec()));
     }
 
@@ -241,7 +233,7 @@ mod tests {
         let mut firsts = Vec::new();
         for seed in 0..200 {
             let (retry, clock) = retry(policy(8, 10_000), seed);
-            let _failed: Result<(), _> = retry.run(|| async { Err(Refusal(AGAIN)) }).await;
+            let _failed: Result<(), _> = retry.run(Missing::IsFinal, || async { Err(Refusal(AGAIN)) }).await;
             let delays = clock.slept();
             assert_eq!(delays.len(), ceilings.len());
             assert!(delays.iter().zip(ceilings).all(|(delay, ceiling)| *delay < ceiling), "{delays:?}");

@@ -9,6 +9,7 @@ use super::publisher::Publisher;
 use super::sweep::{Sweep, Window, describe};
 use super::{ExitCode, RunError, Stop, history, transcripts};
 use crate::domain::RunId;
+use crate::failpoint;
 use crate::source::{RecordingSource, SourceError};
 
 /// Rows of the outbox that are held at once.
@@ -78,7 +79,8 @@ impl Publisher {
         let mut rows = 0;
         while let Some((batch, parcels)) = self.outbox.next_parcels(ROWS_AT_ONCE).await? {
             for parcel in parcels {
-                let put = self.lake.write_posted(&parcel.table, &parcel.dt, &parcel.rows).await?;
+                let put = self.lake.write_posted(&parcel.table, &parcel.dt, parcel.rows).await?;
+                failpoint::pass("parcel-put");
                 rows += put.rows;
             }
             self.outbox.delivered(batch).await?;

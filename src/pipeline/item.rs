@@ -15,6 +15,7 @@ use crate::domain::{
     AudioFacts, Failure, Fingerprint, FinishedTranscript, Reason, Recording, RecordingId, RunId, Stage, Transcript,
     Treatment, samples_to_ms,
 };
+use crate::failpoint;
 use crate::fetch::slot::{Spool, SpoolSlot};
 use crate::lake::{SCHEMA_VERSION, Staging};
 use crate::queue::{Claimed, Fenced, JobQueue, Settlement};
@@ -69,6 +70,7 @@ impl Shop {
     pub(super) async fn work_on(self: Arc<Self>, claimed: Claimed) -> Result<ItemOutcome, RunError> {
         let (id, attempt) = (claimed.lease.id.clone(), claimed.lease.attempt);
         self.reporter.emit(Event::Claimed { id: &id, attempt, duration_s: claimed.recording.duration_s });
+        failpoint::pass("claimed");
         let cancel = CancellationToken::new();
         // Whatever ends this future also ends the blocking threads that work for it.
         let _cancel_when_dropped = cancel.clone().drop_guard();
@@ -95,7 +97,10 @@ impl Shop {
             Ended::Aborted => (Settlement::Released, ItemOutcome::GivenBack),
         };
         match self.queue.settle(lease, settlement, Timestamp::now()).await? {
-            Fenced::Held => Ok(outcome),
+            Fenced::Held => {
+                failpoint::pass("settled");
+                Ok(outcome)
+            }
             Fenced::Lost => {
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stage });
                 Ok(ItemOutcome::GivenBack)
@@ -124,6 +129,7 @@ impl Shop {
             Ok(audio) => audio,
             Err(failure) => return Ended::Failed(failure),
         };
+        failpoint::pass("fetched");
         self.fetched.fetch_add(1, Ordering::Relaxed);
         let id = &claimed.recording.id;
         self.reporter.emit(Event::Fetched { id, size_bytes: audio.bytes, elapsed: began.elapsed() });
@@ -162,6 +168,7 @@ impl Shop {
             }
         }
         let summary = stream.summary();
+        failpoint::pass("decoded");
         drop(slot);
         let transcript = session.finish().map_err(|error| error.failure())?;
         let missing_ms = samples_to_ms(summary.cut_short_samples);
@@ -211,10 +218,12 @@ impl Shop {
     async fn put_aside(self: &Arc<Self>, finished: Box<FinishedTranscript>) -> Result<Stored, Failure> {
         let shop = Arc::clone(self);
         let stored = tokio::task::spawn_blocking(move || {
+            failpoint::pass("transcribed");
             let staged = shop.staging.put(&finished).map_err(|error| {
                 let detail = format!("io_error={}", error.raw_os_error().unwrap_or(0));
                 Failure::new(Stage::Stage, Reason::Disk, Treatment::Local, detail)
             })?;
+            failpoint::pass("staged");
             let (bytes, audio_ms) = (staged.bytes(), finished.audio.audio_ms);
             let segments = finished.transcript.spoken().count();
             let settlement = Settlement::Staged { fingerprint: finished.fingerprint, bytes, audio_ms };
@@ -239,14 +248,14 @@ impl Shop {
                 (Settlement::Postponed { failure: failure.clone(), not_before }, ItemOutcome::Halt(failure))
             }
             Treatment::Permanent => self.bury(id, attempt, failure),
-            Treatment::Transient if used_up && !host_is_down => self.bury(id, attempt, failure),
-            Treatment::Transient if used_up => {
+            Treatment::Transient | Treatment::Crashed if used_up && !host_is_down => self.bury(id, attempt, failure),
+            Treatment::Transient | Treatment::Crashed if used_up => {
                 let wait = wait.max(HOST_IS_DOWN);
                 self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
                 let not_before = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
                 (Settlement::Postponed { failure, not_before }, ItemOutcome::Waiting)
             }
-            Treatment::Transient => {
+            Treatment::Transient | Treatment::Crashed => {
                 self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
                 (Settlement::Retry { failure, not_before }, ItemOutcome::Waiting)
             }

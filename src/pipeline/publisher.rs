@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use super::RunError;
 use super::item::before;
 use crate::domain::{Fingerprint, FinishedTranscript};
+use crate::failpoint;
 use crate::lake::{BatchPlan, Lake, QuarantineRow, Staging, StagingError};
 use crate::queue::{BatchLog, DeadJob, OpenBatch, Outbox, QueueError, StagedJob};
 use crate::telemetry::{Event, Reporter};
@@ -90,6 +91,7 @@ impl Publisher {
             members,
         };
         self.batches.open_batch(&batch, Timestamp::now()).await?;
+        failpoint::pass("batch-recorded");
         Ok(batch)
     }
 
@@ -119,8 +121,11 @@ impl Publisher {
         let plan: BatchPlan = serde_json::from_str(&batch.plan)
             .map_err(|_parse| QueueError::Corrupt { what: "a batch's plan".into() })?;
         let published = self.lake.publish(&plan, transcripts).await?;
+        failpoint::pass("batch-put");
         self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
+        failpoint::pass("batch-closed");
         self.remove_staged(&batch.members).await?;
+        failpoint::pass("staged-removed");
         count.recordings += batch.members.len() as u64;
         count.audio_ms += batch.members.iter().map(|job| job.audio_ms).sum::<i64>();
         self.reporter.emit(Event::Published {
@@ -183,6 +188,7 @@ impl Publisher {
         // One object a death: its key follows from the row alone, so that a crash in between repeats no row.
         for job in &dead {
             self.lake.write_quarantine(&[quarantine_row(job)]).await?;
+            failpoint::pass("quarantine-put");
             self.batches.mark_reported(std::slice::from_ref(&job.id)).await?;
         }
         Ok(dead.len() as u64)

@@ -18,6 +18,7 @@ use super::publisher::{PublishedCount, Publisher};
 use super::{ExitCode, RunError, Stop, Summary};
 use crate::config::Config;
 use crate::domain::{Reason, RecordingId, RunId, Treatment};
+use crate::failpoint;
 use crate::fetch::slot::Spool;
 use crate::lake::{Lake, Staging};
 use crate::queue::instance::{self, Instance};
@@ -145,6 +146,7 @@ impl<'a> Run<'a> {
         let only = (!self.sweep.recordings.is_empty()).then(|| self.sweep.recordings.clone());
         let scope = Scope { source: self.config.source, only };
         let discovered = self.discover(&scope).await?;
+        failpoint::pass("listed");
         let to_do = self.queue.counts(&scope).await?;
         let open = to_do.seen + to_do.waiting;
         self.reporter.emit(Event::Listed {
@@ -188,6 +190,7 @@ impl<'a> Run<'a> {
         let summary = self.sum_up(&discovered, waiting, not_found);
         let changed = self.claimed + self.published.recordings + reported + discovered.new + beside.rows > 0;
         if changed {
+            failpoint::pass("summed-up");
             self.publisher.lake.write_run(&summary.row(self.sweep.trigger, self.started_at)).await?;
         }
         Ok(summary)

@@ -93,6 +93,8 @@ pub struct JobRecord {
     pub state: JobState,
     pub attempt: i32,
     pub started_at: Timestamp,
+    /// The partition of its rows, fixed at first sight.
+    pub dt: String,
     pub reason: Option<String>,
     pub detail: Option<String>,
     pub audio_ms: Option<i64>,
@@ -171,6 +173,9 @@ pub trait JobQueue: Send + Sync {
     async fn counts(&self, scope: &Scope) -> Result<Counts, QueueError>;
 
     async fn record(&self, id: &RecordingId) -> Result<Option<JobRecord>, QueueError>;
+
+    /// Those of these recordings that are known, in order of id.
+    async fn records(&self, ids: &[RecordingId]) -> Result<Vec<JobRecord>, QueueError>;
 
     /// The jobs that `run` claimed, in order of id, at most `limit` after `after`: results are streamed, not held.
     async fn touched_by(

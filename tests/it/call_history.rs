@@ -8,17 +8,14 @@ use transcribe::source::RecordingSource;
 use crate::lake::{bytes_beside_the_pages, holds};
 use crate::support::{Clip, Fault, Route, Script, ZoomServer};
 use crate::workspace::{Workspace, cached};
-use crate::zoom::{config, source};
+use crate::zoom::source;
 
 const README: &str = include_str!("../../README.md");
 
 const ALL: &str = "select count(*) from read_parquet('call_history/**/*.parquet')";
 
 fn with_history(zoom: &ZoomServer) -> Workspace {
-    let mut workspace = Workspace::new();
-    for (name, value) in zoom.environment() {
-        workspace.set(name, value);
-    }
+    let mut workspace = Workspace::against(zoom.environment());
     workspace.set("TRANSCRIBE__ZOOM__HISTORY", "true");
     workspace
 }
@@ -352,7 +349,7 @@ async fn a_single_leg_is_waited_for_after_its_event() {
     let zoom = ZoomServer::start(vec![]).await;
     zoom.history(|history| drop(history.legs.insert("e1".into(), element("e1", 1))));
     zoom.fault(Script::next(Route::Leg, Fault::status(404)).times(2));
-    let source = source(&ZoomConfig { history: true, ..config(&zoom) });
+    let source = source(&ZoomConfig { history: true, ..zoom.config() });
     let calls = source.call_history().unwrap();
     let leg = calls.leg("e1").await.unwrap().unwrap();
     assert_eq!((leg.leg_id.as_str(), leg.talk_s), ("e1", Some(60)));

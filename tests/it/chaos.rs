@@ -28,10 +28,7 @@ async fn everything_is_accounted_for(seed: u64) {
     zoom.fault(Script::next(Route::File, Fault::CutAfter(1_000)).of("cut").always());
     zoom.fault(Script::next(Route::Download, Fault::status(403)).of("denied").always());
     zoom.fail_at_random(0.3, seed);
-    let mut workspace = Workspace::new();
-    for (name, value) in zoom.environment() {
-        workspace.set(name, value);
-    }
+    let mut workspace = Workspace::against(zoom.environment());
     workspace.set("TRANSCRIBE__ZOOM__REQUEST_ATTEMPTS", "6");
     workspace.set("TRANSCRIBE__ZOOM__RETRY_FOR", "8s");
     workspace.set("TRANSCRIBE__ZOOM__PLAN", "business");

@@ -6,14 +6,6 @@ use serde_json::{Value, json};
 use crate::support::{ACCOUNT_ID, CLIENT_SECRET, Fault, Route, Script, ZoomServer};
 use crate::workspace::Workspace;
 
-fn against(environment: Vec<(&'static str, String)>) -> Workspace {
-    let mut workspace = Workspace::new();
-    for (name, value) in environment {
-        workspace.set(name, value);
-    }
-    workspace
-}
-
 /// Runs the check, and sees that the exit code is the printed one and that no secret is.
 #[track_caller]
 fn check(workspace: &Workspace, code: i32) -> Vec<Value> {
@@ -42,7 +34,7 @@ fn named<'a>(checks: &'a [Value], name: &str) -> &'a Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_all_is_well_every_part_says_so_and_nothing_is_left_behind() {
     let server = ZoomServer::start(vec![]).await;
-    let workspace = against(server.environment());
+    let workspace = Workspace::against(server.environment());
     let checks = check(&workspace, 0);
     let names: Vec<_> = checks.iter().map(|check| text(check, "name")).collect();
     let expected = ["configuration", "credentials", "token", "clock", "scopes", "listing", "model", "state", "lake"];
@@ -61,7 +53,7 @@ async fn when_all_is_well_every_part_says_so_and_nothing_is_left_behind() {
 async fn a_missing_scope_is_printed_with_what_to_click() {
     let server = ZoomServer::start(vec![]).await;
     server.answer_tokens_with("scope", json!("phone:read:list_call_recordings:admin"));
-    let mut workspace = against(server.environment());
+    let mut workspace = Workspace::against(server.environment());
     workspace.set("TRANSCRIBE__ZOOM__HISTORY", "true").set("TRANSCRIBE__ZOOM__TRANSCRIPTS", "true");
     let checks = check(&workspace, 6);
     let missing: Vec<&Value> = checks.iter().filter(|check| check["name"] == json!("scopes")).collect();
@@ -86,7 +78,7 @@ async fn a_scope_that_only_the_listing_finds_missing_is_printed_too() {
     let server = ZoomServer::start(vec![]).await;
     server.answer_tokens_with("scope", Value::Null);
     server.fault(Script::next(Route::List, Fault::missing_scope("phone:read:list_call_recordings:admin")));
-    let checks = check(&against(server.environment()), 6);
+    let checks = check(&Workspace::against(server.environment()), 6);
     assert_eq!(problems(&checks), ["listing"]);
     assert!(text(named(&checks, "listing"), "hint").contains("tick phone:read:list_call_recordings:admin"));
 }
@@ -94,7 +86,7 @@ async fn a_scope_that_only_the_listing_finds_missing_is_printed_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_clock_is_told_by_the_date_of_zooms_answer() {
     let server = ZoomServer::start(vec![]).await;
-    let workspace = against(server.environment());
+    let workspace = Workspace::against(server.environment());
     for (minutes, code, has_hint) in [(10, 3, true), (-10, 3, true), (2, 0, true), (0, 0, false)] {
         server.see_clocks_ahead_by(SignedDuration::from_mins(minutes));
         let checks = check(&workspace, code);
@@ -106,7 +98,7 @@ async fn a_wrong_clock_is_told_by_the_date_of_zooms_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_exit_code_is_that_of_the_heaviest_problem() {
     let server = ZoomServer::start(vec![]).await;
-    let mut workspace = against(server.environment());
+    let mut workspace = Workspace::against(server.environment());
     workspace.set("TRANSCRIBE__STT__MODEL", "not-there");
     assert_eq!(problems(&check(&workspace, 3)), ["model"]);
     workspace.set("ZOOM_CLIENT_SECRET", "wrong");
@@ -118,7 +110,7 @@ async fn the_exit_code_is_that_of_the_heaviest_problem() {
     assert_eq!(problems(&checks), ["credentials", "model"]);
     assert!(text(named(&checks, "credentials"), "hint").contains("_FILE"));
 
-    let mut workspace = against(server.environment());
+    let mut workspace = Workspace::against(server.environment());
     workspace.set("TRANSCRIBE__ZOOM__REQUEST_ATTEMPTS", "1");
     drop(server);
     let checks = check(&workspace, 5);
@@ -130,7 +122,7 @@ async fn the_exit_code_is_that_of_the_heaviest_problem() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_told_how_old_the_sign_in_is() {
     let server = ZoomServer::start(vec![]).await;
-    let workspace = against(server.user_environment());
+    let workspace = Workspace::against(server.user_environment());
     let checks = check(&workspace, 6);
     assert!(text(named(&checks, "token"), "detail").contains("transcribe auth login"));
 
@@ -149,7 +141,7 @@ async fn a_user_is_told_how_old_the_sign_in_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_users_their_own_list_is_asked_for_and_its_scope_needed() {
     let server = ZoomServer::start(vec![]).await;
-    let mut workspace = against(server.environment());
+    let mut workspace = Workspace::against(server.environment());
     workspace.set("TRANSCRIBE__ZOOM__USERS", "someone@example.com, other@example.com");
     let checks = check(&workspace, 6);
     assert_eq!(problems(&checks), ["scopes"]);
@@ -173,7 +165,7 @@ async fn a_user_that_zoom_does_not_know_is_told_from_a_wrong_address() {
     let server = ZoomServer::start(vec![]).await;
     server.answer_tokens_with("scope", json!("phone:read:list_recordings:admin phone:read:call_recording:admin"));
     server.fault(Script::next(Route::List, Fault::json(404, &json!({ "code": 1001, "message": "No user." }))));
-    let mut workspace = against(server.environment());
+    let mut workspace = Workspace::against(server.environment());
     workspace.set("TRANSCRIBE__ZOOM__USERS", "gone@example.com");
     let checks = check(&workspace, 3);
     assert_eq!(problems(&checks), ["listing"]);

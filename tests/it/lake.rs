@@ -116,7 +116,7 @@ impl Workspace {
         self.lake.write_quarantine(&[quarantined()]).await.unwrap();
         self.lake.write_run(&run()).await.unwrap();
         for (table, row) in posted() {
-            self.lake.write_posted(table, "2026-11-02", &[row]).await.unwrap();
+            self.lake.write_posted(table, "2026-11-02", vec![row]).await.unwrap();
         }
     }
 

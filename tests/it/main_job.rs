@@ -17,11 +17,7 @@ fn clip(id: &str, fixture: &str) -> Clip {
 }
 
 fn against(zoom: &ZoomServer) -> Workspace {
-    let mut workspace = Workspace::new();
-    for (name, value) in zoom.environment() {
-        workspace.set(name, value);
-    }
-    workspace
+    Workspace::against(zoom.environment())
 }
 
 /// `{id: (status, reason)}` of a run's JSON.

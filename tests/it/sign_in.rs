@@ -30,9 +30,7 @@ use crate::workspace::{Outcome, Workspace};
 const LOGIN: &str = "transcribe auth login";
 
 fn clip() -> Clip {
-    let mut frame = vec![0; 576];
-    frame[..4].copy_from_slice(&[0xff, 0xf3, 0xc8, 0xc4]);
-    Clip::new("r1", frame.repeat(10))
+    Clip::silent("r1", 10)
 }
 
 /// A state folder and what the environment says besides the server's addresses.
@@ -281,15 +279,6 @@ async fn a_caller_that_goes_away_does_not_take_the_next_refresh_token_with_it() 
     assert!(scene.server.takes_refresh_token(&scene.stored_token()));
 }
 
-/// A workspace whose app signs users in.
-fn user_workspace(server: &ZoomServer) -> Workspace {
-    let mut workspace = Workspace::new();
-    for (name, value) in server.user_environment() {
-        workspace.set(name, value);
-    }
-    workspace
-}
-
 fn keeps(workspace: &Workspace) -> PathBuf {
     workspace.path().join("state/zoom-user.json")
 }
@@ -349,7 +338,7 @@ fn with(mut url: Url, name: &str, value: &str) -> Url {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_signs_in_through_the_browser_and_no_secret_is_shown() {
     let server = ZoomServer::start(vec![clip()]).await;
-    let workspace = user_workspace(&server);
+    let workspace = Workspace::against(server.user_environment());
     let login = Waiting::begin(&workspace);
     let asked = login.asked();
     let back = login.agree().await;
@@ -387,7 +376,7 @@ async fn a_person_signs_in_through_the_browser_and_no_secret_is_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_browser_that_was_sent_away_is_believed() {
     let server = ZoomServer::start(vec![]).await;
-    let workspace = user_workspace(&server);
+    let workspace = Workspace::against(server.user_environment());
     let login = Waiting::begin(&workspace);
     let back = login.agree().await;
     assert_eq!(login.get(with(back.clone(), "state", "guessed")).await.0, 400);
@@ -405,7 +394,7 @@ async fn only_the_browser_that_was_sent_away_is_believed() {
 async fn a_person_who_says_no_stores_nothing() {
     let server = ZoomServer::start(vec![]).await;
     server.deny_consent();
-    let workspace = user_workspace(&server);
+    let workspace = Workspace::against(server.user_environment());
     let login = Waiting::begin(&workspace);
     let (status, page) = login.get(login.agree().await).await;
     assert!(status == 200 && page.contains("許可されませんでした"), "{page}");
@@ -418,7 +407,7 @@ async fn a_person_who_says_no_stores_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_taken_and_a_folder_that_cannot_be_written_are_found_before_the_browser_opens() {
     let server = ZoomServer::start(vec![]).await;
-    let mut workspace = user_workspace(&server);
+    let mut workspace = Workspace::against(server.user_environment());
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let outcome = workspace.run(&["auth", "login", "--no-browser", "--port", &port]).expect_code(3);
@@ -462,7 +451,7 @@ async fn the_server_takes_a_code_once_and_only_with_its_verifier() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_is_renewed_when_it_is_a_week_old_or_when_asked_to() {
     let server = ZoomServer::start(vec![]).await;
-    let workspace = user_workspace(&server);
+    let workspace = Workspace::against(server.user_environment());
     let state_dir = workspace.path().join("state");
     let refused = workspace.run(&["auth", "keep-alive"]).expect_code(6);
     assert!(refused.stderr.contains(LOGIN), "{}", refused.stderr);
@@ -490,7 +479,7 @@ async fn a_sign_in_is_renewed_when_it_is_a_week_old_or_when_asked_to() {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_runs_of_the_program_at_once_lose_no_refresh_token() {
     let server = ZoomServer::start(vec![]).await;
-    let workspace = user_workspace(&server);
+    let workspace = Workspace::against(server.user_environment());
     store(&workspace.path().join("state"), &server.refresh_token_of("u"), days(0));
     let start = || workspace.command(&["auth", "keep-alive", "--force"]).spawn().unwrap();
     let running: Vec<Child> = (0..4).map(|_| start()).collect();
@@ -506,7 +495,7 @@ async fn several_runs_of_the_program_at_once_lose_no_refresh_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_in_wins_over_a_value_that_stands_in_the_environment() {
     let server = ZoomServer::start(vec![]).await;
-    let mut workspace = user_workspace(&server);
+    let mut workspace = Workspace::against(server.user_environment());
     workspace.set("ZOOM_REFRESH_TOKEN", "long-dead");
     let login = Waiting::begin(&workspace);
     assert_eq!(login.get(login.agree().await).await.0, 200);

@@ -23,10 +23,7 @@ async fn whatever_stage_a_run_is_killed_in_every_recording_has_one_row_in_the_en
             Clip::new(&format!("{round}{day}aa"), cached("fixtures").join(fixture)).started_at(started_at)
         });
         let zoom = ZoomServer::start(clips.collect()).await;
-        let mut workspace = Workspace::new();
-        for (name, value) in zoom.environment() {
-            workspace.set(name, value);
-        }
+        let mut workspace = Workspace::against(zoom.environment());
         workspace.set("TRANSCRIBE__QUEUE__MAX_ATTEMPTS", "50");
         let mut kills = 0;
         // Killed at the first, second … appearance of the line, until a run gets past all of them.

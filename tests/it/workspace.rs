@@ -68,6 +68,15 @@ impl Workspace {
         Self { folder, environment: environment.into_iter().map(|(k, v)| (k.to_owned(), v)).collect() }
     }
 
+    /// With these variables besides, such as those that point at a server that speaks Zoom.
+    pub(crate) fn against(environment: Vec<(&'static str, String)>) -> Self {
+        let mut workspace = Self::new();
+        for (name, value) in environment {
+            workspace.set(name, value);
+        }
+        workspace
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }

@@ -10,10 +10,7 @@ const OUTCOMES: &str = "select recording_id, outcome, round(agreement, 3), finge
                         from read_parquet('zoom_transcripts/**/*.parquet') order by fetched_at, recording_id";
 
 fn with_transcripts(zoom: &ZoomServer) -> Workspace {
-    let mut workspace = Workspace::new();
-    for (name, value) in zoom.environment() {
-        workspace.set(name, value);
-    }
+    let mut workspace = Workspace::against(zoom.environment());
     workspace.set("TRANSCRIBE__ZOOM__TRANSCRIPTS", "true");
     workspace
 }

@@ -25,6 +25,13 @@ impl From<PathBuf> for Audio {
     }
 }
 
+/// Silence as MPEG-2 Layer III: 16 kHz, mono, 128 kbit/s, 36 ms and 576 bytes a frame.
+pub(crate) fn silence(frames: usize) -> Vec<u8> {
+    let mut frame = vec![0; 576];
+    frame[..4].copy_from_slice(&[0xff, 0xf3, 0xc8, 0xc4]);
+    frame.repeat(frames)
+}
+
 /// One recording: its sound, when it was, and whatever its listing says otherwise.
 #[derive(Debug, Clone)]
 pub(crate) struct Clip {
@@ -53,11 +60,9 @@ impl Clip {
         }
     }
 
-    /// Silence as MPEG-2 Layer III: 16 kHz, mono, 128 kbit/s, 36 ms and 576 bytes a frame.
+    /// So many frames of silence.
     pub(crate) fn silent(id: &str, frames: usize) -> Self {
-        let mut frame = vec![0; 576];
-        frame[..4].copy_from_slice(&[0xff, 0xf3, 0xc8, 0xc4]);
-        Self::new(id, frame.repeat(frames))
+        Self::new(id, silence(frames))
     }
 
     pub(crate) fn started_at(mut self, started_at: Timestamp) -> Self {

@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::fault::Fault;
+use super::listing::six_months_before;
 use super::routes::{error, identity, json_answer};
 use super::seen::Seen;
 use super::server::{Identity, World};
 
-const SIX_MONTHS: SignedDuration = SignedDuration::from_hours(184 * 24);
 const LONGEST_WINDOW: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// What the server knows of calls. Items are kept as they are answered.
@@ -51,7 +51,7 @@ pub(super) fn list(world: &World, seen: &Seen, fault: Option<&Fault>) -> Respons
     else {
         return error(400, 300, "Validation Failed.");
     };
-    if until < since || until.duration_since(since) > LONGEST_WINDOW || since < now - SIX_MONTHS {
+    if until < since || until.duration_since(since) > LONGEST_WINDOW || since < six_months_before(now) {
         return error(400, 300, "The month must be within the last six months.");
     }
     let mut changing = world.changing();

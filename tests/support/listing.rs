@@ -116,8 +116,8 @@ fn numbers_to_strings(value: &mut Value) {
     }
 }
 
-/// How far back a user's list reaches.
-fn six_months_before(now: Timestamp) -> Timestamp {
+/// How far back users' lists and lists of calls reach.
+pub(super) fn six_months_before(now: Timestamp) -> Timestamp {
     let before = now.to_zoned(TimeZone::UTC).checked_sub(Span::new().months(6)).expect("a time of this age");
     before.timestamp()
 }

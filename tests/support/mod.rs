@@ -5,6 +5,7 @@
 //! demand ([`Script`]), and remembers every request ([`Seen`]).
 
 mod audio;
+mod client;
 mod clip;
 mod fault;
 mod history;
@@ -15,7 +16,8 @@ mod seen;
 mod server;
 mod zoom_transcript;
 
-pub(crate) use clip::Clip;
+pub(crate) use client::{credentials, source};
+pub(crate) use clip::{Clip, silence};
 pub(crate) use fault::{Fault, Route, Script};
 pub(crate) use seen::{Listener, Seen};
-pub(crate) use server::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, ZoomServer};
+pub(crate) use server::{ACCOUNT_ID, CLIENT_SECRET, ZoomServer};

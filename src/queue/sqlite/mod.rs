@@ -360,6 +360,24 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
+    async fn records(&self, ids: &[RecordingId]) -> Result<Vec<JobRecord>, QueueError> {
+        let ids = json_ids(ids);
+        self.transact(move |tx| {
+            let sql = format!(
+                "SELECT {JOB_RECORD_COLUMNS} FROM jobs WHERE recording_id IN (SELECT value FROM json_each(?1))
+                 ORDER BY recording_id"
+            );
+            let mut statement = tx.prepare_cached(&sql)?;
+            let mut rows = statement.query([ids])?;
+            let mut records = Vec::new();
+            while let Some(row) = rows.next()? {
+                records.push(job_record_from_row(row)?);
+            }
+            Ok(records)
+        })
+        .await
+    }
+
     async fn touched_by(
         &self,
         run: &RunId,

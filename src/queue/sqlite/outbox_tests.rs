@@ -249,8 +249,9 @@ async fn a_parcel_that_a_crash_interrupted_is_written_as_one_object_all_the_same
     let ledger = Ledger::new();
     ledger.post(vec![leg("e1"), leg("e2")]).await;
     let (batch, parcels) = ledger.queue.next_parcels(100).await.unwrap().unwrap();
-    let put =
-        async |parcel: &Parcel| ledger.lake().write_posted(&parcel.table, &parcel.dt, &parcel.rows).await.unwrap();
+    let put = async |parcel: &Parcel| {
+        ledger.lake().write_posted(&parcel.table, &parcel.dt, parcel.rows.clone()).await.unwrap()
+    };
     assert!(put(&parcels[0]).await.created);
     // The process dies here: put, not confirmed. Another one opens the ledger, and something new arrives.
     let reopened = open(ledger.folder.path());

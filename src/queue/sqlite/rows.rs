@@ -8,7 +8,7 @@ use crate::domain::{Failure, Fingerprint, Lease, Reason, Recording, RecordingId,
 
 pub(super) const STAGED_COLUMNS: &str = "recording_id, dt, fingerprint, staged_bytes, staged_ms, coalesce(audio_ms, 0)";
 
-pub(super) const JOB_RECORD_COLUMNS: &str = "recording_id, state, attempt, started_at_ms, reason, detail, audio_ms";
+pub(super) const JOB_RECORD_COLUMNS: &str = "recording_id, state, attempt, started_at_ms, reason, detail, audio_ms, dt";
 
 pub(super) fn timestamp(millis: i64) -> Result<Timestamp, QueueError> {
     Timestamp::from_millisecond(millis).map_err(|_range| corrupt("a time"))
@@ -73,6 +73,7 @@ pub(super) fn job_record_from_row(row: &Row<'_>) -> Result<JobRecord, QueueError
         reason: row.get(4)?,
         detail: row.get(5)?,
         audio_ms: row.get(6)?,
+        dt: row.get(7)?,
     })
 }
 
@@ -126,10 +127,15 @@ pub(super) fn learn_call(tx: &Transaction<'_>, job: &NewJob) -> Result<(), Queue
 
 /// What was learned of the recording itself stays when a later try only found the host in trouble.
 pub(super) fn record_failure(tx: &Transaction<'_>, id: &RecordingId, failure: &Failure) -> Result<(), QueueError> {
+    if failure.reason == Reason::SourceUnavailable {
+        let known: Option<String> =
+            tx.query_row("SELECT reason FROM jobs WHERE recording_id = ?1", [id.as_str()], |row| row.get(0))?;
+        if known.as_deref().and_then(Reason::parse).is_some_and(Reason::is_about_the_file) {
+            return Ok(());
+        }
+    }
     tx.execute(
-        "UPDATE jobs SET stage = ?2, reason = ?3, detail = ?4
-         WHERE recording_id = ?1
-           AND NOT (?3 = 'source_unavailable' AND coalesce(reason, '') IN ('not_found', 'not_audio', 'empty', 'truncated'))",
+        "UPDATE jobs SET stage = ?2, reason = ?3, detail = ?4 WHERE recording_id = ?1",
         params![id.as_str(), failure.stage.as_str(), failure.reason.as_str(), failure.detail],
     )?;
     Ok(())

@@ -10,9 +10,12 @@ use super::auth::scopes::needed;
 use super::client::ZoomClient;
 use super::error::{Refusal, ZoomError};
 use super::limits::Label;
+use super::listing::path;
+use super::paging::Pages;
+use super::slices::{ACCOUNT, Owners};
 use crate::config::{ZoomConfig, ZoomMode};
 use crate::domain::{Finding, Obstacle};
-use crate::source::SourceError;
+use crate::source::{SourceError, TimeWindow};
 
 /// An unused sign-in of this age is close to its end.
 const OLD_SIGN_IN: SignedDuration = SignedDuration::from_hours(60 * 24);
@@ -107,17 +110,16 @@ fn how_to_add(scope: &str, mode: ZoomMode) -> String {
 
 async fn listing(client: &ZoomClient, config: &ZoomConfig, now: Timestamp) -> Finding {
     const NAME: &str = "listing";
-    let time = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let from = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now);
-    let query = [("page_size", "1".to_owned()), ("from", time(from)), ("to", time(now))];
-    let path = match (config.mode, config.users.first()) {
-        (ZoomMode::User, _) => vec!["phone", "users", "me", "recordings"],
-        (ZoomMode::Account, Some(user)) => vec!["phone", "users", user.as_str(), "recordings"],
-        (ZoomMode::Account, None) => vec!["phone", "recordings"],
-    };
-    match client.get_json(Label::Medium, &path, &query, count).await {
-        Ok(count) => Finding::fine(NAME, format!("{count} recordings started in the last 24 hours")),
-        Err(error) if path.contains(&"users") && error.is_unknown_user() => {
+    let owners = Owners::of(config);
+    let owner = owners.names().next().unwrap_or(ACCOUNT);
+    let since = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now);
+    let mut first_page = Pages::new(client, Label::Medium, path(owner), 1, TimeWindow { since, until: now });
+    match first_page.next(|page| Some((count(&page)?, None))).await {
+        Ok(count) => {
+            let count = count.unwrap_or_default();
+            Finding::fine(NAME, format!("{count} recordings started in the last 24 hours"))
+        }
+        Err(error) if owner != ACCOUNT && error.is_unknown_user() => {
             let (detail, hint) = match config.mode {
                 ZoomMode::User => ("Zoom knows no phone user behind this sign-in", "sign in as a user with Zoom Phone"),
                 ZoomMode::Account => ("Zoom knows no such phone user as zoom.users names first", "mend zoom.users"),
@@ -129,7 +131,7 @@ async fn listing(client: &ZoomClient, config: &ZoomConfig, now: Timestamp) -> Fi
 }
 
 /// How many recordings a page says there are; `None` when it is no page.
-fn count(page: Value) -> Option<u64> {
+fn count(page: &Value) -> Option<u64> {
     let listed = u64::try_from(page.get("recordings")?.as_array()?.len()).ok()?;
     let total = page.get("total_records").and_then(|total| match total {
         Value::String(total) => total.parse().ok(),

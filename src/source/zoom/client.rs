@@ -13,17 +13,10 @@ use url::Url;
 use super::auth::{AccessToken, Authenticator};
 use super::error::{Refusal, ZoomError, judge};
 use super::limits::{Label, Limits};
-use crate::net::{Answer, HttpClients, Retry};
+use crate::net::{Answer, HttpClients, Missing, Retry};
 
 /// A page of 300 recordings is some 300 KB.
 const MAX_PAGE_BYTES: u64 = 32 * 1024 * 1024;
-
-/// Whether what is not there yet is looked for again.
-#[derive(Debug, Clone, Copy)]
-enum Waiting {
-    No,
-    ForIt,
-}
 
 /// Talks to Zoom's API on behalf of one account.
 pub struct ZoomClient {
@@ -58,7 +51,7 @@ impl ZoomClient {
     /// # Errors
     /// [`ZoomError`] of the last attempt.
     pub async fn sign_in(&self) -> Result<Arc<AccessToken>, ZoomError> {
-        self.retry.run(|| self.auth.token()).await
+        self.retry.run(Missing::IsFinal, || self.auth.token()).await
     }
 
     /// Signs in anew whatever token there is; in user mode the stored sign-in is renewed with it.
@@ -66,7 +59,7 @@ impl ZoomClient {
     /// # Errors
     /// [`ZoomError`] of the last attempt.
     pub async fn rotate(&self) -> Result<Arc<AccessToken>, ZoomError> {
-        self.retry.run(|| self.auth.rotate()).await
+        self.retry.run(Missing::IsFinal, || self.auth.rotate()).await
     }
 
     /// Gets `path` below the API's address and reads its JSON with `parse`, which answers `None` for what it cannot read.
@@ -76,67 +69,27 @@ impl ZoomClient {
     pub async fn get_json<T: Send>(
         &self,
         label: Label,
+        missing: Missing,
         path: &[&str],
         query: &[(&str, String)],
         parse: impl Fn(Value) -> Option<T> + Send + Sync,
     ) -> Result<T, ZoomError> {
         let parse = &parse;
         let get = |token: Arc<AccessToken>| async move { self.get(&url(&token, path, query), &token, parse).await };
-        self.repeat(Waiting::No, label, get).await
+        self.with_token(label, missing, get).await
     }
 
-    /// As [`Self::get_json`], for what an event has just told of: when it is not there yet, it is looked for again
-    /// after 1, 2, 4 and 8 s.
-    ///
-    /// # Errors
-    /// [`ZoomError`] after all retries.
-    pub async fn get_json_once_there<T: Send>(
-        &self,
-        label: Label,
-        path: &[&str],
-        parse: impl Fn(Value) -> Option<T> + Send + Sync,
-    ) -> Result<T, ZoomError> {
-        let parse = &parse;
-        let get = |token: Arc<AccessToken>| async move { self.get(&url(&token, path, &[]), &token, parse).await };
-        self.repeat(Waiting::ForIt, label, get).await
-    }
-
-    /// Runs `call` with a token until it succeeds, fails for good, or the retry policy is used up; what is not there
-    /// yet is waited for.
+    /// Runs `call` with a token until it succeeds, fails for good, or the retry policy is used up.
     ///
     /// # Errors
     /// [`ZoomError`] of the last attempt.
-    pub async fn with_token<T, Call, Calling>(&self, label: Label, call: Call) -> Result<T, ZoomError>
-    where
-        Call: Fn(Arc<AccessToken>) -> Calling,
-        Calling: Future<Output = Result<T, ZoomError>>,
-    {
-        self.repeat(Waiting::ForIt, label, call).await
-    }
-
-    /// As [`Self::with_token`], for what may never be there: it is not waited for.
-    ///
-    /// # Errors
-    /// [`ZoomError`] of the last attempt.
-    pub async fn with_token_if_there<T, Call, Calling>(&self, label: Label, call: Call) -> Result<T, ZoomError>
-    where
-        Call: Fn(Arc<AccessToken>) -> Calling,
-        Calling: Future<Output = Result<T, ZoomError>>,
-    {
-        self.repeat(Waiting::No, label, call).await
-    }
-
-    async fn repeat<T, Call, Calling>(&self, waiting: Waiting, label: Label, call: Call) -> Result<T, ZoomError>
+    pub async fn with_token<T, Call, Calling>(&self, label: Label, missing: Missing, call: Call) -> Result<T, ZoomError>
     where
         Call: Fn(Arc<AccessToken>) -> Calling,
         Calling: Future<Output = Result<T, ZoomError>>,
     {
         let call = &call;
-        let attempt = || async move { self.attempt(label, call).await };
-        match waiting {
-            Waiting::No => self.retry.run(attempt).await,
-            Waiting::ForIt => self.retry.run_until_there(attempt).await,
-        }
+        self.retry.run(missing, || async move { self.attempt(label, call).await }).await
     }
 
     /// One attempt; a refused token is renewed and the call repeated once. What Zoom says about its limits holds for

@@ -117,6 +117,10 @@ pub enum ZoomError {
     Body(#[source] Arc<BodyError>),
     #[error("Zoom's answer is not in the expected form")]
     Unreadable,
+    #[error("Zoom keeps refusing its own page tokens")]
+    PageTokens,
+    #[error("Zoom's listing has no end after {pages} pages")]
+    Endless { pages: usize },
     #[error("the audio could not be downloaded")]
     Download(#[source] Arc<DownloadError>),
     /// The user's sign-in cannot be read or stored on this machine.
@@ -129,6 +133,7 @@ impl Classify for ZoomError {
         const AGAIN: Verdict = Verdict::Retry { after: None };
         match self {
             Self::Refused(_) | Self::TokenRefused | Self::Forbidden | Self::RateLimit { .. } => Verdict::Stop,
+            Self::PageTokens | Self::Endless { .. } => Verdict::Stop,
             Self::TooFast { after } => Verdict::Retry { after: Some(*after) },
             Self::Status { status: 500.. | 408 | 425, after, .. } => Verdict::Retry { after: *after },
             // Right after a call its recording may be listed before its file is there.
@@ -195,14 +200,6 @@ impl ZoomError {
             body || matches!(error, DownloadError::TooSlow)
         };
         matches!(self, Self::Download(error) if broken(error))
-    }
-
-    /// Whether a download's error tells of this very file, not of the host's state.
-    #[must_use]
-    pub fn is_about_the_file(&self) -> bool {
-        let told = matches!(self, Self::Download(error)
-            if matches!(**error, DownloadError::NotAudio(_) | DownloadError::Empty));
-        told || self.is_missing_file()
     }
 
     /// Whether the answer to a user's list means that there is no such user.

@@ -25,7 +25,9 @@ pub fn of_download(error: &ZoomError) -> Failure {
         ZoomError::TooFast { .. } => unavailable("status=429"),
         ZoomError::Unreachable { .. } => unavailable("unreachable"),
         ZoomError::NoAnswer => unavailable("no_answer"),
-        ZoomError::Body(_) | ZoomError::Unreadable => unavailable("bad_answer"),
+        ZoomError::Body(_) | ZoomError::Unreadable | ZoomError::PageTokens | ZoomError::Endless { .. } => {
+            unavailable("bad_answer")
+        }
         ZoomError::Store(_) => (Reason::Disk, Treatment::Local, "sign_in".to_owned()),
     };
     let mut failure = Failure::new(Stage::Fetch, reason, treatment, detail);

@@ -6,63 +6,34 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::ZoomSource;
 use super::client::ZoomClient;
 use super::error::ZoomError;
 use super::limits::Label;
-use super::listing::zoom_time;
-use super::slices::{Owners, cut};
+use super::paging::Pages;
+use super::slices::{ACCOUNT, cut, six_months_before};
 use super::wire_history::{CallPage, leg_from_json, legs_from_json, page_from_json};
 use crate::domain::{CallLeg, CallRecord, Generation, short_digest};
+use crate::net::Missing;
 use crate::source::{CallHistorySource, LegsAnswer, SourceError, TimeWindow};
 
-/// Zoom keeps six months; the shortest six months have 181 days.
-const REACH: SignedDuration = SignedDuration::from_hours(180 * 24);
-/// More pages than this in one slice are a server that never ends.
-const MAX_PAGES: u32 = 10_000;
-/// How often a slice is begun again because a page token was refused.
-const MAX_RESTARTS: u32 = 3;
-
-/// Whose calls are listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum CallList {
-    Account,
-    User(String),
+/// The label of the list of `owner`'s calls ([`ACCOUNT`], a user or `me`).
+fn label(owner: &str) -> Label {
+    if owner == ACCOUNT { Label::Heavy } else { Label::Medium }
 }
 
-impl CallList {
-    /// The lists of those whose recordings are listed.
-    pub(super) fn all_of(owners: &Owners) -> Vec<Self> {
-        match owners {
-            Owners::Account => vec![Self::Account],
-            Owners::Users(users) => users.iter().cloned().map(Self::User).collect(),
-        }
-    }
-
-    const fn label(&self) -> Label {
-        match self {
-            Self::Account => Label::Heavy,
-            Self::User(_) => Label::Medium,
-        }
-    }
-
-    fn path(&self, generation: Generation) -> Vec<&str> {
-        let list = if generation == Generation::CallLog { "call_logs" } else { "call_history" };
-        match self {
-            Self::Account => vec!["phone", list],
-            Self::User(user) => vec!["phone", "users", user, list],
-        }
-    }
+fn path(owner: &str, generation: Generation) -> Vec<&str> {
+    let list = if generation == Generation::CallLog { "call_logs" } else { "call_history" };
+    if owner == ACCOUNT { vec!["phone", list] } else { vec!["phone", "users", owner, list] }
 }
 
 #[async_trait]
 impl CallHistorySource for ZoomSource {
     async fn calls(&self, window: TimeWindow, found: mpsc::Sender<Vec<CallRecord>>) -> Result<(), SourceError> {
-        let earliest = Timestamp::now().checked_sub(REACH).unwrap_or(Timestamp::MIN);
-        let window = TimeWindow { since: window.since.max(earliest), ..window };
+        let window = TimeWindow { since: window.since.max(six_months_before(Timestamp::now())), ..window };
         let mut listing = Listing {
             client: &self.client,
             page_size: self.page_size,
@@ -73,8 +44,8 @@ impl CallHistorySource for ZoomSource {
             has_history: false,
         };
         let mut failure = None;
-        for list in &self.call_lists {
-            match listing.list(list, window).await {
+        for owner in self.owners.names() {
+            match listing.list(owner, window).await {
                 Ok(()) => {}
                 // One user may be unknown or without a phone; a second failure says no more than the first.
                 Err(error @ ZoomError::Status { .. }) => failure = failure.or(Some(error)),
@@ -88,13 +59,9 @@ impl CallHistorySource for ZoomSource {
         let Some(id) = &call.history_id else { return Ok(LegsAnswer::Unknown) };
         let path = ["phone", "call_history", id.as_str()];
         let parse = |value| legs_from_json(&value, call);
-        let answer = if call.is_fresh(Timestamp::now()) {
-            self.client.get_json_once_there(Label::Light, &path, parse).await
-        } else {
-            // What is not there after an hour will not come in the next seconds.
-            self.client.get_json(Label::Light, &path, &[], parse).await
-        };
-        match answer {
+        // What is not there after an hour will not come in the next seconds.
+        let missing = if call.is_fresh(Timestamp::now()) { Missing::MayCome } else { Missing::IsFinal };
+        match self.client.get_json(Label::Light, missing, &path, &[], parse).await {
             Err(ZoomError::Forbidden) => Ok(LegsAnswer::Forbidden),
             Err(ZoomError::Status { status: 500.., .. }) => Ok(LegsAnswer::Failed),
             answer => {
@@ -106,7 +73,8 @@ impl CallHistorySource for ZoomSource {
 
     async fn leg(&self, call_element_id: &str) -> Result<Option<CallLeg>, SourceError> {
         let path = ["phone", "call_element", call_element_id];
-        if_there(self.client.get_json_once_there(Label::Light, &path, |value| leg_from_json(&value)).await)
+        let read = |value| leg_from_json(&value);
+        if_there(self.client.get_json(Label::Light, Missing::MayCome, &path, &[], read).await)
     }
 }
 
@@ -142,13 +110,8 @@ struct Listing<'a> {
     has_history: bool,
 }
 
-enum Pass {
-    Complete,
-    PageTokenRefused,
-}
-
 impl Listing<'_> {
-    async fn list(&mut self, list: &CallList, window: TimeWindow) -> Result<(), ZoomError> {
+    async fn list(&mut self, owner: &str, window: TimeWindow) -> Result<(), ZoomError> {
         self.sent.clear();
         for slice in cut(window) {
             self.sent_before = std::mem::take(&mut self.sent);
@@ -156,12 +119,12 @@ impl Listing<'_> {
                 // Nobody listens any more: the run is stopping, and says so itself.
                 return Ok(());
             }
-            match self.slice(list, slice).await {
+            match self.slice(owner, slice).await {
                 Err(error) if self.may_be_older() && is_no_endpoint(&error) => {
                     tracing::info!("no call history here, asking for call logs");
                     self.generation = Generation::CallLog;
                     // Without either, the newer one's absence is the news.
-                    self.slice(list, slice).await.map_err(|_older| {
+                    self.slice(owner, slice).await.map_err(|_older| {
                         self.generation = Generation::CallHistory;
                         error
                     })?;
@@ -176,52 +139,24 @@ impl Listing<'_> {
         self.generation == Generation::CallHistory && !self.has_history
     }
 
-    async fn slice(&mut self, list: &CallList, slice: TimeWindow) -> Result<(), ZoomError> {
-        for restarts in 0..=MAX_RESTARTS {
-            match self.pass(list, slice).await? {
-                Pass::Complete => return Ok(()),
-                Pass::PageTokenRefused => tracing::debug!(restarts, "page token refused, listing the slice again"),
-            }
-        }
-        Err(ZoomError::Unreadable)
-    }
-
-    async fn pass(&mut self, list: &CallList, slice: TimeWindow) -> Result<Pass, ZoomError> {
-        let mut token: Option<String> = None;
-        let mut used_tokens = HashSet::new();
-        for _ in 0..MAX_PAGES {
-            let mut query = vec![
-                ("page_size", self.page_size.to_string()),
-                ("from", zoom_time(slice.since)),
-                ("to", zoom_time(slice.until)),
-            ];
-            query.extend(token.iter().map(|token| ("next_page_token", token.clone())));
-            let generation = self.generation;
-            let parse = |value| page_from_json(&value, generation);
-            let page = match self.client.get_json(list.label(), &list.path(generation), &query, parse).await {
-                Ok(page) => page,
-                Err(error) if token.is_some() && error.is_refused_page_token() => return Ok(Pass::PageTokenRefused),
-                Err(error) => return Err(error),
-            };
+    async fn slice(&mut self, owner: &str, slice: TimeWindow) -> Result<(), ZoomError> {
+        let generation = self.generation;
+        let mut pages = Pages::new(self.client, label(owner), path(owner, generation), self.page_size, slice);
+        let read = |value| {
+            let CallPage { calls, unusable, next } = page_from_json(&value, generation)?;
+            Some(((calls, unusable), next))
+        };
+        while let Some((calls, unusable)) = pages.next(read).await? {
             self.has_history |= generation == Generation::CallHistory;
-            let CallPage { calls, unusable, next } = page;
             if unusable > 0 {
                 tracing::warn!(items = unusable, "listed calls without an id were left out");
             }
             let fresh: Vec<_> = calls.into_iter().filter(|call| self.is_new(&call.record_id)).collect();
             if !fresh.is_empty() && self.found.send(fresh).await.is_err() {
-                return Ok(Pass::Complete);
-            }
-            match next {
-                Some(next) if used_tokens.insert(next.clone()) => token = Some(next),
-                Some(_) => {
-                    tracing::warn!(pages = used_tokens.len(), "Zoom repeats a page token, taking it for the end");
-                    return Ok(Pass::Complete);
-                }
-                None => return Ok(Pass::Complete),
+                return Ok(());
             }
         }
-        Err(ZoomError::Unreadable)
+        Ok(())
     }
 
     /// Whether a record was not sent yet; from now on it was.

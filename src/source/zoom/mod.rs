@@ -1,7 +1,7 @@
 //! Zoom Phone as a source: the recordings of one account, of some of its users, or of the user who signed in.
 //!
 //! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`slices`] cuts a window into
-//! what Zoom takes at once, [`listing`] lists, [`wire`] reads Zoom's JSON, [`error`] knows what Zoom's error answers
+//! what Zoom takes at once, `paging` reads any list, [`listing`] that of the recordings, [`wire`] reads Zoom's JSON, [`error`] knows what Zoom's error answers
 //! mean, [`failure`] puts a failed download into the ledger's words, [`check`] says what is wrong and how to mend it.
 //! [`history`] lists calls and their legs, [`transcript`] fetches Zoom's own transcripts.
 
@@ -13,6 +13,7 @@ pub mod failure;
 pub mod history;
 pub mod limits;
 pub mod listing;
+mod paging;
 pub mod slices;
 pub mod transcript;
 pub mod wire;
@@ -29,10 +30,9 @@ use tokio::sync::{Mutex, mpsc};
 use self::auth::{Authenticator, Credentials};
 use self::client::ZoomClient;
 use self::error::ZoomError;
-use self::history::CallList;
 use self::limits::{Label, Limits};
 use self::listing::Listing;
-use self::slices::{ACCOUNT, Owners};
+use self::slices::Owners;
 use super::{
     CallHistorySource, FetchedAudio, Listed, RecordingSource, Slice, SourceError, TimeWindow, TranscriptSource,
 };
@@ -40,7 +40,7 @@ use crate::config::ZoomConfig;
 use crate::domain::{AudioLocation, Failure, Reason, Recording, Stage, Treatment};
 use crate::fetch::{DownloadLimits, Downloader, Partial};
 use crate::net::address::check_endpoint;
-use crate::net::{DownloadHosts, HttpClients, Retry, RetryPolicy, SystemClock};
+use crate::net::{DownloadHosts, HttpClients, Missing, Retry, RetryPolicy, SystemClock};
 
 /// A download that brought so many bytes more before it broke off is gone on with.
 const WORTH_GOING_ON: u64 = 1 << 20;
@@ -54,8 +54,7 @@ pub struct ZoomSource {
     downloader: Downloader,
     owners: Owners,
     page_size: u32,
-    /// Whose calls are listed; none when the history is not wanted.
-    call_lists: Vec<CallList>,
+    wants_history: bool,
     wants_transcripts: bool,
 }
 
@@ -77,10 +76,14 @@ impl ZoomSource {
         let limits = DownloadLimits { bytes: config.max_download_bytes, stall, whole: config.download_timeout };
         let downloader = Downloader::new(http.clone(), hosts, limits);
         let client = ZoomClient::new(http, auth, Limits::new(config.plan, config.rate_share), retry(config), stall);
-        let owners = Owners::of(config);
-        let call_lists = if config.history { CallList::all_of(&owners) } else { Vec::new() };
-        let wants_transcripts = config.transcripts;
-        Ok(Self { client, downloader, owners, page_size: config.page_size, call_lists, wants_transcripts })
+        Ok(Self {
+            client,
+            downloader,
+            owners: Owners::of(config),
+            page_size: config.page_size,
+            wants_history: config.history,
+            wants_transcripts: config.transcripts,
+        })
     }
 
     /// Signed requests outside of listing and fetching.
@@ -91,38 +94,23 @@ impl ZoomSource {
 
     /// Downloads from `address`; what is not there yet is looked for again in the next seconds.
     async fn download(&self, address: &str, destination: &Path) -> Result<FetchedAudio, ZoomError> {
-        // Outlives the attempts: a later one goes on where an earlier one broke off, and what was learned of the file
-        // says more than a host that failed at the last try.
-        let seen = Mutex::new((Partial::default(), None));
+        // Outlives the attempts: a later one goes on where an earlier one broke off.
+        let partial = &Mutex::new(Partial::default());
         let mut got = 0;
-        let outcome = loop {
-            let outcome = self.client.with_token(Label::Medium, |token| {
-                let seen = &seen;
-                async move {
-                    let (partial, telling) = &mut *seen.lock().await;
-                    let attempt = self.downloader.download(address, token.expose(), destination, partial).await;
-                    let attempt = attempt.map_err(ZoomError::from);
-                    *telling =
-                        attempt.as_ref().err().filter(|error| error.is_about_the_file()).cloned().or(telling.take());
-                    attempt
-                }
+        let digest = loop {
+            let download = self.client.with_token(Label::Medium, Missing::MayCome, |token| async move {
+                let mut partial = partial.lock().await;
+                let attempt = self.downloader.download(address, token.expose(), destination, &mut partial).await;
+                attempt.map_err(ZoomError::from)
             });
-            let outcome = outcome.await;
+            let outcome = download.await;
             // A long file may break off more often than the bounds of one request allow, as long as it gets on.
-            let got_before = std::mem::replace(&mut got, seen.lock().await.0.bytes());
-            if got >= got_before + WORTH_GOING_ON && outcome.as_ref().is_err_and(ZoomError::is_broken_off) {
-                continue;
+            let got_before = std::mem::replace(&mut got, partial.lock().await.bytes());
+            match outcome {
+                Err(error) if error.is_broken_off() && got >= got_before + WORTH_GOING_ON => {}
+                outcome => break outcome?,
             }
-            break outcome;
         };
-        let (_, telling) = seen.into_inner();
-        let digest = outcome.map_err(|last| match last {
-            ZoomError::Status { status: 500.., .. }
-            | ZoomError::TooFast { .. }
-            | ZoomError::Unreachable { .. }
-            | ZoomError::NoAnswer => telling.unwrap_or(last),
-            last => last,
-        })?;
         Ok(FetchedAudio { path: destination.to_owned(), bytes: digest.bytes, sha256: digest.sha256, owned: true })
     }
 
@@ -133,11 +121,7 @@ impl ZoomSource {
         let Some(moment) = (if by_end { recording.ended_at } else { recording.started_at }) else { return Ok(None) };
         let moved = |by: SignedDuration| moment.checked_add(by).unwrap_or(moment);
         let window = TimeWindow { since: moved(-AROUND_A_RECORDING), until: moved(AROUND_A_RECORDING) };
-        let owners = match &self.owners {
-            Owners::Account => vec![ACCOUNT.to_owned()],
-            Owners::Users(users) => users.clone(),
-        };
-        for owner in &owners {
+        for owner in self.owners.names() {
             let (found, mut pages) = mpsc::channel(1);
             let listing = Listing::new(&self.client, owner, self.page_size, found).run(window);
             let search = async {
@@ -191,17 +175,12 @@ impl RecordingSource for ZoomSource {
     }
 
     async fn list(&self, slice: &Slice, found: mpsc::Sender<Vec<Recording>>) -> Result<Listed, SourceError> {
-        let mut listed = Listed::default();
-        let whole = slice.window.unwrap_or_else(|| slices::everything(Timestamp::now()));
-        // One piece, when it is a slice of `Self::slices`.
-        for window in slices::cut(whole) {
-            let part = Listing::new(&self.client, &slice.owner, self.page_size, found.clone()).run(window).await;
-            let part = part.map_err(|error| self.owners.named(&slice.owner, error))?;
-            listed.recordings += part.recordings;
-            listed.unusable += part.unusable;
-            listed.repeated += part.repeated;
-        }
-        Ok(listed)
+        let Slice { owner, window: Some(window) } = slice else {
+            let explanation = "Zoom lists a month at most".to_owned();
+            return Err(SourceError::Misconfigured { explanation });
+        };
+        let listed = Listing::new(&self.client, owner, self.page_size, found).run(*window).await;
+        listed.map_err(|error| self.owners.named(owner, error))
     }
 
     async fn fetch(&self, recording: &Recording, destination: &Path) -> Result<FetchedAudio, Failure> {
@@ -219,7 +198,7 @@ impl RecordingSource for ZoomSource {
     }
 
     fn call_history(&self) -> Option<&dyn CallHistorySource> {
-        (!self.call_lists.is_empty()).then_some(self as &dyn CallHistorySource)
+        self.wants_history.then_some(self as &dyn CallHistorySource)
     }
 
     fn transcripts(&self) -> Option<&dyn TranscriptSource> {

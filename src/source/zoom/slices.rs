@@ -42,6 +42,15 @@ impl Owners {
         }
     }
 
+    /// Whose lists there are, as [`Slice::owner`] names them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let (account, users) = match self {
+            Self::Account => (Some(ACCOUNT), &[][..]),
+            Self::Users(users) => (None, users.as_slice()),
+        };
+        account.into_iter().chain(users.iter().map(String::as_str))
+    }
+
     /// `error` of the list of `owner`, with a name that tells nobody who that is.
     #[must_use]
     pub fn named(&self, owner: &str, error: SourceError) -> SourceError {
@@ -58,36 +67,34 @@ impl Owners {
     /// How far back Zoom lists: users' recordings of six months, the account's without a limit.
     #[must_use]
     pub fn reach_back_to(&self, now: Timestamp) -> Option<Timestamp> {
-        let six_months = Span::new().months(6);
         match self {
             Self::Account => None,
-            Self::Users(_) => {
-                Some(now.to_zoned(TimeZone::UTC).checked_sub(six_months).map_or(now, |zoned| zoned.timestamp()))
-            }
+            Self::Users(_) => Some(six_months_before(now)),
         }
     }
 
     /// The slices of `window`, in whole seconds.
     #[must_use]
     pub fn slices(&self, window: Option<TimeWindow>, now: Timestamp) -> Vec<Slice> {
-        let window = window.unwrap_or_else(|| everything(now));
-        let slice = |owner: &str, window| Slice { owner: owner.to_owned(), window: Some(window) };
-        match self {
-            Self::Account => cut(window).map(|window| slice(ACCOUNT, window)).collect(),
-            Self::Users(users) => {
-                let since = window.since.checked_sub(USER_WIDENING).unwrap_or(window.since);
-                let earliest = self.reach_back_to(now).unwrap_or(Timestamp::MIN);
-                // A day later: the listing takes its time, and how Zoom counts is not known.
-                let earliest = earliest.checked_add(SignedDuration::from_hours(24)).unwrap_or(earliest);
-                let window = TimeWindow { since: since.max(earliest), until: window.until };
-                users.iter().flat_map(|user| cut(window).map(|window| slice(user, window))).collect()
-            }
+        let mut window = window.unwrap_or_else(|| everything(now));
+        if let Some(earliest) = self.reach_back_to(now) {
+            let widened = window.since.checked_sub(USER_WIDENING).unwrap_or(window.since);
+            window.since = widened.max(earliest);
         }
+        let slice = |owner: &str, window| Slice { owner: owner.to_owned(), window: Some(window) };
+        self.names().flat_map(|owner| cut(window).map(move |window| slice(owner, window))).collect()
     }
 }
 
+/// How far back Zoom tells of single users' recordings and of calls: six months, less a day, since a listing takes its
+/// time and how Zoom counts is not known.
+pub(super) fn six_months_before(now: Timestamp) -> Timestamp {
+    let six_months = now.to_zoned(TimeZone::UTC).checked_sub(Span::new().months(6));
+    six_months.map_or(now, |zoned| zoned.timestamp()) + SignedDuration::from_hours(24)
+}
+
 /// All the time that Zoom Phone has existed.
-pub(super) fn everything(now: Timestamp) -> TimeWindow {
+fn everything(now: Timestamp) -> TimeWindow {
     let first = Timestamp::from_second(FIRST_RECORDINGS_S).unwrap_or(Timestamp::UNIX_EPOCH);
     TimeWindow { since: first, until: now }
 }

@@ -8,7 +8,7 @@ use super::error::ZoomError;
 use super::limits::Label;
 use super::wire_transcript::lines_from_json;
 use crate::fetch::DownloadError;
-use crate::net::BodyError;
+use crate::net::{BodyError, Missing};
 use crate::source::{Absence, SourceError, TranscriptAnswer, TranscriptSource};
 
 /// Zoom's transcripts end at 4 MiB, most of which are words that are not read here; the rest is room.
@@ -17,7 +17,7 @@ const MAX_TRANSCRIPT_BYTES: u64 = (4 << 20) + (256 << 10);
 #[async_trait]
 impl TranscriptSource for ZoomSource {
     async fn transcript(&self, raw_id: &str) -> Result<TranscriptAnswer, SourceError> {
-        let fetched = self.client.with_token_if_there(Label::Light, |token| async move {
+        let fetched = self.client.with_token(Label::Light, Missing::IsFinal, |token| async move {
             let address = url(&token, &["phone", "recording_transcript", "download", raw_id], &[]);
             let file = self.downloader.fetch_bytes(address.as_str(), token.expose(), MAX_TRANSCRIPT_BYTES).await;
             file.map_err(ZoomError::from)

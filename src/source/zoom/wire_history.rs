@@ -3,6 +3,7 @@
 //! A list holds `call_logs`, `call_history` or both; a call's detail holds `call_path`, `call_elements` or both. What
 //! stands in both is one: the newer form leads, the older one fills its gaps.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::wire::Object;
@@ -68,16 +69,18 @@ fn call_of(item: &Object<'_>, list: Generation) -> Option<CallRecord> {
 }
 
 fn shares_an_id(one: &CallRecord, other: &CallRecord) -> bool {
-    let ids = |call: &CallRecord| {
+    fn ids(call: &CallRecord) -> [Option<&String>; 3] {
         let whole = &call.whole;
-        [&whole.call_history_id, &whole.call_path_id, &whole.call_log_id].map(Clone::clone)
-    };
+        [&whole.call_history_id, &whole.call_path_id, &whole.call_log_id].map(Option::as_ref)
+    }
     let others = ids(other);
     one.record_id == other.record_id || ids(one).iter().any(|id| id.is_some() && others.contains(id))
 }
 
 fn is_same_moment(one: &CallRecord, other: &CallRecord) -> bool {
-    let moment = |call: &CallRecord| Some((call.whole.call_id.clone()?, call.whole.started_at?));
+    fn moment(call: &CallRecord) -> Option<(&str, Timestamp)> {
+        Some((call.whole.call_id.as_deref()?, call.whole.started_at?))
+    }
     moment(one).is_some() && moment(one) == moment(other)
 }
 

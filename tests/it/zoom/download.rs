@@ -9,12 +9,12 @@ use transcribe::domain::{Failure, Reason, Recording, Treatment};
 use transcribe::fetch::hash_file;
 use transcribe::source::{FetchedAudio, RecordingSource};
 
-use super::{Spool, clip, config, download_address, fetch_under, last_day, list, mp3, persistent, source};
-use crate::support::{Clip, Fault, Route, Script, Seen, ZoomServer};
+use super::{Spool, clip, download_address, fetch_under, last_day, list, persistent, source};
+use crate::support::{Clip, Fault, Route, Script, Seen, ZoomServer, silence};
 
 /// 57,600 bytes.
 fn long_clip() -> Clip {
-    Clip::new("r1", mp3(100))
+    Clip::silent("r1", 100)
 }
 
 /// The `Range` headers of all downloads, in order.
@@ -34,7 +34,7 @@ async fn resumed(server: &ZoomServer, fault: Fault) -> Vec<u8> {
 #[tokio::test]
 async fn a_download_that_breaks_off_goes_on_where_it_was_if_the_server_lets_it() {
     let server = ZoomServer::builder(vec![long_clip()]).honouring_ranges().start().await.unwrap();
-    assert_eq!(resumed(&server, Fault::CutAfter(20_000)).await, mp3(100));
+    assert_eq!(resumed(&server, Fault::CutAfter(20_000)).await, silence(100));
     assert_eq!(ranges(&server), [None, Some("bytes=20000-".into())]);
     assert!(server.requests().last().unwrap().if_range.is_some(), "the rest of any file would do");
 }
@@ -42,7 +42,7 @@ async fn a_download_that_breaks_off_goes_on_where_it_was_if_the_server_lets_it()
 #[tokio::test]
 async fn a_server_that_knows_no_ranges_sends_all_of_it_again() {
     let server = ZoomServer::start(vec![long_clip()]).await;
-    assert_eq!(resumed(&server, Fault::CutAfter(20_000)).await, mp3(100));
+    assert_eq!(resumed(&server, Fault::CutAfter(20_000)).await, silence(100));
     assert_eq!(ranges(&server), [None, Some("bytes=20000-".into())]);
 }
 
@@ -53,7 +53,7 @@ async fn a_resumed_download_goes_through_the_redirect_again() {
     server.fault(Script::next(Route::File, Fault::CutAfter(30_000)));
     let spool = Spool::new();
     spool.fetch(&source(&persistent(&server)), &download_address(&server, &long_clip())).await.unwrap();
-    assert_eq!(std::fs::read(spool.destination()).unwrap(), mp3(100));
+    assert_eq!(std::fs::read(spool.destination()).unwrap(), silence(100));
     assert_eq!(ranges(&server).iter().flatten().count(), 2, "API and file host");
 }
 
@@ -74,9 +74,9 @@ async fn the_rest_of_another_file_is_not_believed() {
         server.fault(Script::next(Route::Download, Fault::CutAfter(20_000)));
         server.fault(Script::next(Route::Download, answer.clone()));
         let spool = Spool::new();
-        let patient = ZoomConfig { request_attempts: 3, ..config(&server) };
+        let patient = ZoomConfig { request_attempts: 3, ..server.config() };
         spool.fetch(&source(&patient), &download_address(&server, &long_clip())).await.unwrap();
-        assert_eq!(std::fs::read(spool.destination()).unwrap(), mp3(100), "{answer:?}");
+        assert_eq!(std::fs::read(spool.destination()).unwrap(), silence(100), "{answer:?}");
         assert_eq!(ranges(&server), [None, Some("bytes=20000-".into()), None], "{answer:?}");
     }
 }
@@ -88,22 +88,22 @@ async fn less_of_the_rest_than_was_asked_for_is_not_taken_for_all_of_it() {
     let part = Fault::Answer {
         status: 206,
         headers: vec![("content-range", "bytes 20000-29999/57600".into())],
-        body: mp3(100)[20_000..30_000].to_vec(),
+        body: silence(100)[20_000..30_000].to_vec(),
     };
     server.fault(Script::next(Route::Download, part));
     let spool = Spool::new();
-    let patient = ZoomConfig { request_attempts: 3, ..config(&server) };
+    let patient = ZoomConfig { request_attempts: 3, ..server.config() };
     spool.fetch(&source(&patient), &download_address(&server, &long_clip())).await.unwrap();
-    assert_eq!(std::fs::read(spool.destination()).unwrap(), mp3(100));
+    assert_eq!(std::fs::read(spool.destination()).unwrap(), silence(100));
     assert_eq!(ranges(&server), [None, Some("bytes=20000-".into()), Some("bytes=30000-".into())]);
 }
 
 #[tokio::test]
 async fn a_long_download_may_break_off_more_often_than_one_request_is_tried() {
-    let sound = mp3(8_000);
+    let sound = silence(8_000);
     let server = ZoomServer::builder(vec![Clip::new("r1", sound.clone())]).honouring_ranges().start().await.unwrap();
     server.fault(Script::next(Route::Download, Fault::CutAfter(1_500_000)).times(3));
-    let once = ZoomConfig { max_download_bytes: 1 << 30, ..config(&server) };
+    let once = ZoomConfig { max_download_bytes: 1 << 30, ..server.config() };
     let spool = Spool::new();
     spool.fetch(&source(&once), &download_address(&server, &long_clip())).await.unwrap();
     assert!(std::fs::read(spool.destination()).unwrap() == sound);
@@ -115,9 +115,9 @@ async fn a_file_that_changed_meanwhile_is_fetched_from_its_beginning() {
     let server = ZoomServer::builder(vec![long_clip()]).honouring_ranges().start().await.unwrap();
     server.fault(Script::next(Route::Download, Fault::CutAfter(20_000)));
     server.fault(Script::next(Route::Download, Fault::status(503)));
-    let source = source(&ZoomConfig { request_attempts: 4, ..config(&server) });
+    let source = source(&ZoomConfig { request_attempts: 4, ..server.config() });
     let (spool, address) = (Spool::new(), download_address(&server, &long_clip()));
-    let mut sound = mp3(150);
+    let mut sound = silence(150);
     sound[10_000] = 7;
     let replaced = Clip::new("r1", sound.clone());
     let (fetched, ()) = tokio::join!(spool.fetch(&source, &address), async {
@@ -133,7 +133,7 @@ async fn a_file_that_changed_meanwhile_is_fetched_from_its_beginning() {
 #[tokio::test]
 async fn a_download_that_takes_too_long_is_given_up() {
     let server = ZoomServer::start(vec![long_clip()]).await;
-    let hasty = ZoomConfig { download_timeout: Duration::from_millis(300), ..config(&server) };
+    let hasty = ZoomConfig { download_timeout: Duration::from_millis(300), ..server.config() };
     let failure = fetch_under(&server, &hasty, Script::next(Route::Download, Fault::StallAfter(600))).await;
     assert_eq!(failure.unwrap_err().detail, "too_slow");
 }
@@ -142,13 +142,13 @@ async fn a_download_that_takes_too_long_is_given_up() {
 async fn a_file_that_is_not_there_yet_is_looked_for_five_times() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
     let script = Script::next(Route::Download, Fault::missing_file()).times(4);
-    fetch_under(&server, &config(&server), script).await.unwrap();
+    fetch_under(&server, &server.config(), script).await.unwrap();
     assert_eq!((server.downloads_of("r1"), server.listings().len()), (5, 0));
 }
 
 /// Lists the only recording, lets `meanwhile` happen at Zoom, and downloads it.
 async fn fetch_after(server: &ZoomServer, meanwhile: impl FnOnce()) -> (Result<FetchedAudio, Failure>, Vec<Seen>) {
-    let source = source(&config(server));
+    let source = source(&server.config());
     let (recordings, _) = list(&source, last_day()).await;
     let recording: &Recording = &recordings[0];
     meanwhile();
@@ -197,6 +197,6 @@ async fn a_file_host_that_lost_the_file_is_asked_through_zoom_again() {
     let server = ZoomServer::builder(vec![clip("r1")]).redirecting_downloads().start().await.unwrap();
     server.fault(Script::next(Route::File, Fault::status(404)));
     let spool = Spool::new();
-    spool.fetch(&source(&config(&server)), &download_address(&server, &clip("r1"))).await.unwrap();
+    spool.fetch(&source(&server.config()), &download_address(&server, &clip("r1"))).await.unwrap();
     assert_eq!(server.downloads_of("r1"), 2);
 }

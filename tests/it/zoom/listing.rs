@@ -6,14 +6,14 @@ use tokio::sync::mpsc;
 use transcribe::config::ZoomConfig;
 use transcribe::source::{Listed, RecordingSource, SourceError, TimeWindow};
 
-use super::{clip, config, last_day, list, list_ids, persistent, source};
+use super::{clip, last_day, list, list_ids, persistent, source};
 use crate::support::{Fault, Route, Script, ZoomServer};
 
 #[tokio::test]
 async fn all_pages_are_read_and_nothing_comes_twice() {
     let ids: Vec<_> = (1..=5).map(|n| format!("r{n}")).collect();
     let server = ZoomServer::start(ids.iter().map(|id| clip(id)).collect()).await;
-    let source = source(&ZoomConfig { page_size: 2, ..config(&server) });
+    let source = source(&ZoomConfig { page_size: 2, ..server.config() });
     assert_eq!(list_ids(&source, last_day()).await, ids);
     let listings = server.listings();
     assert_eq!(listings.len(), 3);
@@ -26,7 +26,7 @@ async fn all_pages_are_read_and_nothing_comes_twice() {
 async fn a_repeated_page_token_ends_the_listing() {
     let server = ZoomServer::start((1..=4).map(|n| clip(&format!("r{n}"))).collect()).await;
     server.fault(Script::next(Route::List, Fault::RepeatPageToken).always());
-    let source = source(&ZoomConfig { page_size: 2, ..config(&server) });
+    let source = source(&ZoomConfig { page_size: 2, ..server.config() });
     assert_eq!(list_ids(&source, last_day()).await, ["r1", "r2", "r3", "r4"]);
     assert!(server.listings().len() <= 3);
 }
@@ -42,7 +42,7 @@ async fn a_last_page_may_have_no_token_at_all() {
         }
         server.fault(Script::next(Route::List, Fault::json(200, &page)));
     }
-    assert_eq!(list_ids(&source(&config(&server)), last_day()).await, ["r1", "r2", "r3"]);
+    assert_eq!(list_ids(&source(&server.config()), last_day()).await, ["r1", "r2", "r3"]);
     let tokens: Vec<_> = server.listings().iter().map(|seen| seen.query.get("next_page_token").cloned()).collect();
     assert_eq!(tokens, [None, Some("x".into()), Some("y".into())]);
 }
@@ -56,7 +56,7 @@ async fn a_token_after_the_last_page_leads_to_an_empty_page_and_no_further() {
     for page in &pages {
         server.fault(Script::next(Route::List, Fault::json(200, page)));
     }
-    assert_eq!(list_ids(&source(&config(&server)), last_day()).await, ["r1"]);
+    assert_eq!(list_ids(&source(&server.config()), last_day()).await, ["r1"]);
     assert_eq!(server.listings().len(), 2);
 }
 
@@ -64,7 +64,7 @@ async fn a_token_after_the_last_page_leads_to_an_empty_page_and_no_further() {
 async fn a_refused_page_token_restarts_the_slice_without_repeating_recordings() {
     let server = ZoomServer::start((1..=4).map(|n| clip(&format!("r{n}"))).collect()).await;
     server.fault(Script::next(Route::List, Fault::RefusePageToken));
-    let source = source(&ZoomConfig { page_size: 2, ..config(&server) });
+    let source = source(&ZoomConfig { page_size: 2, ..server.config() });
     assert_eq!(list_ids(&source, last_day()).await, ["r1", "r2", "r3", "r4"]);
     assert_eq!(server.listings().len(), 4);
 }
@@ -73,7 +73,7 @@ async fn a_refused_page_token_restarts_the_slice_without_repeating_recordings() 
 async fn page_tokens_that_are_always_refused_are_an_error_and_not_an_endless_listing() {
     let server = ZoomServer::start((1..=4).map(|n| clip(&format!("r{n}"))).collect()).await;
     server.fault(Script::next(Route::List, Fault::RefusePageToken).always());
-    let source = source(&ZoomConfig { page_size: 2, ..config(&server) });
+    let source = source(&ZoomConfig { page_size: 2, ..server.config() });
     let (recordings, listed) = list(&source, last_day()).await;
     assert_eq!(recordings.len(), 2);
     assert!(matches!(listed, Err(SourceError::Unavailable { .. })));
@@ -83,7 +83,7 @@ async fn page_tokens_that_are_always_refused_are_an_error_and_not_an_endless_lis
 async fn one_recording_in_several_spellings_is_listed_once() {
     let dashed = "0F3A5C7E-9B1D-4F6A-8C0E-2D4B6F8A1C3E";
     let server = ZoomServer::start(vec![clip(dashed), clip("0f3a5c7e9b1d4f6a8c0e2d4b6f8a1c3e")]).await;
-    let (recordings, listed) = list(&source(&config(&server)), last_day()).await;
+    let (recordings, listed) = list(&source(&server.config()), last_day()).await;
     assert_eq!(listed.unwrap(), Listed { recordings: 1, unusable: 0, repeated: 1 });
     assert_eq!(recordings[0].id.as_str(), "0f3a5c7e9b1d4f6a8c0e2d4b6f8a1c3e");
     assert_eq!(recordings[0].raw_id, dashed);
@@ -93,7 +93,7 @@ async fn one_recording_in_several_spellings_is_listed_once() {
 async fn numbers_may_arrive_as_strings() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
     server.fault(Script::next(Route::List, Fault::NumbersAsStrings));
-    let (recordings, _) = list(&source(&config(&server)), last_day()).await;
+    let (recordings, _) = list(&source(&server.config()), last_day()).await;
     assert_eq!(recordings[0].duration_s, Some(10));
     assert_eq!(recordings[0].owner.extension.as_deref(), Some("806"));
 }
@@ -106,7 +106,7 @@ async fn an_item_needs_an_id_and_a_download_address_and_nothing_else() {
         { "id": "r2" }, { "download_url": "https://zoom.us/x" }, "text", null
     ]);
     server.fault(Script::next(Route::List, Fault::json(200, &json!({ "recordings": items }))));
-    let (recordings, listed) = list(&source(&config(&server)), last_day()).await;
+    let (recordings, listed) = list(&source(&server.config()), last_day()).await;
     assert_eq!(listed.unwrap(), Listed { recordings: 1, unusable: 4, repeated: 0 });
     assert_eq!((recordings[0].raw_id.as_str(), recordings[0].started_at), ("r1", None));
 }
@@ -114,7 +114,7 @@ async fn an_item_needs_an_id_and_a_download_address_and_nothing_else() {
 #[tokio::test]
 async fn a_recording_that_appears_late_is_in_the_next_listing() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
-    let source = source(&config(&server));
+    let source = source(&server.config());
     assert_eq!(list_ids(&source, last_day()).await, ["r1"]);
     server.add(clip("r2").with("end_time", json!(null)).with("never_heard_of", json!({ "a": [1] })));
     assert_eq!(list_ids(&source, last_day()).await, ["r1", "r2"]);
@@ -126,7 +126,7 @@ async fn a_long_window_is_asked_for_in_slices_of_28_days_at_most() {
     let days = |days: i64| SignedDuration::from_hours(24 * days);
     let clips = [1, 40, 99].map(|age| clip(&format!("r{age}")).started_at(until - days(age)));
     let server = ZoomServer::start(clips.to_vec()).await;
-    let ids = list_ids(&source(&config(&server)), TimeWindow { since: until - days(100), until }).await;
+    let ids = list_ids(&source(&server.config()), TimeWindow { since: until - days(100), until }).await;
     assert_eq!(ids, ["r99", "r40", "r1"]);
     let bound = |seen: &crate::support::Seen, key: &str| seen.query[key].parse::<Timestamp>().unwrap();
     let slices: Vec<_> = server.listings().iter().map(|seen| (bound(seen, "from"), bound(seen, "to"))).collect();
@@ -140,7 +140,7 @@ async fn a_listing_whose_receiver_went_away_stops() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
     let (found, pages) = mpsc::channel(1);
     drop(pages);
-    let source = source(&config(&server));
+    let source = source(&server.config());
     let stopped = source.list(&source.slices(Some(last_day()))[0], found).await;
     assert!(matches!(stopped, Err(SourceError::Stopped)));
 }
@@ -151,14 +151,14 @@ async fn a_page_with_status_200_that_is_no_listing_is_asked_for_again() {
     server.fault(Script::next(Route::List, Fault::html()));
     assert_eq!(list_ids(&source(&persistent(&server)), last_day()).await, ["r1"]);
     server.fault(Script::next(Route::List, Fault::json(200, &json!({ "code": 300, "message": "x" }))).always());
-    let error = list(&source(&config(&server)), last_day()).await.1.unwrap_err();
+    let error = list(&source(&server.config()), last_day()).await.1.unwrap_err();
     assert!(matches!(error, SourceError::Unavailable { .. }));
 }
 
 #[tokio::test]
 async fn an_unreachable_zoom_is_unavailable_and_only_its_host_is_named() {
     let server = ZoomServer::start(vec![]).await;
-    let config = config(&server);
+    let config = server.config();
     let address = server.address().to_owned();
     drop(server);
     let error = list(&source(&config), last_day()).await.1.unwrap_err();

@@ -24,75 +24,29 @@ mod download;
 mod listing;
 mod users;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::mpsc;
-use transcribe::config::secrets::{ZoomIdentity, ZoomSecrets};
-use transcribe::config::{ZoomConfig, ZoomMode, ZoomPlan};
+use transcribe::config::ZoomConfig;
 use transcribe::domain::{AudioLocation, Failure, Reason, Recording, RecordingId, SourceKind, Treatment};
 use transcribe::fetch::hash_file;
 use transcribe::source::zoom::ZoomSource;
-use transcribe::source::zoom::auth::Credentials;
 use transcribe::source::{FetchedAudio, Listed, RecordingSource, SourceError, TimeWindow};
 
-use crate::support::{ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, Clip, Fault, Listener, Route, Script, ZoomServer};
-
-/// Silent MPEG-2 Layer III: 16 kHz, mono, 128 kbit/s, 576 bytes a frame.
-pub(crate) fn mp3(frames: usize) -> Vec<u8> {
-    let mut frame = vec![0; 576];
-    frame[..4].copy_from_slice(&[0xff, 0xf3, 0xc8, 0xc4]);
-    frame.repeat(frames)
-}
+pub(crate) use crate::support::source;
+use crate::support::{CLIENT_SECRET, Clip, Fault, Listener, Route, Script, ZoomServer, credentials, silence};
 
 pub(crate) fn clip(id: &str) -> Clip {
-    Clip::new(id, mp3(10))
-}
-
-pub(crate) fn config(server: &ZoomServer) -> ZoomConfig {
-    ZoomConfig {
-        api_url: format!("{}/v2", server.address()).parse().expect("an address"),
-        oauth_url: format!("{}/oauth/token", server.address()).parse().expect("an address"),
-        download_hosts: server.download_hosts(),
-        mode: ZoomMode::Account,
-        users: Vec::new(),
-        history: false,
-        transcripts: false,
-        page_size: 300,
-        plan: ZoomPlan::Business,
-        rate_share: 1.0,
-        max_download_bytes: 1024 * 1024,
-        request_timeout: Duration::from_secs(20),
-        request_attempts: 1,
-        retry_for: Duration::from_secs(60),
-        not_ready_wait: Duration::from_millis(1),
-        download_timeout: Duration::from_secs(60),
-    }
+    Clip::silent(id, 10)
 }
 
 /// With a second attempt for what may pass.
 pub(crate) fn persistent(server: &ZoomServer) -> ZoomConfig {
-    ZoomConfig { request_attempts: 2, ..config(server) }
-}
-
-fn secrets() -> ZoomSecrets {
-    ZoomSecrets {
-        client_id: CLIENT_ID.into(),
-        client_secret: CLIENT_SECRET.to_owned().into(),
-        identity: ZoomIdentity::Account { account_id: ACCOUNT_ID.to_owned().into() },
-    }
-}
-
-/// An account's app keeps nothing on the disk.
-pub(crate) fn credentials(secrets: ZoomSecrets) -> Credentials {
-    Credentials::new(secrets, Path::new("unused"))
-}
-
-pub(crate) fn source(config: &ZoomConfig) -> ZoomSource {
-    ZoomSource::new(config, credentials(secrets())).expect("a usable configuration")
+    ZoomConfig { request_attempts: 2, ..server.config() }
 }
 
 pub(crate) fn last_day() -> TimeWindow {
@@ -173,16 +127,30 @@ pub(crate) async fn fetch_under(
     outcome
 }
 
+/// Downloads the recording `r1` so many times at once.
+async fn fetch_at_once(server: &ZoomServer, source: &Arc<ZoomSource>, callers: usize) {
+    let address = download_address(server, &clip("r1"));
+    let callers: Vec<_> = (0..callers)
+        .map(|_| {
+            let (source, address, spool) = (Arc::clone(source), address.clone(), Spool::new());
+            tokio::spawn(async move { spool.fetch(&source, &address).await.map(|fetched| fetched.bytes) })
+        })
+        .collect();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), Ok(5_760));
+    }
+}
+
 async fn failure_under(fault: Fault) -> Failure {
     let server = ZoomServer::start(vec![clip("r1")]).await;
-    fetch_under(&server, &config(&server), Script::next(Route::Download, fault).always()).await.expect_err("a failure")
+    fetch_under(&server, &server.config(), Script::next(Route::Download, fault).always()).await.expect_err("a failure")
 }
 
 #[tokio::test]
 async fn a_recording_is_listed_and_its_audio_arrives_whole() {
-    let sound = mp3(500);
+    let sound = silence(500);
     let server = ZoomServer::start(vec![Clip::new("r1", sound.clone()).duration_s(18)]).await;
-    let source = source(&config(&server));
+    let source = source(&server.config());
     let (recordings, listed) = list(&source, last_day()).await;
     assert_eq!(listed.unwrap(), Listed { recordings: 1, unusable: 0, repeated: 0 });
     assert_eq!(recordings[0].duration_s, Some(18));
@@ -198,43 +166,25 @@ async fn a_recording_is_listed_and_its_audio_arrives_whole() {
 #[tokio::test]
 async fn twenty_callers_at_once_sign_in_once() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
-    let source = Arc::new(source(&config(&server)));
-    let address = download_address(&server, &clip("r1"));
-    let callers: Vec<_> = (0..20)
-        .map(|_| {
-            let (source, address, spool) = (Arc::clone(&source), address.clone(), Spool::new());
-            tokio::spawn(async move { spool.fetch(&source, &address).await.map(|fetched| fetched.bytes) })
-        })
-        .collect();
-    for caller in callers {
-        assert_eq!(caller.await.unwrap(), Ok(5_760));
-    }
+    let source = Arc::new(source(&server.config()));
+    fetch_at_once(&server, &source, 20).await;
     assert_eq!(server.token_requests(), 1);
 }
 
 #[tokio::test]
 async fn callers_that_hold_the_same_expired_token_renew_it_once() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
-    let source = Arc::new(source(&config(&server)));
+    let source = Arc::new(source(&server.config()));
     assert_eq!(list_ids(&source, last_day()).await, ["r1"]);
     server.fault(Script::next(Route::Download, Fault::ExpireAccessToken));
-    let address = download_address(&server, &clip("r1"));
-    let callers: Vec<_> = (0..8)
-        .map(|_| {
-            let (source, address, spool) = (Arc::clone(&source), address.clone(), Spool::new());
-            tokio::spawn(async move { spool.fetch(&source, &address).await.map(|fetched| fetched.bytes) })
-        })
-        .collect();
-    for caller in callers {
-        assert_eq!(caller.await.unwrap(), Ok(5_760));
-    }
+    fetch_at_once(&server, &source, 8).await;
     assert_eq!(server.token_requests(), 2);
 }
 
 #[tokio::test]
 async fn a_token_that_expires_during_a_listing_is_renewed_once() {
     let server = ZoomServer::start(vec![clip("r1"), clip("r2")]).await;
-    let source = source(&ZoomConfig { page_size: 1, ..config(&server) });
+    let source = source(&ZoomConfig { page_size: 1, ..server.config() });
     server.fault(Script::next(Route::List, Fault::ExpireAccessToken));
     assert_eq!(list_ids(&source, last_day()).await, ["r1", "r2"]);
     assert_eq!(server.token_requests(), 2);
@@ -255,8 +205,7 @@ async fn a_fresh_token_that_is_refused_too_stops_the_run() {
 #[tokio::test]
 async fn a_wrong_secret_is_refused_without_another_try() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
-    let wrong = ZoomSecrets { client_secret: "wrong".to_owned().into(), ..secrets() };
-    let source = ZoomSource::new(&persistent(&server), credentials(wrong)).unwrap();
+    let source = ZoomSource::new(&persistent(&server), credentials("wrong")).unwrap();
     let error = list(&source, last_day()).await.1.unwrap_err();
     assert!(matches!(&error, SourceError::Refused { explanation } if explanation.contains("invalid_client")));
     assert_eq!(server.token_requests(), 1);
@@ -274,7 +223,7 @@ async fn a_busy_token_endpoint_is_asked_again() {
 async fn a_missing_scope_is_named() {
     let server = ZoomServer::start(vec![]).await;
     server.fault(Script::next(Route::List, Fault::missing_scope("phone:read:list_call_recordings:admin")));
-    let error = list(&source(&config(&server)), last_day()).await.1.unwrap_err();
+    let error = list(&source(&server.config()), last_day()).await.1.unwrap_err();
     assert!(matches!(&error, SourceError::Refused { .. }));
     assert!(error.to_string().contains("phone:read:list_call_recordings:admin"));
 
@@ -288,8 +237,8 @@ async fn a_redirect_to_another_host_is_followed_without_the_token() {
     let server = ZoomServer::builder(vec![clip("r1")]).redirecting_downloads().start().await.unwrap();
     let spool = Spool::new();
     let address = download_address(&server, &clip("r1"));
-    spool.fetch(&source(&config(&server)), &address).await.unwrap();
-    assert_eq!(std::fs::read(spool.destination()).unwrap(), mp3(10));
+    spool.fetch(&source(&server.config()), &address).await.unwrap();
+    assert_eq!(std::fs::read(spool.destination()).unwrap(), silence(10));
     let requests = server.requests();
     let (to_files, to_api): (Vec<_>, Vec<_>) = requests.iter().partition(|seen| seen.listener == Listener::Files);
     assert_eq!(to_files.len(), 1);
@@ -312,7 +261,7 @@ async fn a_redirect_to_where_nobody_may_go_is_refused() {
         ("https://user:pass@zoom.us/file", "credentials"),
         (other.address(), "unlisted_host"),
     ];
-    let mut config = config(&server);
+    let mut config = server.config();
     config.download_hosts.extend(["zoom.us", "169.254.169.254", "localhost"].map(str::to_owned));
     for (target, detail) in targets {
         let script = Script::next(Route::Download, Fault::redirect(target));
@@ -328,9 +277,9 @@ async fn a_name_that_resolves_to_a_private_address_is_refused_at_every_hop() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
     let port = server.address().rsplit(':').next().unwrap().to_owned();
     let by_name = format!("http://localhost:{port}/v2/phone/recording/download/{}", clip("r1").key());
-    let listed = ZoomConfig { download_hosts: vec![format!("localhost:{port}")], ..config(&server) };
+    let listed = ZoomConfig { download_hosts: vec![format!("localhost:{port}")], ..server.config() };
     assert!(Spool::new().fetch(&source(&listed), &by_name).await.is_ok());
-    let any_port = ZoomConfig { download_hosts: vec!["localhost".into()], ..config(&server) };
+    let any_port = ZoomConfig { download_hosts: vec!["localhost".into()], ..server.config() };
     let failure = Spool::new().fetch(&source(&any_port), &by_name).await.unwrap_err();
     assert_eq!(failure.reason, Reason::ForbiddenAddress);
 }
@@ -340,7 +289,7 @@ async fn endless_redirects_end() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
     let own = download_address(&server, &clip("r1"));
     let script = Script::next(Route::Download, Fault::redirect(&own)).always();
-    let failure = fetch_under(&server, &config(&server), script).await.unwrap_err();
+    let failure = fetch_under(&server, &server.config(), script).await.unwrap_err();
     assert_eq!(failure.detail, "too_many_redirects");
     assert_eq!(server.downloads_of("r1"), 6);
 }
@@ -381,7 +330,7 @@ async fn what_may_pass_is_tried_again() {
 async fn one_forbidden_recording_leaves_its_neighbour_alone() {
     let server = ZoomServer::start(vec![clip("r1"), clip("r2")]).await;
     server.fault(Script::next(Route::Download, Fault::status(403)).of("r1").always());
-    let source = source(&config(&server));
+    let source = source(&server.config());
     let refused = Spool::new().fetch(&source, &download_address(&server, &clip("r1"))).await;
     assert_eq!(refused.unwrap_err().reason, Reason::Forbidden);
     assert!(Spool::new().fetch(&source, &download_address(&server, &clip("r2"))).await.is_ok());
@@ -399,7 +348,7 @@ async fn audio_is_known_by_its_content_and_not_by_its_type() {
     let sound = b"RIFF\x24\x00\x00\x00WAVEfmt ".to_vec();
     let server = ZoomServer::start(vec![Clip::new("r1", sound.clone())]).await;
     let spool = Spool::new();
-    spool.fetch(&source(&config(&server)), &download_address(&server, &clip("r1"))).await.unwrap();
+    spool.fetch(&source(&server.config()), &download_address(&server, &clip("r1"))).await.unwrap();
     assert_eq!(std::fs::read(spool.destination()).unwrap(), sound);
 }
 
@@ -417,7 +366,7 @@ async fn a_body_larger_than_allowed_is_refused_for_good() {
 #[tokio::test]
 async fn a_body_that_stops_coming_is_given_up() {
     let server = ZoomServer::start(vec![clip("r1")]).await;
-    let impatient = ZoomConfig { request_timeout: Duration::from_secs(3), ..config(&server) };
+    let impatient = ZoomConfig { request_timeout: Duration::from_secs(3), ..server.config() };
     let failure = fetch_under(&server, &impatient, Script::next(Route::Download, Fault::StallAfter(600))).await;
     assert_eq!(failure.unwrap_err().detail, "stalled bytes=600");
 }
@@ -472,11 +421,11 @@ async fn after_a_limit_per_day_nobody_asks_until_it_ends() {
 #[tokio::test]
 async fn settings_that_cannot_be_used_are_refused_by_name() {
     let server = ZoomServer::start(vec![]).await;
-    let good = config(&server);
+    let good = server.config();
     let plain = ZoomConfig { api_url: "http://api.zoom.us/v2".parse().unwrap(), ..good.clone() };
     let hosts = ZoomConfig { download_hosts: vec!["https://zoom.us".into()], ..good };
     for (config, key) in [(plain, "zoom.api_url"), (hosts, "zoom.download_hosts")] {
-        let error = ZoomSource::new(&config, credentials(secrets())).err().unwrap();
+        let error = ZoomSource::new(&config, credentials(CLIENT_SECRET)).err().unwrap();
         assert!(matches!(&error, SourceError::Misconfigured { explanation } if explanation.contains(key)), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use transcribe::config::ZoomConfig;
 use transcribe::source::{RecordingSource, TimeWindow};
 
-use super::{clip, config, last_day, list_ids, source};
+use super::{clip, last_day, list_ids, source};
 use crate::support::{Clip, Fault, Route, Script, ZoomServer};
 use crate::workspace::{Workspace, cached};
 
@@ -22,7 +22,7 @@ async fn users_have_lists_of_their_own_asked_for_by_start_and_a_day_more() {
     ])
     .await;
     let users = vec!["tanaka@example.com".to_owned(), "u-2".to_owned()];
-    let source = source(&ZoomConfig { users, ..config(&server) });
+    let source = source(&ZoomConfig { users, ..server.config() });
     let window = last_day();
     assert_eq!(list_ids(&source, window).await, ["r1", "r2"]);
     let listings = server.listings();
@@ -43,18 +43,14 @@ async fn a_users_list_is_never_asked_for_more_than_six_months() {
         clip("r2").of_user("u").started_at(now - days(300)),
     ])
     .await;
-    let source = source(&ZoomConfig { users: vec!["u".into()], ..config(&server) });
+    let source = source(&ZoomConfig { users: vec!["u".into()], ..server.config() });
     // The server refuses what is older.
     assert_eq!(list_ids(&source, TimeWindow { since: now - days(400), until: now }).await, ["r1"]);
     assert!(source.reaches_back_to().is_some_and(|reach| reach > now - days(185)));
 }
 
 fn against(zoom: &ZoomServer) -> Workspace {
-    let mut workspace = Workspace::new();
-    for (name, value) in zoom.environment() {
-        workspace.set(name, value);
-    }
-    workspace
+    Workspace::against(zoom.environment())
 }
 
 #[tokio::test(flavor = "multi_thread")]

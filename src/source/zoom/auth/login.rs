@@ -18,7 +18,7 @@ use super::store::{SignIn, UserStore};
 use super::user::{LOCK_WITHIN, UserGrant, commit, reserve};
 use crate::config::secrets::{ZoomIdentity, ZoomSecrets};
 use crate::config::{ZoomConfig, ZoomMode};
-use crate::net::HttpClients;
+use crate::net::{HttpClients, Missing};
 use crate::source::zoom::error::ZoomError;
 use crate::source::zoom::retry;
 
@@ -136,7 +136,7 @@ impl Login {
             ("redirect_uri", &redirect_uri),
             ("code_verifier", self.verifier.expose_secret()),
         ];
-        let issued = retry(config).run(|| self.endpoint.ask(&form)).await?;
+        let issued = retry(config).run(Missing::IsFinal, || self.endpoint.ask(&form)).await?;
         let refresh_token = issued.refresh_token.ok_or(LoginError::NoRefreshToken)?;
         // The new sign-in wins over a value that stands in the environment now, and over the one that was taken up
         // before: it may only be missing from this shell.
