@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use super::auth::AuthCommand;
 use super::config::ConfigCommand;
 use super::models::ModelsArgs;
+use crate::pipeline::RedoOrder;
 use crate::telemetry::Verbosity;
 
 /// Turns Zoom Phone recordings into Parquet transcripts, on this machine.
@@ -47,7 +48,7 @@ impl Cli {
     pub(super) fn parse_checked() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
         if cli.command.is_some() && cli.run.is_given() {
-            let message = "--since, --until, --recording, --user, --limit, --plan, --dir and --max-time belong to the main job \
+            let message = "--since, --until, --recording, --user, --limit, --redo, --plan, --dir and --max-time belong to the main job \
                            and do not go with a subcommand";
             return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, message));
         }
@@ -72,6 +73,10 @@ pub(super) struct RunArgs {
     /// Take up at most this many recordings.
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u64>,
+    /// Do finished recordings of the window anew: those that another model, other settings or another version made,
+    /// those that failed, or all. Readers see the old rows until the new ones are there.
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(super) redo: Option<RedoWhich>,
     /// List and count, change nothing.
     #[arg(long)]
     pub(super) plan: bool,
@@ -102,6 +107,23 @@ impl RunArgs {
             ("zoom.users".to_owned(), list, "--user".to_owned())
         });
         dir.chain(user).collect::<Vec<_>>().into_iter()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum RedoWhich {
+    Changed,
+    Failed,
+    All,
+}
+
+impl From<RedoWhich> for RedoOrder {
+    fn from(which: RedoWhich) -> Self {
+        match which {
+            RedoWhich::Changed => Self::Changed,
+            RedoWhich::Failed => Self::Failed,
+            RedoWhich::All => Self::All,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{ExitCode, Session};
 use crate::config::secrets::ZoomSecrets;
 use crate::config::units::{format_size, parse_duration, parse_moment};
 use crate::domain::{Reason, RecordingId, SourceKind};
-use crate::pipeline::{Plan, RunError, Stop, Summary, Sweep, Window, plan, run_sweep};
+use crate::pipeline::{Plan, RedoOrder, RunError, Stop, Summary, Sweep, Window, plan, run_sweep};
 use crate::queue::{JobRecord, JobState};
 use crate::source::folder::FolderSource;
 use crate::source::zoom::ZoomSource;
@@ -110,7 +110,13 @@ fn sweep_of(session: &Session, args: &RunArgs) -> anyhow::Result<Sweep> {
             RecordingId::parse(raw).map_err(bad)
         })
         .collect();
-    Ok(Sweep { window, recordings: recordings?, limit: args.limit, trigger: "sweep" })
+    Ok(Sweep {
+        window,
+        recordings: recordings?,
+        limit: args.limit,
+        redo: args.redo.map_or(RedoOrder::Nothing, Into::into),
+        trigger: "sweep",
+    })
 }
 
 fn duration(argument: &'static str, text: &str) -> Result<Duration, BadArgument> {

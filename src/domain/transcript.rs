@@ -162,6 +162,15 @@ pub struct EngineIdentity {
     pub model_sha256: String,
 }
 
+/// Everything but the audio that decides the content of a transcript.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    pub engine: EngineIdentity,
+    /// SHA-256, lower-case hex, over every setting that can change text.
+    pub settings_sha256: String,
+    pub schema_version: i32,
+}
+
 /// SHA-256, lower-case hex, over everything that decides the content of a transcript.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -171,16 +180,12 @@ pub struct Fingerprint(String);
 pub const TRANSCRIPT_CODE_VERSION: u32 = 1;
 
 impl Fingerprint {
+    /// The fingerprint of what `recipe` makes of a recording's audio. `redo` counts the orders to do it anew.
+    ///
     /// Each part is hashed with its length before it, so that no two lists of parts can collide by concatenation.
     #[must_use]
-    pub fn compute(
-        recording_id: &RecordingId,
-        audio_sha256: &str,
-        engine: &EngineIdentity,
-        settings_sha256: &str,
-        schema_version: i32,
-        redo: u32,
-    ) -> Self {
+    pub fn compute(recording_id: &RecordingId, audio_sha256: &str, recipe: &Recipe, redo: u32) -> Self {
+        let Recipe { engine, settings_sha256, schema_version } = recipe;
         let mut hasher = Sha256::new();
         let numbers = format!("{TRANSCRIPT_CODE_VERSION}/{schema_version}/{redo}");
         let parts = [
@@ -236,32 +241,33 @@ pub struct FinishedTranscript {
 mod tests {
     use super::*;
 
-    fn engine(model_sha256: &str) -> EngineIdentity {
-        EngineIdentity {
+    fn recipe(model_sha256: &str, settings_sha256: &str, schema_version: i32) -> Recipe {
+        let engine = EngineIdentity {
             engine: "whisper.cpp".into(),
             engine_version: "1.8.3".into(),
             model: "base".into(),
             model_sha256: model_sha256.into(),
-        }
+        };
+        Recipe { engine, settings_sha256: settings_sha256.into(), schema_version }
     }
 
     #[test]
     fn every_part_of_the_fingerprint_counts() {
         let id = RecordingId::parse("aa").unwrap();
-        let base = Fingerprint::compute(&id, "a1", &engine("m1"), "s1", 1, 0);
+        let base = Fingerprint::compute(&id, "a1", &recipe("m1", "s1", 1), 0);
         assert_eq!(base.as_str().len(), 64);
-        assert_ne!(base, Fingerprint::compute(&id, "a2", &engine("m1"), "s1", 1, 0));
-        assert_ne!(base, Fingerprint::compute(&id, "a1", &engine("m2"), "s1", 1, 0));
-        assert_ne!(base, Fingerprint::compute(&id, "a1", &engine("m1"), "s2", 1, 0));
-        assert_ne!(base, Fingerprint::compute(&id, "a1", &engine("m1"), "s1", 2, 0));
-        assert_ne!(base, Fingerprint::compute(&id, "a1", &engine("m1"), "s1", 1, 1));
+        assert_ne!(base, Fingerprint::compute(&id, "a2", &recipe("m1", "s1", 1), 0));
+        assert_ne!(base, Fingerprint::compute(&id, "a1", &recipe("m2", "s1", 1), 0));
+        assert_ne!(base, Fingerprint::compute(&id, "a1", &recipe("m1", "s2", 1), 0));
+        assert_ne!(base, Fingerprint::compute(&id, "a1", &recipe("m1", "s1", 2), 0));
+        assert_ne!(base, Fingerprint::compute(&id, "a1", &recipe("m1", "s1", 1), 1));
     }
 
     #[test]
     fn parts_cannot_slide_into_each_other() {
         let id = RecordingId::parse("aa").unwrap();
-        let one = Fingerprint::compute(&id, "ab", &engine("c"), "s", 1, 0);
-        let other = Fingerprint::compute(&id, "a", &engine("bc"), "s", 1, 0);
+        let one = Fingerprint::compute(&id, "ab", &recipe("c", "s", 1), 0);
+        let other = Fingerprint::compute(&id, "a", &recipe("bc", "s", 1), 0);
         assert_ne!(one, other);
     }
 }

@@ -68,7 +68,7 @@ pub enum Treatment {
 }
 
 /// A stable code for what went wrong, as it stands in the ledger, in `quarantine.reason` and in `--format json`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Zoom says that the file does not exist.
@@ -219,8 +219,10 @@ impl Failure {
 #[must_use = "an unsettled lease is retried later"]
 pub struct Lease {
     pub id: RecordingId,
-    /// Counted at claim; the fencing token: a settlement with an older attempt is refused.
+    /// Counted at claim, from 1; given back by a claim that ends without a verdict on the recording.
     pub attempt: i32,
+    /// The fencing token: greater for every later claim of this recording, so that a late twin can settle nothing.
+    pub fence: i64,
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Spool {
             .acquire_many_owned(blocks.min(self.blocks))
             .await
             .expect("the semaphore is never closed");
-        let path = self.folder.join(format!("{}.{}", recording.id.file_stem(), lease.attempt));
+        let path = self.folder.join(format!("{}.{}", recording.id.file_stem(), lease.fence));
         SpoolSlot { path, _permit: permit }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn lease(attempt: i32) -> Lease {
-        Lease { id: RecordingId::parse("aa").unwrap(), attempt }
+        Lease { id: RecordingId::parse("aa").unwrap(), attempt, fence: attempt.into() }
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! * [`publish`] groups staged transcripts of one day into one file per table, under keys that follow from their
 //!   fingerprints, with puts that create and never replace. Doing the same batch again writes the same bytes.
 //! * `posted` writes the rows of the ledger's outbox the same way.
+//! * `tidy` keeps writers apart and removes what crashes leave.
 //! * [`read`] finds out from the lake alone what it already holds.
 //!
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
@@ -19,6 +20,7 @@ pub mod read;
 mod sample;
 pub mod schema;
 pub mod staging;
+mod tidy;
 pub mod write;
 
 pub use error::{LakeError, LakeErrorKind};
@@ -27,3 +29,4 @@ pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
 pub use read::{OurText, PublishedId};
 pub use schema::{QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
 pub use staging::{StagedRef, Staging, StagingError};
+pub use tidy::LakeLock;

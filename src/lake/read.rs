@@ -34,12 +34,14 @@ pub struct PublishedId {
     pub dt: String,
     pub recording_id: RecordingId,
     pub fingerprint: Fingerprint,
+    /// SHA-256 of the audio file, lower-case hex.
+    pub audio_sha256: String,
     pub transcribed_at: Timestamp,
 }
 
 impl Lake {
     /// The recordings that these partitions hold, ordered by id, then by (`transcribed_at`, `fingerprint`): of several
-    /// rows of one recording the last is the current one. Only three columns are read; a partition that does not
+    /// rows of one recording the last is the current one. Only four columns are read; a partition that does not
     /// exist holds nothing.
     ///
     /// # Errors
@@ -47,7 +49,7 @@ impl Lake {
     pub async fn published_ids(&self, dts: &[String]) -> Result<Vec<PublishedId>, LakeError> {
         let mut published = Vec::new();
         for dt in dts {
-            let columns = ["recording_id", "fingerprint", "transcribed_at"];
+            let columns = ["recording_id", "fingerprint", "audio_sha256", "transcribed_at"];
             self.read_day(Table::Recordings, dt, &columns, |batch| append_ids(batch, dt, &mut published)).await?;
         }
         let order = |row: &PublishedId| (row.recording_id.clone(), row.transcribed_at, row.fingerprint.clone());
@@ -65,7 +67,7 @@ impl Lake {
         wanted: &BTreeSet<RecordingId>,
     ) -> Result<BTreeMap<RecordingId, OurText>, LakeError> {
         let mut texts = BTreeMap::new();
-        let columns = ["recording_id", "fingerprint", "transcribed_at", "text"];
+        let columns = ["recording_id", "fingerprint", "audio_sha256", "transcribed_at", "text"];
         let keep = |batch: &RecordBatch| keep_texts(batch, dt, wanted, &mut texts);
         self.read_day(Table::Recordings, dt, &columns, keep).await?;
         Ok(texts)
@@ -185,7 +187,7 @@ fn keep_texts(
     append_ids(batch, dt, &mut ids)?;
     let column = text_column(batch, "text")?;
     for (row, id) in ids.into_iter().enumerate().filter(|(_, id)| wanted.contains(&id.recording_id)) {
-        let PublishedId { recording_id, fingerprint, transcribed_at, dt: _ } = id;
+        let PublishedId { recording_id, fingerprint, transcribed_at, .. } = id;
         let is_newer = |known: &OurText| (transcribed_at, &fingerprint) > (known.transcribed_at, &known.fingerprint);
         if texts.get(&recording_id).is_none_or(is_newer) {
             let text = column.value(row).to_owned();
@@ -197,7 +199,7 @@ fn keep_texts(
 
 fn append_ids(batch: &RecordBatch, dt: &str, rows: &mut Vec<PublishedId>) -> Result<(), ReadError> {
     let (ids, fingerprints) = (text_column(batch, "recording_id")?, text_column(batch, "fingerprint")?);
-    let times = time_column(batch, "transcribed_at")?;
+    let (times, audio) = (time_column(batch, "transcribed_at")?, text_column(batch, "audio_sha256")?);
     for row in 0..batch.num_rows() {
         if ids.is_null(row) || fingerprints.is_null(row) || times.is_null(row) {
             return Err("a key column is null".into());
@@ -206,6 +208,7 @@ fn append_ids(batch: &RecordBatch, dt: &str, rows: &mut Vec<PublishedId>) -> Res
             dt: dt.to_owned(),
             recording_id: RecordingId::parse(ids.value(row))?,
             fingerprint: fingerprint(fingerprints.value(row))?,
+            audio_sha256: audio.value(row).to_owned(),
             transcribed_at: Timestamp::from_millisecond(times.value(row))?,
         });
     }
@@ -270,6 +273,7 @@ mod tests {
             dt: member.dt.clone(),
             recording_id: member.recording.id.clone(),
             fingerprint: member.fingerprint.clone(),
+            audio_sha256: member.audio.sha256.clone(),
             transcribed_at: member.transcribed_at,
         };
         let found = lake.published_ids(&["2026-11-01".into(), "2026-11-02".into()]).await.unwrap();

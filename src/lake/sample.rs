@@ -2,7 +2,7 @@
 
 use crate::domain::{
     AudioFacts, AudioLocation, Channel, ChannelMode, EngineIdentity, Fingerprint, FinishedTranscript, Language,
-    LanguageVerdict, Recording, RecordingId, RunId, Segment, SourceKind, TimeSource, Transcript, Word,
+    LanguageVerdict, Recipe, Recording, RecordingId, RunId, Segment, SourceKind, TimeSource, Transcript, Word,
 };
 
 pub(super) fn language(code: &str) -> LanguageVerdict {
@@ -42,6 +42,8 @@ pub(super) fn finished(id: &str) -> FinishedTranscript {
         model: "base".into(),
         model_sha256: "ab".repeat(32),
     };
+    let recipe =
+        Recipe { engine: engine.clone(), settings_sha256: "settings".into(), schema_version: super::SCHEMA_VERSION };
     let audio = AudioFacts {
         audio_ms: 10_000,
         channels: 1,
@@ -52,7 +54,7 @@ pub(super) fn finished(id: &str) -> FinishedTranscript {
         damaged_packets: 0,
         missing_ms: 0,
     };
-    let fingerprint = Fingerprint::compute(&id, &audio.sha256, &engine, "settings", super::SCHEMA_VERSION, 0);
+    let fingerprint = Fingerprint::compute(&id, &audio.sha256, &recipe, 0);
     let place = AudioLocation::Download("https://zoom.us/rec/download/secret".into());
     FinishedTranscript {
         recording: Recording::bare(id, "raw".into(), SourceKind::Zoom, place),

@@ -7,9 +7,9 @@ use tokio::sync::mpsc;
 
 use super::RunError;
 use super::sweep::{Sweep, Window};
-use crate::domain::{Fingerprint, Recording, RecordingId};
-use crate::lake::Lake;
-use crate::queue::{Enqueued, JobQueue, JobRecord, ListingMarks, NewJob};
+use crate::domain::{Recording, RecordingId};
+use crate::lake::{Lake, PublishedId};
+use crate::queue::{Enqueued, JobQueue, JobRecord, ListingMarks, NewJob, PublishedBefore, Redo};
 use crate::source::{Listed, RecordingSource, Slice, SourceError, TimeWindow};
 use crate::telemetry::{Event, Reporter};
 
@@ -31,6 +31,8 @@ pub(super) struct Discovery<'a> {
     pub(super) only: Option<&'a BTreeSet<RecordingId>>,
     /// How many new jobs may be added.
     pub(super) room: u64,
+    /// What is done anew.
+    pub(super) redo: &'a Redo,
     pub(super) now: Timestamp,
 }
 
@@ -49,6 +51,8 @@ pub(super) struct Discovered {
     /// Listed recordings in scope.
     pub(super) found: u64,
     pub(super) new: u64,
+    /// Finished ones that are done anew.
+    pub(super) redone: u64,
     /// Not taken up because of the limit.
     pub(super) left_out: u64,
     pub(super) done_before: u64,
@@ -71,6 +75,7 @@ impl Discovered {
         self.listed.repeated += other.listed.repeated;
         self.found += other.found;
         self.new += other.new;
+        self.redone += other.redone;
         self.left_out += other.left_out;
         self.done_before += other.done_before;
         self.dead_before += other.dead_before;
@@ -98,7 +103,7 @@ impl Discovery<'_> {
             if unknown.contains(&slice.owner) {
                 continue;
             }
-            if self.takes_all() && marks.iter().any(|mark| mark.covers(&slice, self.now)) {
+            if self.may_skip_slices() && marks.iter().any(|mark| mark.covers(&slice, self.now)) {
                 all.resumed_slices += 1;
                 continue;
             }
@@ -125,6 +130,11 @@ impl Discovery<'_> {
             self.marks.forget_listed(whole, self.now).await?;
         }
         Ok(all)
+    }
+
+    /// Whether a slice that was listed before need not be listed again.
+    fn may_skip_slices(&self) -> bool {
+        self.takes_all() && *self.redo == Redo::Nothing
     }
 
     /// Whether every recording of a slice becomes a job.
@@ -190,17 +200,17 @@ impl Discovery<'_> {
             let job = NewJob { recording, started_at, dt };
             // A lost ledger is not a lost lake: what is new here may stand there.
             if !known.contains(&job.recording.id)
-                && let Some(fingerprint) = in_lake.fingerprint_of(self.lake, &job).await?
+                && let Some(result) = in_lake.result_of(self.lake, &job).await?
             {
-                self.queue.adopt(job, fingerprint, self.now).await?;
-                discovered.done_before += 1;
-                continue;
+                self.queue.adopt_published(job.clone(), result, self.now).await?;
             }
             jobs.push(job);
         }
-        let Enqueued { new, open: _, done, dead, left_out } = self.queue.enqueue(jobs, self.room, self.now).await?;
-        self.room = self.room.saturating_sub(new.len() as u64);
+        let enqueued = self.queue.enqueue(jobs, self.room, self.redo, self.now).await?;
+        let Enqueued { new, open: _, done, dead, redone, left_out } = enqueued;
+        self.room = self.room.saturating_sub((new.len() + redone.len()) as u64);
         discovered.new += new.len() as u64;
+        discovered.redone += redone.len() as u64;
         discovered.left_out += left_out;
         discovered.done_before += done.len() as u64;
         discovered.dead_before += dead.len() as u64;
@@ -257,17 +267,22 @@ const DAYS_REMEMBERED: usize = 40;
 /// What the lake holds of the days that were asked about last, read once a day.
 #[derive(Debug, Default)]
 struct LakeMemory {
-    days: BTreeMap<String, BTreeMap<RecordingId, Fingerprint>>,
+    days: BTreeMap<String, BTreeMap<RecordingId, PublishedBefore>>,
 }
 
 impl LakeMemory {
-    async fn fingerprint_of(&mut self, lake: &Lake, job: &NewJob) -> Result<Option<Fingerprint>, RunError> {
+    async fn result_of(&mut self, lake: &Lake, job: &NewJob) -> Result<Option<PublishedBefore>, RunError> {
         if !self.days.contains_key(&job.dt) {
             if self.days.len() >= DAYS_REMEMBERED {
                 self.days.clear();
             }
-            let rows = lake.published_ids(std::slice::from_ref(&job.dt)).await?;
-            let day = rows.into_iter().map(|row| (row.recording_id, row.fingerprint)).collect();
+            let mut day: BTreeMap<RecordingId, PublishedBefore> = BTreeMap::new();
+            for row in lake.published_ids(std::slice::from_ref(&job.dt)).await? {
+                let PublishedId { recording_id, fingerprint, audio_sha256, .. } = row;
+                // Each earlier result but the first may have come of an order to do it anew, so their number is enough.
+                let redo = day.get(&recording_id).map_or(0, |earlier| earlier.redo + 1);
+                day.insert(recording_id, PublishedBefore { fingerprint, audio_sha256, redo });
+            }
             self.days.insert(job.dt.clone(), day);
         }
         Ok(self.days.get(&job.dt).and_then(|day| day.get(&job.recording.id)).cloned())

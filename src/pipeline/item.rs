@@ -12,13 +12,13 @@ use super::stop::Stop;
 use crate::config::QueueConfig;
 use crate::decode::AudioStream;
 use crate::domain::{
-    AudioFacts, Failure, Fingerprint, FinishedTranscript, Reason, Recording, RecordingId, RunId, Stage, Transcript,
-    Treatment, samples_to_ms,
+    AudioFacts, Failure, Fingerprint, FinishedTranscript, Lease, Reason, Recipe, Recording, RecordingId, RunId, Stage,
+    Transcript, Treatment, samples_to_ms,
 };
 use crate::failpoint;
 use crate::fetch::slot::{Spool, SpoolSlot};
-use crate::lake::{SCHEMA_VERSION, Staging};
-use crate::queue::{Claimed, Fenced, JobQueue, Settlement};
+use crate::lake::Staging;
+use crate::queue::{Claimed, Fenced, JobQueue, JobState, Settled, Settlement};
 use crate::source::{FetchedAudio, RecordingSource};
 use crate::stt::SpeechToText;
 use crate::telemetry::{Event, Reporter};
@@ -35,6 +35,7 @@ pub(super) struct Shop {
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) source: Arc<dyn RecordingSource>,
     pub(super) speech: SpeechToText,
+    pub(super) recipe: Recipe,
     pub(super) staging: Staging,
     pub(super) spool: Spool,
     pub(super) reporter: Arc<Reporter>,
@@ -68,7 +69,7 @@ enum Ended {
 impl Shop {
     /// Works on one recording while extending its lease, and settles the claim.
     pub(super) async fn work_on(self: Arc<Self>, claimed: Claimed) -> Result<ItemOutcome, RunError> {
-        let (id, attempt) = (claimed.lease.id.clone(), claimed.lease.attempt);
+        let (id, attempt, alone) = (claimed.lease.id.clone(), claimed.lease.attempt, claimed.alone);
         self.reporter.emit(Event::Claimed { id: &id, attempt, duration_s: claimed.recording.duration_s });
         failpoint::pass("claimed");
         let cancel = CancellationToken::new();
@@ -77,7 +78,7 @@ impl Shop {
         let began = Instant::now();
         let ended = tokio::select! {
             ended = self.transcribe(&claimed, &cancel) => ended,
-            () = self.hold(&id, attempt) => {
+            () = self.hold(&claimed.lease) => {
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stt });
                 return Ok(ItemOutcome::GivenBack);
             }
@@ -93,15 +94,26 @@ impl Shop {
                 }
                 Err(failure) => self.judge(&id, attempt, failure),
             },
+            Ended::Failed(failure) if alone && failure.treatment == Treatment::Crashed => {
+                self.accuse(&id, attempt, failure).await
+            }
             Ended::Failed(failure) => self.judge(&id, attempt, failure),
             Ended::Aborted => (Settlement::Released, ItemOutcome::GivenBack),
         };
+        let failure = settlement.failure().cloned();
         match self.queue.settle(lease, settlement, Timestamp::now()).await? {
-            Fenced::Held => {
+            Settled::As(state) => {
                 failpoint::pass("settled");
-                Ok(outcome)
+                match (state, outcome, failure) {
+                    // The ledger counts the crashes, and this was one too many.
+                    (JobState::Dead, ItemOutcome::Waiting, Some(failure)) => {
+                        self.reporter.emit(Event::Dead { id: &id, attempt, failure: &failure });
+                        Ok(ItemOutcome::Dead)
+                    }
+                    (_, outcome, _) => Ok(outcome),
+                }
             }
-            Fenced::Lost => {
+            Settled::Lost => {
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stage });
                 Ok(ItemOutcome::GivenBack)
             }
@@ -109,15 +121,15 @@ impl Shop {
     }
 
     /// Extends the lease until somebody else holds it.
-    async fn hold(&self, id: &RecordingId, attempt: i32) {
+    async fn hold(&self, lease: &Lease) {
         let mut beat = tokio::time::interval(self.settings.lease / 3);
         beat.tick().await;
         loop {
             beat.tick().await;
-            match self.queue.heartbeat(id, attempt, Timestamp::now()).await {
+            match self.queue.heartbeat(lease, Timestamp::now()).await {
                 Ok(Fenced::Held) => {}
                 Ok(Fenced::Lost) => return,
-                Err(error) => tracing::warn!(recording_id = %id, %error, "lease could not be extended"),
+                Err(error) => tracing::warn!(recording_id = %lease.id, %error, "lease could not be extended"),
             }
         }
     }
@@ -194,10 +206,8 @@ impl Shop {
 
     fn finished(&self, claimed: &Claimed, audio: AudioFacts, transcript: Transcript) -> FinishedTranscript {
         let recording: &Recording = &claimed.recording;
-        let settings_sha256 = self.speech.settings_sha256().to_owned();
-        let engine = self.speech.identity().clone();
-        let fingerprint =
-            Fingerprint::compute(&recording.id, &audio.sha256, &engine, &settings_sha256, SCHEMA_VERSION, 0);
+        let Recipe { engine, settings_sha256, .. } = self.recipe.clone();
+        let fingerprint = Fingerprint::compute(&recording.id, &audio.sha256, &self.recipe, claimed.redo);
         FinishedTranscript {
             recording: recording.clone(),
             started_at: claimed.started_at,
@@ -226,7 +236,8 @@ impl Shop {
             failpoint::pass("staged");
             let (bytes, audio_ms) = (staged.bytes(), finished.audio.audio_ms);
             let segments = finished.transcript.spoken().count();
-            let settlement = Settlement::Staged { fingerprint: finished.fingerprint, bytes, audio_ms };
+            let FinishedTranscript { fingerprint, audio, .. } = *finished;
+            let settlement = Settlement::Staged { fingerprint, audio_sha256: audio.sha256, bytes, audio_ms };
             Ok(Stored { settlement, segments, audio_ms })
         });
         stored
@@ -248,20 +259,37 @@ impl Shop {
                 (Settlement::Postponed { failure: failure.clone(), not_before }, ItemOutcome::Halt(failure))
             }
             Treatment::Permanent => self.bury(id, attempt, failure),
-            Treatment::Transient | Treatment::Crashed if used_up && !host_is_down => self.bury(id, attempt, failure),
-            Treatment::Transient | Treatment::Crashed if used_up => {
+            Treatment::Crashed => {
+                self.reporter.emit(Event::Crashed { id, failure: &failure });
+                (Settlement::Crashed { failure }, ItemOutcome::Waiting)
+            }
+            Treatment::Transient if used_up && !host_is_down => self.bury(id, attempt, failure),
+            Treatment::Transient if used_up => {
                 let wait = wait.max(HOST_IS_DOWN);
                 self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
                 let not_before = Timestamp::now().checked_add(wait).unwrap_or(Timestamp::MAX);
                 (Settlement::Postponed { failure, not_before }, ItemOutcome::Waiting)
             }
-            Treatment::Transient | Treatment::Crashed => {
+            Treatment::Transient => {
                 self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
                 (Settlement::Retry { failure, not_before }, ItemOutcome::Waiting)
             }
             Treatment::Local | Treatment::Fatal => {
                 self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
                 (Settlement::Postponed { failure: failure.clone(), not_before }, ItemOutcome::Halt(failure))
+            }
+        }
+    }
+
+    /// The engine died with nothing but this recording in flight: its fault, unless the engine dies of anything here.
+    async fn accuse(self: &Arc<Self>, id: &RecordingId, attempt: i32, failure: Failure) -> (Settlement, ItemOutcome) {
+        let shop = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || shop.speech.prove_healthy()).await {
+            Ok(Ok(())) => self.judge(id, attempt, failure),
+            _broken => {
+                let detail = format!("engine_broken {}", failure.detail);
+                let broken = Failure::new(Stage::Stt, Reason::EngineFailed, Treatment::Local, detail);
+                (Settlement::Released, ItemOutcome::Halt(broken))
             }
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! * [`sweep`] runs the stages and decides when to stop.
 //! * `discover` turns a listing into jobs of the ledger.
+//! * `process` claims and keeps a bounded number of recordings in flight.
 //! * `item` takes one claimed recording from fetch to staging.
 //! * `publisher` turns staged transcripts into tables.
+//! * `tidy` takes up or removes what a run left when it was cut short.
 //! * `beside` keeps what stands beside the recordings, after them: `history`, `transcripts`.
 //! * [`plan`] lists and counts without changing anything.
 //!
@@ -16,10 +18,12 @@ mod exit_code;
 mod history;
 mod item;
 mod plan;
+mod process;
 mod publisher;
 mod stop;
 mod summary;
 mod sweep;
+mod tidy;
 mod transcripts;
 
 pub use error::RunError;
@@ -27,4 +31,4 @@ pub use exit_code::ExitCode;
 pub use plan::{DayPlan, Plan, plan};
 pub use stop::Stop;
 pub use summary::Summary;
-pub use sweep::{Sweep, Window, run_sweep};
+pub use sweep::{RedoOrder, Sweep, Window, run_sweep};

@@ -4,7 +4,8 @@
 //! in the same bytes under the same keys.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::RunError;
 use super::item::before;
 use crate::domain::{Fingerprint, FinishedTranscript};
 use crate::failpoint;
-use crate::lake::{BatchPlan, Lake, QuarantineRow, Staging, StagingError};
+use crate::lake::{BatchPlan, Lake, LakeLock, QuarantineRow, RunRow, Staging, StagingError};
 use crate::queue::{BatchLog, DeadJob, OpenBatch, Outbox, QueueError, StagedJob};
 use crate::telemetry::{Event, Reporter};
 
@@ -55,11 +56,11 @@ impl Publisher {
     }
 
     async fn publish(&self, is_due: impl Fn(&[StagedJob]) -> bool) -> Result<PublishedCount, RunError> {
-        let _only_publisher = self.lock().await?;
+        let only_publisher = self.lock().await?;
         let mut count = PublishedCount::default();
         for batch in self.batches.open_batches().await? {
             self.reporter.emit(Event::BatchResumed { dt: &batch.dt, recordings: batch.members.len() });
-            self.resume(batch, &mut count).await?;
+            self.resume(batch, &mut count, &only_publisher).await?;
         }
         let mut days: BTreeMap<String, Vec<StagedJob>> = BTreeMap::new();
         for job in self.batches.staged().await? {
@@ -69,6 +70,7 @@ impl Publisher {
             if !is_due(&day) {
                 continue;
             }
+            let day = self.unpublished(&dt, day).await?;
             for members in split(day, self.flush_bytes) {
                 let (members, transcripts) = self.load(members).await?;
                 if !members.is_empty() {
@@ -78,6 +80,24 @@ impl Publisher {
             }
         }
         Ok(count)
+    }
+
+    /// Leaves out the results that the lake holds already: one fingerprint is published at most once, whichever ledger
+    /// it was transcribed for.
+    async fn unpublished(&self, dt: &str, day: Vec<StagedJob>) -> Result<Vec<StagedJob>, RunError> {
+        let in_lake = self.fingerprints(dt).await?;
+        let (published, staged): (Vec<_>, Vec<_>) = day.into_iter().partition(|job| in_lake.contains(&job.fingerprint));
+        if !published.is_empty() {
+            let ids: Vec<_> = published.iter().map(|job| job.id.clone()).collect();
+            self.batches.mark_published(&ids, Timestamp::now()).await?;
+            self.remove_staged(&published).await?;
+        }
+        Ok(staged)
+    }
+
+    async fn fingerprints(&self, dt: &str) -> Result<BTreeSet<Fingerprint>, RunError> {
+        let rows = self.lake.published_ids(&[dt.to_owned()]).await?;
+        Ok(rows.into_iter().map(|row| row.fingerprint).collect())
     }
 
     /// Records the intent before the first object is put.
@@ -96,11 +116,14 @@ impl Publisher {
     }
 
     /// Writes an interrupted batch again, if all of its members can still be read. If not, and its rows are not in the
-    /// lake either, its other members go into a new one.
-    async fn resume(&self, batch: OpenBatch, count: &mut PublishedCount) -> Result<(), RunError> {
-        let days = [batch.dt.clone()];
-        let in_lake: BTreeSet<Fingerprint> =
-            self.lake.published_ids(&days).await?.into_iter().map(|row| row.fingerprint).collect();
+    /// lake either, what was put of it is removed and its other members go into a new one.
+    async fn resume(
+        &self,
+        batch: OpenBatch,
+        count: &mut PublishedCount,
+        only_publisher: &OnlyPublisher,
+    ) -> Result<(), RunError> {
+        let in_lake = self.fingerprints(&batch.dt).await?;
         if batch.members.iter().all(|job| in_lake.contains(&job.fingerprint)) {
             self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
             return self.remove_staged(&batch.members).await;
@@ -109,6 +132,8 @@ impl Publisher {
         if readable.len() == batch.members.len() {
             return self.write(batch, transcripts, count).await;
         }
+        self.lake.remove_batch(&plan_of(&batch)?, &only_publisher.lake).await?;
+        failpoint::pass("batch-removed");
         Ok(self.batches.abandon_batch(&batch.batch_id).await?)
     }
 
@@ -118,9 +143,7 @@ impl Publisher {
         transcripts: Vec<FinishedTranscript>,
         count: &mut PublishedCount,
     ) -> Result<(), RunError> {
-        let plan: BatchPlan = serde_json::from_str(&batch.plan)
-            .map_err(|_parse| QueueError::Corrupt { what: "a batch's plan".into() })?;
-        let published = self.lake.publish(&plan, transcripts).await?;
+        let published = self.lake.publish(&plan_of(&batch)?, transcripts).await?;
         failpoint::pass("batch-put");
         self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
         failpoint::pass("batch-closed");
@@ -194,16 +217,36 @@ impl Publisher {
         Ok(dead.len() as u64)
     }
 
+    /// Writes the row of a run.
+    pub(super) async fn write_run(&self, row: &RunRow) -> Result<(), RunError> {
+        let _only_publisher = self.lock().await?;
+        self.lake.write_run(row).await?;
+        Ok(())
+    }
+
     /// One publisher at a time: waits for the lock, which the kernel frees when its holder ends, however it ends.
-    pub(super) async fn lock(&self) -> Result<File, RunError> {
+    pub(super) async fn lock(&self) -> Result<OnlyPublisher, RunError> {
         let path = self.lock_file.clone();
         let locked = tokio::task::spawn_blocking(move || lock_file(&path).map_err(|error| (path, error)));
-        locked.await.map_err(RunError::Stage)?.map_err(|(path, source)| RunError::State { path, source })
+        let ledger = locked.await.map_err(RunError::Stage)?;
+        let ledger = ledger.map_err(|(path, source)| RunError::State { path, source })?;
+        Ok(OnlyPublisher { lake: self.lake.lock().await?, _ledger: ledger })
     }
 }
 
+/// Nobody else publishes from this ledger or writes to this lake until this is dropped.
+pub(super) struct OnlyPublisher {
+    pub(super) lake: LakeLock,
+    _ledger: File,
+}
+
+/// The lake's plan for a batch.
+pub(super) fn plan_of(batch: &OpenBatch) -> Result<BatchPlan, QueueError> {
+    serde_json::from_str(&batch.plan).map_err(|_parse| QueueError::Corrupt { what: "a batch's plan".into() })
+}
+
 fn lock_file(path: &Path) -> std::io::Result<File> {
-    let file = File::options().create(true).append(true).open(path)?;
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     file.lock()?;
     Ok(file)
 }

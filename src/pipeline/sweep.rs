@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
@@ -13,23 +12,23 @@ use tokio::task::JoinSet;
 use super::beside::{Beside, keep_beside};
 use super::discover::{Discovered, Discovery, windows};
 use super::error::source_exit_code;
-use super::item::{ItemOutcome, Shop, whole_millis};
+use super::item::whole_millis;
 use super::publisher::{PublishedCount, Publisher};
+use super::tidy::Tidied;
 use super::{ExitCode, RunError, Stop, Summary};
 use crate::config::Config;
-use crate::domain::{Reason, RecordingId, RunId, Treatment};
+use crate::domain::{RecordingId, RunId};
 use crate::failpoint;
-use crate::fetch::slot::Spool;
 use crate::lake::{Lake, Staging};
 use crate::queue::instance::{self, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
-use crate::queue::{Claimed, JobQueue, ListingMarks, Scope};
+use crate::queue::{JobQueue, ListingMarks, Reclaimed, Redo, Scope};
 use crate::source::{RecordingSource, SourceError, TimeWindow};
-use crate::stt::{ModelPath, SpeechToText};
+use crate::stt::ModelPath;
 use crate::telemetry::{Event, Reporter};
 
 /// A run stays for retries that come due within this time; later ones belong to the next run.
-const WAIT_FOR_RETRIES: SignedDuration = SignedDuration::from_mins(2);
+pub(super) const WAIT_FOR_RETRIES: SignedDuration = SignedDuration::from_mins(2);
 
 /// What is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +36,18 @@ pub enum Window {
     /// All there is (a folder without `--since`).
     Everything,
     Span(TimeWindow),
+}
+
+/// Which finished recordings of the window a run does anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RedoOrder {
+    #[default]
+    Nothing,
+    /// What another model, other settings or another version of the program made.
+    Changed,
+    /// What is dead.
+    Failed,
+    All,
 }
 
 /// What one run is asked to do.
@@ -47,6 +58,8 @@ pub struct Sweep {
     pub recordings: BTreeSet<RecordingId>,
     /// Take up at most so many.
     pub limit: Option<u64>,
+    /// What is done anew although it is finished.
+    pub redo: RedoOrder,
     /// What started the run, for the `runs` table.
     pub trigger: &'static str,
 }
@@ -68,27 +81,27 @@ pub async fn run_sweep(
     run.sweep(model).await
 }
 
-struct Run<'a> {
-    config: &'a Config,
+pub(super) struct Run<'a> {
+    pub(super) config: &'a Config,
     started: Instant,
     started_at: Timestamp,
-    run_id: RunId,
-    source: Arc<dyn RecordingSource>,
-    queue: Arc<dyn JobQueue>,
+    pub(super) run_id: RunId,
+    pub(super) source: Arc<dyn RecordingSource>,
+    pub(super) queue: Arc<dyn JobQueue>,
     marks: Arc<dyn ListingMarks>,
-    publisher: Publisher,
-    reporter: Arc<Reporter>,
-    stop: Stop,
-    sweep: Sweep,
-    claimed: u64,
-    failed: u64,
+    pub(super) publisher: Publisher,
+    pub(super) reporter: Arc<Reporter>,
+    pub(super) stop: Stop,
+    pub(super) sweep: Sweep,
+    pub(super) claimed: u64,
+    pub(super) failed: u64,
     published: PublishedCount,
-    noted: Vec<ExitCode>,
-    troubles: Vec<String>,
+    pub(super) noted: Vec<ExitCode>,
+    pub(super) troubles: Vec<String>,
     notes: Vec<String>,
-    resume_at: Option<Timestamp>,
+    pub(super) resume_at: Option<Timestamp>,
     /// Last: other processes take this one for dead once it is dropped.
-    instance: Instance,
+    pub(super) instance: Instance,
 }
 
 impl<'a> Run<'a> {
@@ -143,9 +156,18 @@ impl<'a> Run<'a> {
 
     async fn sweep(&mut self, model: &ModelPath) -> Result<Summary, RunError> {
         self.take_back().await?;
+        self.tidy_up().await?;
         let only = (!self.sweep.recordings.is_empty()).then(|| self.sweep.recordings.clone());
         let scope = Scope { source: self.config.source, only };
-        let discovered = self.discover(&scope).await?;
+        // What has changed is known only with the engine that would do it.
+        let mut shop = None;
+        let redo = match self.sweep.redo {
+            RedoOrder::Nothing => Redo::Nothing,
+            RedoOrder::Failed => Redo::Failed,
+            RedoOrder::All => Redo::All,
+            RedoOrder::Changed => Redo::Changed(shop.insert(self.open_shop(model).await?).recipe.clone()),
+        };
+        let discovered = self.discover(&scope, &redo).await?;
         failpoint::pass("listed");
         let to_do = self.queue.counts(&scope).await?;
         let open = to_do.seen + to_do.waiting;
@@ -159,7 +181,10 @@ impl<'a> Run<'a> {
         let is_pointless =
             matches!(discovered.failure, Some(SourceError::Refused { .. } | SourceError::Misconfigured { .. }));
         if open > 0 && !is_pointless && !self.stop.is_draining() {
-            let shop = self.open_shop(model).await?;
+            let shop = match shop {
+                Some(shop) => shop,
+                None => self.open_shop(model).await?,
+            };
             let mut in_work = JoinSet::new();
             let processed = self.process(&shop, &scope, &mut in_work).await;
             if processed.is_err() {
@@ -185,23 +210,28 @@ impl<'a> Run<'a> {
         let left = self.queue.counts(&scope).await?;
         let waiting = left.seen + left.waiting + left.staged;
         if waiting == left.waiting {
-            self.resume_at = self.resume_at.or(left.next_due.filter(|due| *due > Timestamp::now() + WAIT_FOR_RETRIES));
+            let next_due = self.queue.next_due(&scope).await?;
+            self.resume_at = self.resume_at.or(next_due.filter(|due| *due > Timestamp::now() + WAIT_FOR_RETRIES));
+        }
+        if left.claimed > 0 {
+            self.notes.push(format!("{} recordings are in work in another process", left.claimed));
         }
         let summary = self.sum_up(&discovered, waiting, not_found);
-        let changed = self.claimed + self.published.recordings + reported + discovered.new + beside.rows > 0;
+        let changed =
+            self.claimed + self.published.recordings + reported + discovered.new + discovered.redone + beside.rows > 0;
         if changed {
             failpoint::pass("summed-up");
-            self.publisher.lake.write_run(&summary.row(self.sweep.trigger, self.started_at)).await?;
+            self.publisher.write_run(&summary.row(self.sweep.trigger, self.started_at)).await?;
         }
         Ok(summary)
     }
 
     /// Claims of processes that died come back; those that are out of attempts are dead.
-    async fn take_back(&mut self) -> Result<(), RunError> {
+    pub(super) async fn take_back(&mut self) -> Result<(), RunError> {
         let state_dir = &self.config.paths.state_dir;
         let own = self.instance.id();
         let is_alive = |id: &str| id == own || instance::is_alive(state_dir, id);
-        let (back, died) = self.queue.reclaim(&is_alive, &self.run_id, Timestamp::now()).await?;
+        let Reclaimed { back, died } = self.queue.reclaim(&is_alive, &self.run_id, Timestamp::now()).await?;
         if back + died > 0 {
             self.reporter.emit(Event::TakenBack { jobs: back + died });
         }
@@ -209,7 +239,16 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn discover(&mut self, scope: &Scope) -> Result<Discovered, RunError> {
+    /// What an earlier run left when it was cut short is taken up, or removed where nobody needs it.
+    async fn tidy_up(&mut self) -> Result<(), RunError> {
+        let tidied = self.publisher.tidy_up(self.queue.as_ref()).await?;
+        if tidied != Tidied::default() {
+            self.reporter.emit(Event::TidiedUp { adopted: tidied.adopted, removed: tidied.removed });
+        }
+        Ok(())
+    }
+
+    async fn discover(&mut self, scope: &Scope, redo: &Redo) -> Result<Discovered, RunError> {
         self.reporter.emit(Event::Listing { source: self.config.source.as_str() });
         let unfinished = self.queue.counts(scope).await?.unfinished();
         let mut room = self.sweep.limit.map_or(u64::MAX, |limit| limit.saturating_sub(unfinished));
@@ -224,13 +263,14 @@ impl<'a> Run<'a> {
                 window,
                 only: (!self.sweep.recordings.is_empty()).then_some(&self.sweep.recordings),
                 room,
+                redo,
                 now: Timestamp::now(),
             };
             let found = tokio::select! {
                 found = discovery.run() => found?,
                 () = self.stop.aborting() => break,
             };
-            room = room.saturating_sub(found.new);
+            room = room.saturating_sub(found.new + found.redone);
             all.merge(found);
             if all.failure.is_some() {
                 break;
@@ -260,123 +300,7 @@ impl<'a> Run<'a> {
         Ok(all)
     }
 
-    async fn open_shop(&self, model: &ModelPath) -> Result<Arc<Shop>, RunError> {
-        let state_dir = &self.config.paths.state_dir;
-        let own = self.instance.id();
-        let is_alive = |id: &str| id == own || instance::is_alive(state_dir, id);
-        let spool = Spool::open(&self.config.paths.spool_dir(), own, self.config.paths.spool_max_bytes, &is_alive)
-            .map_err(|source| RunError::State { path: state_dir.clone(), source })?;
-        let began = Instant::now();
-        let (settings, file) = (self.config.stt.clone(), model.clone());
-        let speech = tokio::task::spawn_blocking(move || SpeechToText::load(&settings, &file))
-            .await
-            .map_err(RunError::Stage)??;
-        let workers = speech.workers();
-        self.reporter.emit(Event::ModelLoaded { model: &model.name, workers, elapsed: began.elapsed() });
-        Ok(Arc::new(Shop {
-            run_id: self.run_id.clone(),
-            queue: Arc::clone(&self.queue),
-            source: Arc::clone(&self.source),
-            speech,
-            staging: self.publisher.staging.clone(),
-            spool,
-            reporter: Arc::clone(&self.reporter),
-            settings: self.config.queue.clone(),
-            stop: self.stop.clone(),
-            fetched: AtomicU64::new(0),
-        }))
-    }
-
-    /// Claims and works until nothing is due: one recording more than there are decoders, so that the next one is
-    /// fetched while they work.
-    async fn process(
-        &mut self,
-        shop: &Arc<Shop>,
-        scope: &Scope,
-        in_work: &mut JoinSet<Result<ItemOutcome, RunError>>,
-    ) -> Result<(), RunError> {
-        let most_in_work = shop.speech.workers() + 1;
-        let mut taken = BTreeSet::new();
-        let mut halted = false;
-        loop {
-            let may_claim = !halted && !self.stop.is_draining();
-            // Past the limit only recordings that this run took up before come in question: their retries.
-            let limit_reached = self.sweep.limit.is_some_and(|limit| taken.len() as u64 >= limit);
-            let claimable =
-                if limit_reached { Scope { only: Some(taken.clone()), ..scope.clone() } } else { scope.clone() };
-            let claimed = if may_claim && in_work.len() < most_in_work {
-                self.claim(&claimable, &mut taken).await?
-            } else {
-                None
-            };
-            if let Some(claimed) = claimed {
-                in_work.spawn(Arc::clone(shop).work_on(claimed));
-                continue;
-            }
-            let next_due = if may_claim { self.queue.counts(&claimable).await?.next_due } else { None };
-            let wait =
-                next_due.map(|due| due.duration_since(Timestamp::now())).filter(|wait| *wait <= WAIT_FOR_RETRIES);
-            let wait = wait.map(|wait| Duration::try_from(wait).unwrap_or(Duration::ZERO));
-            if in_work.is_empty() {
-                let Some(wait) = wait else { return Ok(()) };
-                let jobs = self.queue.counts(&claimable).await?.waiting;
-                self.reporter.emit(Event::WaitingForRetries { jobs, wait });
-            }
-            tokio::select! {
-                Some(joined) = in_work.join_next() => {
-                    let outcome = joined.map_err(RunError::Stage)??;
-                    halted |= self.digest(outcome).await?;
-                }
-                // At least a moment, so that a job that another process holds is not asked for in a busy loop.
-                () = tokio::time::sleep(wait.unwrap_or_default().max(Duration::from_millis(20))),
-                    if wait.is_some() && in_work.len() < most_in_work => {}
-                () = self.stop.draining(), if may_claim => {
-                    self.reporter.emit(Event::Stopping { why: "the run was told to stop" });
-                }
-            }
-        }
-    }
-
-    async fn claim(&mut self, scope: &Scope, taken: &mut BTreeSet<RecordingId>) -> Result<Option<Claimed>, RunError> {
-        let claimed = self.queue.claim(self.instance.id(), &self.run_id, scope, Timestamp::now()).await?;
-        if let Some(claimed) = &claimed {
-            self.claimed += 1;
-            if self.sweep.limit.is_some() {
-                taken.insert(claimed.lease.id.clone());
-            }
-        }
-        Ok(claimed)
-    }
-
-    /// Counts an outcome; true = no further claims.
-    async fn digest(&mut self, outcome: ItemOutcome) -> Result<bool, RunError> {
-        match outcome {
-            ItemOutcome::Staged => self.note_publication(self.publisher.publish_due().await?),
-            ItemOutcome::Dead => self.failed += 1,
-            ItemOutcome::Waiting | ItemOutcome::GivenBack => {}
-            ItemOutcome::Halt(failure) => {
-                let code = match (failure.treatment, failure.reason) {
-                    (Treatment::Fatal, Reason::CredentialsRefused) => ExitCode::CredentialsRefused,
-                    _ => ExitCode::WorkRemains,
-                };
-                if failure.reason == Reason::DailyLimit {
-                    let wait = SignedDuration::try_from(failure.retry_after()).unwrap_or(SignedDuration::ZERO);
-                    self.resume_at = self.resume_at.max(Timestamp::now().checked_add(wait).ok());
-                }
-                if !self.noted.contains(&code) {
-                    self.reporter.emit(Event::Stopping { why: failure.reason.as_str() });
-                    let detail =
-                        if failure.detail.is_empty() { String::new() } else { format!(" ({})", failure.detail) };
-                    self.troubles.push(format!("{}{detail}", failure.reason.in_words()));
-                    self.noted.push(code);
-                }
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn note_publication(&mut self, published: PublishedCount) {
+    pub(super) fn note_publication(&mut self, published: PublishedCount) {
         self.published.recordings += published.recordings;
         self.published.audio_ms += published.audio_ms;
     }

@@ -60,6 +60,9 @@ pub trait BatchLog: Send + Sync {
     /// Marks the batch's members as published and forgets their addresses and metadata.
     async fn close_batch(&self, batch_id: &str, now: Timestamp) -> Result<(), QueueError>;
 
+    /// Marks staged jobs as published whose very result the lake holds already.
+    async fn mark_published(&self, ids: &[RecordingId], now: Timestamp) -> Result<(), QueueError>;
+
     /// Dead jobs whose quarantine row was not confirmed yet.
     async fn unreported_dead(&self) -> Result<Vec<DeadJob>, QueueError>;
 

@@ -4,9 +4,11 @@
 //! current row is decided by create-only keys in the lake, so a queue that forgets costs time, never rows.
 
 pub mod batches;
+pub mod insight;
 pub mod instance;
 pub mod marks;
 pub mod outbox;
+pub mod redo;
 pub mod sqlite;
 pub mod state;
 
@@ -16,15 +18,17 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::domain::{Fingerprint, Lease, Recording, RecordingId, RunId, SourceKind};
+use crate::domain::{Fingerprint, Lease, Reason, Recording, RecordingId, RunId, SourceKind};
 
 pub use batches::{BatchLog, DeadJob, OpenBatch, StagedJob};
+pub use insight::{Insight, JobEvent, StateLine};
 pub use marks::ListingMarks;
 pub use outbox::{DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};
+pub use redo::Redo;
 pub use state::{JobState, Settlement};
 
 /// A recording that a listing found, with what is fixed at first sight.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
     pub recording: Recording,
     pub started_at: Timestamp,
@@ -43,8 +47,26 @@ pub struct Enqueued {
     pub done: BTreeSet<RecordingId>,
     /// Dead before this run.
     pub dead: BTreeSet<RecordingId>,
-    /// Not known and not added, because there was no room for more.
+    /// Published or dead, and now to be done anew.
+    pub redone: BTreeSet<RecordingId>,
+    /// Not taken up, because there was no room for more.
     pub left_out: u64,
+}
+
+/// Who claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimant {
+    pub instance: String,
+    pub run: RunId,
+}
+
+/// What else its process has in flight when it claims a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Company {
+    /// Nothing: a job that may only be claimed alone comes in question, when no other is due.
+    Nobody,
+    /// Something: such a job stays where it is.
+    Others,
 }
 
 /// Which jobs a run may claim: those of its own source, since no other can fetch them.
@@ -62,6 +84,10 @@ pub struct Claimed {
     pub recording: Recording,
     pub started_at: Timestamp,
     pub dt: String,
+    /// Nothing else may be in flight in this process until it is settled.
+    pub alone: bool,
+    /// How often it was asked to be done anew.
+    pub redo: u32,
 }
 
 /// How many jobs are in each state, and when the next waiting one is due.
@@ -73,7 +99,6 @@ pub struct Counts {
     pub staged: u64,
     pub published: u64,
     pub dead: u64,
-    pub next_due: Option<Timestamp>,
     /// Listed seconds of audio of the jobs that are seen, claimed or waiting, as far as durations are known.
     pub open_audio_s: u64,
 }
@@ -98,15 +123,69 @@ pub struct JobRecord {
     pub reason: Option<String>,
     pub detail: Option<String>,
     pub audio_ms: Option<i64>,
+    /// The last result, published or staged, and the audio that it came from.
+    pub fingerprint: Option<Fingerprint>,
+    pub audio_sha256: Option<String>,
+    pub redo: u32,
 }
 
-/// Whether a heartbeat or a settlement still found its claim.
+/// Whether a heartbeat still found its claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fenced {
-    /// The claim is ours and was changed.
+    /// The claim is ours and was extended.
     Held,
     /// Somebody else holds or has settled the job: the work of this claim must be dropped.
     Lost,
+}
+
+/// What a settlement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The claim was ours; this is the job's state now.
+    As(JobState),
+    /// As [`Fenced::Lost`]; nothing was changed.
+    Lost,
+}
+
+/// What became of the claims of processes that are gone and of leases that ran out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reclaimed {
+    pub back: u64,
+    pub died: u64,
+}
+
+/// A result that the lake holds although the ledger does not know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedBefore {
+    pub fingerprint: Fingerprint,
+    pub audio_sha256: String,
+    /// No smaller than any that went into a fingerprint of this recording.
+    pub redo: u32,
+}
+
+/// A durable transcript that the ledger does not know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundStaged {
+    /// Taken up when the recording is not known either.
+    pub job: NewJob,
+    pub fingerprint: Fingerprint,
+    pub audio_sha256: String,
+    pub bytes: u64,
+    pub audio_ms: i64,
+    pub transcribed_at: Timestamp,
+}
+
+/// Which dead or waiting jobs are to be tried again. All that is given must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// `None` = all dead ones; named ones also when they only wait.
+    pub ids: Option<BTreeSet<RecordingId>>,
+    /// `None` = any.
+    pub reasons: Option<BTreeSet<Reason>>,
+    /// Last changed before.
+    pub before: Option<Timestamp>,
+    /// Last changed at or after.
+    pub since: Option<Timestamp>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -122,12 +201,17 @@ pub enum QueueError {
     TooNew { path: PathBuf, found: i64, known: i64 },
     #[error("the disk that holds the ledger is full")]
     DiskFull(#[source] rusqlite::Error),
+    #[error("the disk that holds the ledger failed")]
+    Disk(#[source] rusqlite::Error),
     #[error("another process has kept the ledger locked for too long")]
     Busy(#[source] rusqlite::Error),
     #[error("the ledger refused a statement")]
     Sqlite(#[from] rusqlite::Error),
     #[error("the ledger holds a value that this version cannot read: {what}")]
     Corrupt { what: String },
+    /// A bug: something was tried that the life of a job does not allow.
+    #[error(transparent)]
+    Refused(#[from] state::Refused),
     #[error("the ledger's worker thread ended")]
     Stopped,
 }
@@ -135,40 +219,50 @@ pub enum QueueError {
 /// The job engine. Every method is one atomic step: a crash between two leaves a state from which the next run goes on.
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Adds recordings that are not known yet, at most `room` of them; refreshes the address and metadata of
-    /// unfinished and dead ones.
-    async fn enqueue(&self, found: Vec<NewJob>, room: u64, now: Timestamp) -> Result<Enqueued, QueueError>;
+    /// Adds recordings that are not known yet and takes up those that `redo` wants anew, at most `room` of both;
+    /// refreshes the address and metadata of unfinished and dead ones.
+    async fn enqueue(&self, found: Vec<NewJob>, room: u64, redo: &Redo, now: Timestamp)
+    -> Result<Enqueued, QueueError>;
 
     /// Which of these recordings are known.
     async fn known(&self, ids: &[RecordingId]) -> Result<BTreeSet<RecordingId>, QueueError>;
 
     /// Records as published what the lake already holds (a lost ledger). A recording that is known stays as it is.
-    async fn adopt(&self, job: NewJob, fingerprint: Fingerprint, now: Timestamp) -> Result<(), QueueError>;
+    async fn adopt_published(&self, job: NewJob, result: PublishedBefore, now: Timestamp) -> Result<(), QueueError>;
 
-    /// Takes the next job that is due, counts the attempt, and starts a lease for `instance`. Calls of the last 24 h
-    /// come before older ones, then the oldest start.
+    /// Records as staged a transcript that is durable although nobody settled it; `false`, and nothing, when the
+    /// recording is claimed, staged or published.
+    async fn adopt_staged(&self, found: FoundStaged, now: Timestamp) -> Result<bool, QueueError>;
+
+    /// Takes the next job that is due, counts the attempt, and starts a lease. Calls of the last 24 h come before
+    /// older ones, then the oldest start; jobs that may only be claimed alone come last.
     async fn claim(
         &self,
-        instance: &str,
-        run: &RunId,
+        claimant: &Claimant,
         scope: &Scope,
+        company: Company,
         now: Timestamp,
     ) -> Result<Option<Claimed>, QueueError>;
 
+    /// When the next job that waits is due, if one does.
+    async fn next_due(&self, scope: &Scope) -> Result<Option<Timestamp>, QueueError>;
+
     /// Extends the lease.
-    async fn heartbeat(&self, id: &RecordingId, attempt: i32, now: Timestamp) -> Result<Fenced, QueueError>;
+    async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<Fenced, QueueError>;
 
-    /// Ends a claim. Refused when the lease's attempt is no longer the current one.
-    async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Fenced, QueueError>;
+    /// Ends a claim. Refused when the claim is not the current one.
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Settled, QueueError>;
 
-    /// Takes back the claims of instances that are gone and of leases that ran out; their attempts stay counted, and a
-    /// job out of attempts is dead as `engine_crash`. Returns how many came back and how many died.
+    /// Takes back the claims of instances that are gone and of leases that ran out.
     async fn reclaim(
         &self,
         is_alive: &(dyn for<'id> Fn(&'id str) -> bool + Sync),
         run: &RunId,
         now: Timestamp,
-    ) -> Result<(u64, u64), QueueError>;
+    ) -> Result<Reclaimed, QueueError>;
+
+    /// Gives dead jobs their attempts back, and ends the waiting of those that are named. Returns how many.
+    async fn revive(&self, which: &Selection, now: Timestamp) -> Result<u64, QueueError>;
 
     async fn counts(&self, scope: &Scope) -> Result<Counts, QueueError>;
 

@@ -29,6 +29,11 @@ pub enum Event<'a> {
     TakenBack {
         jobs: u64,
     },
+    /// What a crash left behind: transcripts that are taken up after all, and files that nobody needs.
+    TidiedUp {
+        adopted: usize,
+        removed: usize,
+    },
     /// A batch that a crash interrupted is written again.
     BatchResumed {
         dt: &'a str,
@@ -68,6 +73,11 @@ pub enum Event<'a> {
         attempt: i32,
         failure: &'a Failure,
         wait: Duration,
+    },
+    /// The engine's process died while it was in flight.
+    Crashed {
+        id: &'a RecordingId,
+        failure: &'a Failure,
     },
     /// It will not be tried again by itself.
     Dead {
@@ -137,6 +147,9 @@ fn log(event: Event<'_>) {
             tracing::info!(found, done_before, to_do, audio_s, "recordings listed");
         }
         Event::TakenBack { jobs } => tracing::warn!(jobs, "took back recordings of a process that ended"),
+        Event::TidiedUp { adopted, removed } => {
+            tracing::warn!(adopted, removed, "tidied up after a run that was cut short");
+        }
         Event::BatchResumed { dt, recordings } => {
             tracing::warn!(dt, recordings, "writing an interrupted batch again");
         }
@@ -156,6 +169,9 @@ fn log(event: Event<'_>) {
         Event::Retrying { id, attempt, failure, wait } => tracing::warn!(
             recording_id = %id, attempt, stage = failure.stage.as_str(), reason = failure.reason.as_str(),
             detail = failure.detail, wait_ms = millis(wait), "will try again"
+        ),
+        Event::Crashed { id, failure } => tracing::warn!(
+            recording_id = %id, detail = failure.detail, "the speech-to-text engine died with it in flight"
         ),
         Event::Dead { id, attempt, failure } => tracing::error!(
             recording_id = %id, attempt, stage = failure.stage.as_str(), reason = failure.reason.as_str(),

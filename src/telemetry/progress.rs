@@ -104,7 +104,10 @@ impl Bars {
                 state.finished += 1;
                 state.finished_ms += audio_ms;
             }
-            Event::Retrying { id, .. } | Event::Dead { id, .. } | Event::ClaimLost { id, .. } => {
+            Event::Retrying { id, .. }
+            | Event::Crashed { id, .. }
+            | Event::Dead { id, .. }
+            | Event::ClaimLost { id, .. } => {
                 if let Some(work) = state.in_work.remove(id) {
                     work.bar.finish_and_clear();
                 }

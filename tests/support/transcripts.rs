@@ -2,7 +2,7 @@
 
 use transcribe::domain::{
     AudioFacts, AudioLocation, Channel, ChannelMode, EngineIdentity, Fingerprint, FinishedTranscript, Language,
-    LanguageVerdict, Recording, RecordingId, RunId, Segment, SourceKind, TimeSource, Transcript, Word,
+    LanguageVerdict, Recipe, Recording, RecordingId, RunId, Segment, SourceKind, TimeSource, Transcript, Word,
 };
 use transcribe::lake::SCHEMA_VERSION;
 
@@ -37,6 +37,7 @@ pub(crate) fn finished(id: &str, segments: Vec<Segment>) -> FinishedTranscript {
         model: "base".into(),
         model_sha256: "ab".repeat(32),
     };
+    let recipe = Recipe { engine: engine.clone(), settings_sha256: "settings".into(), schema_version: SCHEMA_VERSION };
     let audio = AudioFacts {
         audio_ms: 10_000,
         channels: 1,
@@ -51,7 +52,7 @@ pub(crate) fn finished(id: &str, segments: Vec<Segment>) -> FinishedTranscript {
     FinishedTranscript {
         started_at: "2026-11-02T01:15:04Z".parse().expect("a good time"),
         dt: "2026-11-02".into(),
-        fingerprint: Fingerprint::compute(&id, &audio.sha256, &engine, "settings", SCHEMA_VERSION, 0),
+        fingerprint: Fingerprint::compute(&id, &audio.sha256, &recipe, 0),
         recording: Recording::bare(id, "raw".into(), SourceKind::Zoom, place),
         audio,
         transcript: Transcript {

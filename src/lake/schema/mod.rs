@@ -52,6 +52,17 @@ pub enum Table {
 }
 
 impl Table {
+    pub const ALL: [Self; 8] = [
+        Self::Recordings,
+        Self::Segments,
+        Self::Words,
+        Self::Quarantine,
+        Self::Runs,
+        Self::CallHistory,
+        Self::ZoomSegments,
+        Self::ZoomTranscripts,
+    ];
+
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -2,12 +2,21 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 
-use super::rows::{STAGED_COLUMNS, dead_from_row, staged_from_row};
-use super::{SqliteQueue, json_ids};
+use super::rows::{STAGED_COLUMNS, dead_from_row, recording_id, staged_from_row};
+use super::{SqliteQueue, json_ids, steps};
 use crate::domain::RecordingId;
-use crate::queue::{BatchLog, DeadJob, OpenBatch, QueueError, StagedJob};
+use crate::queue::state::Step;
+use crate::queue::{BatchLog, DeadJob, JobState, OpenBatch, QueueError, StagedJob};
+
+/// The rows of a staged job are in the lake: its address and metadata are forgotten.
+fn publish(tx: &Transaction<'_>, id: &RecordingId, max_attempts: i32, now: Timestamp) -> Result<(), QueueError> {
+    let Some(life) = steps::life_of(tx, id)?.filter(|life| life.state == JobState::Staged) else { return Ok(()) };
+    tx.prepare_cached("UPDATE jobs SET batch_id = NULL, recording = NULL WHERE recording_id = ?1")?
+        .execute([id.as_str()])?;
+    steps::advance(tx, id, life, Step::Publish, max_attempts, None, now).map(drop)
+}
 
 #[async_trait]
 impl BatchLog for SqliteQueue {
@@ -80,31 +89,37 @@ impl BatchLog for SqliteQueue {
     }
 
     async fn start_over(&self, id: &RecordingId, now: Timestamp) -> Result<(), QueueError> {
-        let id = id.clone();
+        let (id, max_attempts) = (id.clone(), self.settings.max_attempts);
         self.transact(move |tx| {
+            let Some(life) = steps::life_of(tx, &id)?.filter(|life| life.state == JobState::Staged) else {
+                return Ok(());
+            };
             tx.execute(
-                "UPDATE jobs SET state = 'seen', batch_id = NULL, fingerprint = NULL, updated_ms = ?2
-                 WHERE recording_id = ?1 AND state = 'staged'",
-                params![id.as_str(), now.as_millisecond()],
+                "UPDATE jobs SET batch_id = NULL, fingerprint = NULL, audio_sha256 = NULL WHERE recording_id = ?1",
+                [id.as_str()],
             )?;
-            Ok(())
+            steps::advance(tx, &id, life, Step::StartOver, max_attempts, None, now).map(drop)
         })
         .await
     }
 
     async fn close_batch(&self, batch_id: &str, now: Timestamp) -> Result<(), QueueError> {
-        let batch_id = batch_id.to_owned();
+        let (batch_id, max_attempts) = (batch_id.to_owned(), self.settings.max_attempts);
         self.transact(move |tx| {
-            tx.execute(
-                "UPDATE jobs SET state = 'published', batch_id = NULL, recording = NULL,
-                        updated_ms = ?2
-                 WHERE batch_id = ?1 AND state = 'staged'",
-                params![batch_id, now.as_millisecond()],
-            )?;
+            let mut members = tx.prepare("SELECT recording_id FROM jobs WHERE batch_id = ?1 AND state = 'staged'")?;
+            let members: Vec<String> = members.query_map([&batch_id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            for id in members {
+                publish(tx, &recording_id(&id)?, max_attempts, now)?;
+            }
             tx.execute("DELETE FROM batches WHERE batch_id = ?1", [&batch_id])?;
             Ok(())
         })
         .await
+    }
+
+    async fn mark_published(&self, ids: &[RecordingId], now: Timestamp) -> Result<(), QueueError> {
+        let (ids, max_attempts) = (ids.to_vec(), self.settings.max_attempts);
+        self.transact(move |tx| ids.iter().try_for_each(|id| publish(tx, id, max_attempts, now))).await
     }
 
     async fn unreported_dead(&self) -> Result<Vec<DeadJob>, QueueError> {

@@ -1,28 +1,34 @@
 //! The ledger in one SQLite file: WAL, one connection, every method one transaction.
 
 mod batches;
+mod claims;
+mod insight;
 mod marks;
 mod outbox;
 mod rows;
 mod schema;
+mod steps;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use self::rows::{
-    JOB_RECORD_COLUMNS, claimed_from_row, insert, job_record_from_row, learn_call, record_death, record_failure,
-    refresh, timestamp,
+    JOB_RECORD_COLUMNS, claimed_from_row, insert, job_record_from_row, learn_call, record_failure, refresh, timestamp,
 };
-use super::{Claimed, Counts, Enqueued, Fenced, JobQueue, JobRecord, JobState, NewJob, QueueError, Scope, Settlement};
-use crate::domain::{Failure, Fingerprint, Lease, Reason, RecordingId, RunId, Stage, Treatment};
+use super::state::{Life, Step};
+use super::{
+    Claimant, Claimed, Company, Counts, Enqueued, Fenced, FoundStaged, JobQueue, JobRecord, JobState, NewJob,
+    PublishedBefore, QueueError, Reclaimed, Redo, Scope, Selection, Settled, Settlement,
+};
+use crate::domain::{Failure, Lease, Reason, RecordingId, RunId, Stage, Treatment};
 
 /// Recordings that ended within this time pre-empt older ones.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
@@ -82,6 +88,7 @@ fn local_trouble_told_apart(error: QueueError) -> QueueError {
     match error {
         QueueError::Sqlite(sqlite) => match sqlite.sqlite_error_code() {
             Some(rusqlite::ErrorCode::DiskFull) => QueueError::DiskFull(sqlite),
+            Some(rusqlite::ErrorCode::SystemIoFailure) => QueueError::Disk(sqlite),
             Some(rusqlite::ErrorCode::DatabaseBusy) => QueueError::Busy(sqlite),
             _ => QueueError::Sqlite(sqlite),
         },
@@ -106,34 +113,48 @@ fn scope_ids(scope: &Scope) -> Option<String> {
 
 #[async_trait]
 impl JobQueue for SqliteQueue {
-    async fn enqueue(&self, found: Vec<NewJob>, room: u64, now: Timestamp) -> Result<Enqueued, QueueError> {
+    async fn enqueue(
+        &self,
+        found: Vec<NewJob>,
+        room: u64,
+        redo: &Redo,
+        now: Timestamp,
+    ) -> Result<Enqueued, QueueError> {
+        let (redo, max_attempts) = (redo.clone(), self.settings.max_attempts);
         self.transact(move |tx| {
             let mut enqueued = Enqueued::default();
             for job in found {
                 let id = job.recording.id.clone();
-                let state: Option<String> = tx
-                    .prepare_cached("SELECT state FROM jobs WHERE recording_id = ?1")?
-                    .query_row([id.as_str()], |row| row.get(0))
-                    .optional()?;
-                let list = match state.as_deref().map(JobState::parse) {
-                    None if enqueued.new.len() as u64 >= room => {
+                let has_room = ((enqueued.new.len() + enqueued.redone.len()) as u64) < room;
+                let list = match rows::record(tx, &id)? {
+                    None if !has_room => {
                         enqueued.left_out += 1;
                         continue;
                     }
                     None => {
                         insert(tx, &job, now)?;
+                        steps::remember(tx, &id, "seen", 0, None, now)?;
                         &mut enqueued.new
                     }
-                    Some(Some(JobState::Published)) => &mut enqueued.done,
-                    Some(Some(JobState::Dead)) => {
+                    Some(known) if redo.wants(&known) && !has_room => {
+                        enqueued.left_out += 1;
+                        continue;
+                    }
+                    Some(known) if redo.wants(&known) => {
+                        let life = steps::life_of(tx, &id)?.ok_or_else(|| rows::corrupt("a job that vanished"))?;
+                        steps::advance(tx, &id, life, Step::Redo, max_attempts, None, now)?;
+                        refresh(tx, &job)?;
+                        &mut enqueued.redone
+                    }
+                    Some(JobRecord { state: JobState::Published, .. }) => &mut enqueued.done,
+                    Some(JobRecord { state: JobState::Dead, .. }) => {
                         refresh(tx, &job)?;
                         &mut enqueued.dead
                     }
-                    Some(Some(_unfinished)) => {
+                    Some(_unfinished) => {
                         refresh(tx, &job)?;
                         &mut enqueued.open
                     }
-                    Some(None) => return Err(QueueError::Corrupt { what: "state".into() }),
                 };
                 learn_call(tx, &job)?;
                 list.insert(id);
@@ -154,114 +175,140 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
-    async fn adopt(&self, job: NewJob, fingerprint: Fingerprint, now: Timestamp) -> Result<(), QueueError> {
+    async fn adopt_published(&self, job: NewJob, result: PublishedBefore, now: Timestamp) -> Result<(), QueueError> {
         self.transact(move |tx| {
-            let id = job.recording.id.as_str();
-            let known: bool =
-                tx.query_row("SELECT EXISTS (SELECT 1 FROM jobs WHERE recording_id = ?1)", [id], |row| row.get(0))?;
-            if known {
+            let id = &job.recording.id;
+            if rows::record(tx, id)?.is_some() {
                 return Ok(());
             }
             insert(tx, &job, now)?;
+            let PublishedBefore { fingerprint, audio_sha256, redo } = result;
             tx.execute(
-                "UPDATE jobs SET state = 'published', fingerprint = ?2, recording = NULL WHERE recording_id = ?1",
-                params![job.recording.id.as_str(), fingerprint.as_str()],
+                "UPDATE jobs SET state = 'published', fingerprint = ?2, audio_sha256 = ?3, redo = ?4, recording = NULL
+                 WHERE recording_id = ?1",
+                params![id.as_str(), fingerprint.as_str(), audio_sha256, redo],
             )?;
-            Ok(())
+            steps::remember(tx, id, "found_in_lake", 0, None, now)
+        })
+        .await
+    }
+
+    async fn adopt_staged(&self, found: FoundStaged, now: Timestamp) -> Result<bool, QueueError> {
+        let max_attempts = self.settings.max_attempts;
+        self.transact(move |tx| {
+            let id = &found.job.recording.id;
+            let life = match steps::life_of(tx, id)? {
+                Some(life) => life,
+                None => {
+                    insert(tx, &found.job, now)?;
+                    Life::NEW
+                }
+            };
+            match steps::advance(tx, id, life, Step::Adopt, max_attempts, None, now) {
+                Ok(_) => {}
+                Err(QueueError::Refused(_)) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            let result = rows::StagedResult {
+                fingerprint: &found.fingerprint,
+                audio_sha256: &found.audio_sha256,
+                bytes: found.bytes,
+                audio_ms: found.audio_ms,
+                // Its age counts from when it was made, so that it is not kept waiting again.
+                staged_at: found.transcribed_at,
+            };
+            rows::record_result(tx, id, &result)?;
+            Ok(true)
         })
         .await
     }
 
     async fn claim(
         &self,
-        instance: &str,
-        run: &RunId,
+        claimant: &Claimant,
         scope: &Scope,
+        company: Company,
         now: Timestamp,
     ) -> Result<Option<Claimed>, QueueError> {
-        let (instance, run, only) = (instance.to_owned(), run.clone(), scope_ids(scope));
-        let source = scope.source.as_str();
-        let lease_until = millis_after(now, self.settings.lease);
+        let Claimant { instance, run } = claimant.clone();
+        let (source, only) = (scope.source.as_str(), scope_ids(scope));
+        let SqliteSettings { lease, max_attempts } = self.settings;
+        let lease_until = millis_after(now, lease);
         let fresh_since = now.checked_sub(FRESH).unwrap_or(Timestamp::MIN).as_millisecond();
         self.transact(move |tx| {
+            claims::end_waits(tx, now)?;
+            let Some(id) = claims::next(tx, source, only.as_deref(), company, fresh_since)? else { return Ok(None) };
+            let life = steps::life_of(tx, &id)?.ok_or_else(|| rows::corrupt("a job that vanished"))?;
+            tx.prepare_cached("UPDATE jobs SET run_id = ?2 WHERE recording_id = ?1")?
+                .execute(params![id.as_str(), run.0])?;
+            let step = Step::Claim { alone: life.is_suspect() };
+            let life = steps::advance(tx, &id, life, step, max_attempts, None, now)?;
             tx.prepare_cached(
-                "UPDATE jobs SET state = 'claimed', attempt = attempt + 1, instance = ?1, run_id = ?2,
-                        lease_until_ms = ?3, not_before_ms = NULL, updated_ms = ?4
-                 WHERE recording_id = (
-                     SELECT recording_id FROM jobs
-                     WHERE state IN ('seen', 'waiting') AND source = ?7 AND coalesce(not_before_ms, 0) <= ?4
-                       AND (?5 IS NULL OR recording_id IN (SELECT value FROM json_each(?5)))
-                     ORDER BY started_at_ms >= ?6 DESC, started_at_ms, recording_id
-                     LIMIT 1)
-                 RETURNING recording, attempt, started_at_ms, dt",
+                "UPDATE jobs SET instance = ?2, lease_until_ms = ?3 WHERE recording_id = ?1
+                 RETURNING recording, started_at_ms, dt",
             )?
-            .query_row(params![instance, run.0, lease_until, now.as_millisecond(), only, fresh_since, source], |row| {
-                Ok(claimed_from_row(row))
-            })
-            .optional()?
-            .transpose()
+            .query_row(params![id.as_str(), instance, lease_until], |row| Ok(claimed_from_row(row, life)))?
+            .map(Some)
         })
         .await
     }
 
-    async fn heartbeat(&self, id: &RecordingId, attempt: i32, now: Timestamp) -> Result<Fenced, QueueError> {
-        let id = id.clone();
+    async fn next_due(&self, scope: &Scope) -> Result<Option<Timestamp>, QueueError> {
+        let (source, only) = (scope.source.as_str(), scope_ids(scope));
+        self.transact(move |tx| {
+            let due: Option<i64> = tx
+                .prepare_cached(
+                    "SELECT min(not_before_ms) FROM jobs INDEXED BY jobs_due WHERE state = 'waiting' AND source = ?1
+                       AND (?2 IS NULL OR recording_id IN (SELECT value FROM json_each(?2)))",
+                )?
+                .query_row(params![source, only], |row| row.get(0))?;
+            due.map(timestamp).transpose()
+        })
+        .await
+    }
+
+    async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<Fenced, QueueError> {
+        let (id, fence) = (lease.id.clone(), lease.fence);
         let lease_until = millis_after(now, self.settings.lease);
         self.transact(move |tx| {
             let changed = tx.execute(
                 "UPDATE jobs SET lease_until_ms = ?3
-                 WHERE recording_id = ?1 AND attempt = ?2 AND state = 'claimed'",
-                params![id.as_str(), attempt, lease_until],
+                 WHERE recording_id = ?1 AND fence = ?2 AND state = 'claimed'",
+                params![id.as_str(), fence, lease_until],
             )?;
             Ok(if changed == 1 { Fenced::Held } else { Fenced::Lost })
         })
         .await
     }
 
-    async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Fenced, QueueError> {
-        let Lease { id, attempt } = lease;
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Settled, QueueError> {
+        let max_attempts = self.settings.max_attempts;
         self.transact(move |tx| {
-            let changed = tx.execute(
-                "UPDATE jobs SET state = ?3, attempt = attempt - ?4, instance = NULL, lease_until_ms = NULL,
-                        updated_ms = ?5
-                 WHERE recording_id = ?1 AND attempt = ?2 AND state = 'claimed'",
-                params![
-                    id.as_str(),
-                    attempt,
-                    settlement.next_state().as_str(),
-                    i32::from(settlement.refunds_attempt()),
-                    now.as_millisecond()
-                ],
-            )?;
-            if changed == 0 {
-                return Ok(Fenced::Lost);
+            let id = &lease.id;
+            let Some(life) = steps::life_of(tx, id)? else { return Ok(Settled::Lost) };
+            if life.state != JobState::Claimed || life.fence != lease.fence {
+                return Ok(Settled::Lost);
             }
-            match settlement {
-                Settlement::Staged { fingerprint, bytes, audio_ms } => {
-                    tx.execute(
-                        "UPDATE jobs SET fingerprint = ?2, staged_bytes = ?3, staged_ms = ?4,
-                                audio_ms = ?5, stage = NULL, reason = NULL, detail = NULL
-                         WHERE recording_id = ?1",
-                        params![
-                            id.as_str(),
-                            fingerprint.as_str(),
-                            i64::try_from(bytes).unwrap_or(i64::MAX),
-                            now.as_millisecond(),
-                            audio_ms
-                        ],
-                    )?;
+            let failure = settlement.failure();
+            if let Some(failure) = failure {
+                record_failure(tx, id, failure)?;
+            }
+            let life = steps::advance(tx, id, life, settlement.step(), max_attempts, failure, now)?;
+            match &settlement {
+                Settlement::Staged { fingerprint, audio_sha256, bytes, audio_ms } => {
+                    let (bytes, audio_ms) = (*bytes, *audio_ms);
+                    let result = rows::StagedResult { fingerprint, audio_sha256, bytes, audio_ms, staged_at: now };
+                    rows::record_result(tx, id, &result)?;
                 }
-                Settlement::Retry { failure, not_before } | Settlement::Postponed { failure, not_before } => {
-                    record_failure(tx, &id, &failure)?;
+                Settlement::Retry { not_before, .. } | Settlement::Postponed { not_before, .. } => {
                     tx.execute(
                         "UPDATE jobs SET not_before_ms = ?2 WHERE recording_id = ?1",
                         params![id.as_str(), not_before.as_millisecond()],
                     )?;
                 }
-                Settlement::Dead { failure } => record_death(tx, &id, &failure)?,
-                Settlement::Released => {}
+                Settlement::Crashed { .. } | Settlement::Dead { .. } | Settlement::Released => {}
             }
-            Ok(Fenced::Held)
+            Ok(Settled::As(life.state))
         })
         .await
     }
@@ -271,45 +318,53 @@ impl JobQueue for SqliteQueue {
         is_alive: &(dyn for<'id> Fn(&'id str) -> bool + Sync),
         run: &RunId,
         now: Timestamp,
-    ) -> Result<(u64, u64), QueueError> {
-        let holders: Vec<String> = self
-            .transact(|tx| {
-                let mut statement = tx.prepare("SELECT DISTINCT instance FROM jobs WHERE state = 'claimed'")?;
-                let holders = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-                Ok(holders)
+    ) -> Result<Reclaimed, QueueError> {
+        let held = self.transact(claims::held).await?;
+        let mut alive = BTreeMap::new();
+        for claim in &held {
+            alive.entry(claim.instance.clone()).or_insert_with(|| is_alive(&claim.instance));
+        }
+        let is_gone = |instance: &str| !alive.get(instance).copied().unwrap_or(false);
+        let lost: Vec<(claims::Held, Step)> = held
+            .into_iter()
+            .filter_map(|claim| match is_gone(&claim.instance) {
+                true => Some((claim, Step::Crash)),
+                false if claim.lease_until <= now.as_millisecond() => Some((claim, Step::Expire)),
+                false => None,
             })
-            .await?;
-        let gone: Vec<&str> = holders.iter().map(String::as_str).filter(|holder| !is_alive(holder)).collect();
-        let gone = serde_json::Value::from(gone).to_string();
+            .collect();
         let (run, max_attempts) = (run.clone(), self.settings.max_attempts);
         self.transact(move |tx| {
-            let mut statement = tx.prepare(
-                "UPDATE jobs SET state = 'seen', instance = NULL, lease_until_ms = NULL, updated_ms = ?2
-                 WHERE state = 'claimed'
-                   AND (instance IN (SELECT value FROM json_each(?1)) OR lease_until_ms <= ?2)
-                 RETURNING recording_id, attempt",
-            )?;
-            let returned: Vec<(String, i32)> = statement
-                .query_map(params![gone, now.as_millisecond()], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<Result<_, _>>()?;
-            let mut died = 0;
-            let mut back = 0;
-            for (id, attempt) in returned {
-                if attempt < max_attempts {
-                    back += 1;
-                    continue;
+            let mut reclaimed = Reclaimed::default();
+            for (claims::Held { id, fence, .. }, step) in lost {
+                // Settled or claimed anew in the meantime: nothing to take back.
+                let Some(life) = steps::life_of(tx, &id)?.filter(|life| life.fence == fence) else { continue };
+                let Ok(next) = life.after(step, max_attempts) else { continue };
+                let reason = if step == Step::Crash { Reason::EngineCrash } else { Reason::TimedOut };
+                let detail = format!("attempts={} deaths={}", life.attempt, next.deaths);
+                let failure = Failure::new(Stage::Stt, reason, Treatment::Crashed, detail);
+                let next = steps::advance(tx, &id, life, step, max_attempts, Some(&failure), now)?;
+                record_failure(tx, &id, &failure)?;
+                if next.state == JobState::Dead {
+                    tx.execute("UPDATE jobs SET run_id = ?2 WHERE recording_id = ?1", params![id.as_str(), run.0])?;
+                    reclaimed.died += 1;
+                } else {
+                    reclaimed.back += 1;
                 }
-                let id = rows::recording_id(&id)?;
-                let detail = format!("attempts={attempt}");
-                let failure = Failure::new(Stage::Stt, Reason::EngineCrash, Treatment::Permanent, detail);
-                tx.execute(
-                    "UPDATE jobs SET state = 'dead', run_id = ?2 WHERE recording_id = ?1",
-                    params![id.as_str(), run.0],
-                )?;
-                record_death(tx, &id, &failure)?;
-                died += 1;
             }
-            Ok((back, died))
+            Ok(reclaimed)
+        })
+        .await
+    }
+
+    async fn revive(&self, which: &Selection, now: Timestamp) -> Result<u64, QueueError> {
+        let (which, max_attempts) = (which.clone(), self.settings.max_attempts);
+        self.transact(move |tx| {
+            let chosen = claims::to_revive(tx, &which)?;
+            for (id, life) in &chosen {
+                steps::advance(tx, id, *life, Step::Revive, max_attempts, None, now)?;
+            }
+            Ok(chosen.len() as u64)
         })
         .await
     }
@@ -318,8 +373,7 @@ impl JobQueue for SqliteQueue {
         let (only, source) = (scope_ids(scope), scope.source.as_str());
         self.transact(move |tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT state, count(*), min(CASE WHEN state = 'waiting' THEN not_before_ms END),
-                        coalesce(sum(CASE WHEN state IN ('seen', 'claimed', 'waiting') THEN duration_s END), 0)
+                "SELECT state, count(*), coalesce(sum(CASE WHEN state IN ('seen', 'claimed', 'waiting') THEN duration_s END), 0)
                  FROM jobs
                  WHERE source = ?2 AND (?1 IS NULL OR recording_id IN (SELECT value FROM json_each(?1)))
                  GROUP BY state",
@@ -329,14 +383,11 @@ impl JobQueue for SqliteQueue {
             while let Some(row) = rows.next()? {
                 let word: String = row.get(0)?;
                 let number = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-                counts.open_audio_s += u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0);
+                counts.open_audio_s += u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
                 match JobState::parse(&word) {
                     Some(JobState::Seen) => counts.seen = number,
                     Some(JobState::Claimed) => counts.claimed = number,
-                    Some(JobState::Waiting) => {
-                        counts.waiting = number;
-                        counts.next_due = row.get::<_, Option<i64>>(2)?.map(timestamp).transpose()?;
-                    }
+                    Some(JobState::Waiting) => counts.waiting = number,
                     Some(JobState::Staged) => counts.staged = number,
                     Some(JobState::Published) => counts.published = number,
                     Some(JobState::Dead) => counts.dead = number,
@@ -350,14 +401,7 @@ impl JobQueue for SqliteQueue {
 
     async fn record(&self, id: &RecordingId) -> Result<Option<JobRecord>, QueueError> {
         let id = id.clone();
-        self.transact(move |tx| {
-            let sql = format!("SELECT {JOB_RECORD_COLUMNS} FROM jobs WHERE recording_id = ?1");
-            tx.prepare_cached(&sql)?
-                .query_row([id.as_str()], |row| Ok(job_record_from_row(row)))
-                .optional()?
-                .transpose()
-        })
-        .await
+        self.transact(move |tx| rows::record(tx, &id)).await
     }
 
     async fn records(&self, ids: &[RecordingId]) -> Result<Vec<JobRecord>, QueueError> {

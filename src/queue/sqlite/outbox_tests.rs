@@ -8,7 +8,7 @@ use super::*;
 use crate::config::LakeConfig;
 use crate::domain::{AudioLocation, Fingerprint, Generation, Recording, RecordingId, SourceKind};
 use crate::lake::Lake;
-use crate::queue::{JobQueue, NewJob};
+use crate::queue::{JobQueue, NewJob, PublishedBefore, Redo};
 
 struct Ledger {
     folder: tempfile::TempDir,
@@ -41,7 +41,7 @@ impl Ledger {
         let mut recording = Recording::bare(id, name.into(), SourceKind::Zoom, address);
         (recording.call_element_id, recording.call_history_id, recording.call_id) = (element, history, call);
         let job = NewJob { recording, started_at: now(), dt: DT.into() };
-        self.queue.enqueue(vec![job], u64::MAX, now()).await.unwrap();
+        self.queue.enqueue(vec![job], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     }
 
     async fn publish(&self, name: &str) {
@@ -49,7 +49,8 @@ impl Ledger {
         let address = AudioLocation::Download("x".into());
         let recording = Recording::bare(RecordingId::parse(name).unwrap(), name.into(), SourceKind::Zoom, address);
         let job = NewJob { recording, started_at: now(), dt: DT.into() };
-        self.queue.adopt(job, fingerprint, now()).await.unwrap();
+        let result = PublishedBefore { fingerprint, audio_sha256: "a1".into(), redo: 0 };
+        self.queue.adopt_published(job, result, now()).await.unwrap();
     }
 
     async fn post(&self, legs: Vec<CallLeg>) -> u64 {
@@ -342,7 +343,12 @@ async fn an_older_ledger_is_brought_up_to_date_with_what_its_open_jobs_know() {
     let connection = Connection::open(path).unwrap();
     connection
         .execute_batch(
-            "DROP TABLE outbox; DROP TABLE call_legs; DROP TABLE zoom_transcripts; DROP INDEX jobs_by_call_element;
+            "DROP TABLE job_events; DROP INDEX jobs_to_claim; DROP INDEX jobs_due; DROP INDEX jobs_held;
+             DROP INDEX jobs_staged; DROP INDEX jobs_to_report; DROP INDEX jobs_by_batch;
+             CREATE INDEX jobs_by_state ON jobs (state, started_at_ms);
+             ALTER TABLE jobs DROP COLUMN fence; ALTER TABLE jobs DROP COLUMN deaths;
+             ALTER TABLE jobs DROP COLUMN alone; ALTER TABLE jobs DROP COLUMN redo;
+             ALTER TABLE jobs DROP COLUMN audio_sha256; DROP TABLE outbox; DROP TABLE call_legs; DROP TABLE zoom_transcripts; DROP INDEX jobs_by_call_element;
              DROP INDEX jobs_by_call_history; DROP INDEX jobs_by_call; ALTER TABLE jobs DROP COLUMN call_element_id;
              ALTER TABLE jobs DROP COLUMN call_history_id; PRAGMA user_version = 2",
         )

@@ -1,14 +1,16 @@
 //! Between the ledger's rows and the program's types. What cannot be read back is [`QueueError::Corrupt`], never a guess.
 
 use jiff::Timestamp;
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
+use super::super::state::Life;
 use super::super::{Claimed, DeadJob, JobRecord, JobState, NewJob, QueueError, StagedJob};
 use crate::domain::{Failure, Fingerprint, Lease, Reason, Recording, RecordingId, RunId, Stage, Treatment};
 
 pub(super) const STAGED_COLUMNS: &str = "recording_id, dt, fingerprint, staged_bytes, staged_ms, coalesce(audio_ms, 0)";
 
-pub(super) const JOB_RECORD_COLUMNS: &str = "recording_id, state, attempt, started_at_ms, reason, detail, audio_ms, dt";
+pub(super) const JOB_RECORD_COLUMNS: &str = "recording_id, state, attempt, started_at_ms, reason, detail, audio_ms, dt,
+    fingerprint, audio_sha256, redo";
 
 pub(super) fn timestamp(millis: i64) -> Result<Timestamp, QueueError> {
     Timestamp::from_millisecond(millis).map_err(|_range| corrupt("a time"))
@@ -18,24 +20,29 @@ pub(super) fn recording_id(text: &str) -> Result<RecordingId, QueueError> {
     RecordingId::parse(text).map_err(|_invalid| corrupt("recording_id"))
 }
 
+fn fingerprint(hex: String) -> Result<Fingerprint, QueueError> {
+    Fingerprint::from_hex(hex).ok_or_else(|| corrupt("fingerprint"))
+}
+
 fn recording_to_json(recording: &Recording) -> Result<String, QueueError> {
     serde_json::to_string(recording).map_err(|_serialise| corrupt("a recording's metadata"))
 }
 
-pub(super) fn claimed_from_row(row: &Row<'_>) -> Result<Claimed, QueueError> {
+/// Reads `recording, started_at_ms, dt` of a job that was just claimed.
+pub(super) fn claimed_from_row(row: &Row<'_>, life: Life) -> Result<Claimed, QueueError> {
     let json: Option<String> = row.get(0)?;
     let json = json.ok_or_else(|| corrupt("an open job without metadata"))?;
     let recording: Recording = serde_json::from_str(&json).map_err(|_parse| corrupt("a recording's metadata"))?;
-    let lease = Lease { id: recording.id.clone(), attempt: row.get(1)? };
-    Ok(Claimed { lease, recording, started_at: timestamp(row.get(2)?)?, dt: row.get(3)? })
+    let lease = Lease { id: recording.id.clone(), attempt: life.attempt, fence: life.fence };
+    let started_at = timestamp(row.get(1)?)?;
+    Ok(Claimed { lease, recording, started_at, dt: row.get(2)?, alone: life.alone, redo: life.redo })
 }
 
 pub(super) fn staged_from_row(row: &Row<'_>) -> Result<StagedJob, QueueError> {
-    let fingerprint: String = row.get(2)?;
     Ok(StagedJob {
         id: recording_id(&row.get::<_, String>(0)?)?,
         dt: row.get(1)?,
-        fingerprint: Fingerprint::from_hex(fingerprint).ok_or_else(|| corrupt("fingerprint"))?,
+        fingerprint: fingerprint(row.get(2)?)?,
         bytes: u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
         staged_at: timestamp(row.get(4)?)?,
         audio_ms: row.get(5)?,
@@ -74,7 +81,45 @@ pub(super) fn job_record_from_row(row: &Row<'_>) -> Result<JobRecord, QueueError
         detail: row.get(5)?,
         audio_ms: row.get(6)?,
         dt: row.get(7)?,
+        fingerprint: row.get::<_, Option<String>>(8)?.map(fingerprint).transpose()?,
+        audio_sha256: row.get(9)?,
+        redo: row.get(10)?,
     })
+}
+
+pub(super) fn record(tx: &Transaction<'_>, id: &RecordingId) -> Result<Option<JobRecord>, QueueError> {
+    let sql = format!("SELECT {JOB_RECORD_COLUMNS} FROM jobs WHERE recording_id = ?1");
+    tx.prepare_cached(&sql)?.query_row([id.as_str()], |row| Ok(job_record_from_row(row))).optional()?.transpose()
+}
+
+/// A transcript that is durable.
+pub(super) struct StagedResult<'a> {
+    pub(super) fingerprint: &'a Fingerprint,
+    pub(super) audio_sha256: &'a str,
+    pub(super) bytes: u64,
+    pub(super) audio_ms: i64,
+    pub(super) staged_at: Timestamp,
+}
+
+pub(super) fn record_result(
+    tx: &Transaction<'_>,
+    id: &RecordingId,
+    result: &StagedResult<'_>,
+) -> Result<(), QueueError> {
+    tx.prepare_cached(
+        "UPDATE jobs SET fingerprint = ?2, audio_sha256 = ?3, staged_bytes = ?4, staged_ms = ?5, audio_ms = ?6,
+                stage = NULL, reason = NULL, detail = NULL
+         WHERE recording_id = ?1",
+    )?
+    .execute(params![
+        id.as_str(),
+        result.fingerprint.as_str(),
+        result.audio_sha256,
+        i64::try_from(result.bytes).unwrap_or(i64::MAX),
+        result.staged_at.as_millisecond(),
+        result.audio_ms
+    ])?;
+    Ok(())
 }
 
 pub(super) fn insert(tx: &Transaction<'_>, job: &NewJob, now: Timestamp) -> Result<(), QueueError> {
@@ -141,12 +186,6 @@ pub(super) fn record_failure(tx: &Transaction<'_>, id: &RecordingId, failure: &F
     Ok(())
 }
 
-pub(super) fn record_death(tx: &Transaction<'_>, id: &RecordingId, failure: &Failure) -> Result<(), QueueError> {
-    record_failure(tx, id, failure)?;
-    tx.execute("UPDATE jobs SET reported = 0 WHERE recording_id = ?1", [id.as_str()])?;
-    Ok(())
-}
-
-fn corrupt(what: &str) -> QueueError {
+pub(super) fn corrupt(what: &str) -> QueueError {
     QueueError::Corrupt { what: what.to_owned() }
 }

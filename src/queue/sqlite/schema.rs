@@ -12,7 +12,7 @@ use super::QueueError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One step a version: `MIGRATIONS[n]` brings schema version n to n + 1.
-const MIGRATIONS: &[&str] = &[JOBS, LISTED_SLICES, BESIDE_RECORDINGS];
+const MIGRATIONS: &[&str] = &[JOBS, LISTED_SLICES, BESIDE_RECORDINGS, LIVES];
 
 const JOBS: &str = "
 CREATE TABLE jobs (
@@ -93,6 +93,35 @@ CREATE TABLE zoom_transcripts (
     next_try_ms  INTEGER,        -- NULL once the outcome is final
     outcome      TEXT            -- the last one that was written to the lake
 ) WITHOUT ROWID;
+";
+
+/// The fencing token, who died with it, what was redone, and every step of every job; indexes for what a run asks often.
+const LIVES: &str = "
+ALTER TABLE jobs ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;  -- claims ever
+ALTER TABLE jobs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0; -- deaths with it in flight since it last succeeded
+ALTER TABLE jobs ADD COLUMN alone INTEGER NOT NULL DEFAULT 0;  -- claimed with nothing else in flight
+ALTER TABLE jobs ADD COLUMN redo INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN audio_sha256 TEXT;
+UPDATE jobs SET fence = attempt;
+DROP INDEX jobs_by_state;
+CREATE INDEX jobs_to_claim ON jobs (source, state, started_at_ms, recording_id);
+CREATE INDEX jobs_due ON jobs (not_before_ms) WHERE state = 'waiting';
+CREATE INDEX jobs_held ON jobs (instance) WHERE state = 'claimed';
+CREATE INDEX jobs_staged ON jobs (staged_ms, recording_id) WHERE state = 'staged';
+CREATE INDEX jobs_to_report ON jobs (recording_id) WHERE state = 'dead' AND reported = 0;
+CREATE INDEX jobs_by_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
+CREATE TABLE job_events (
+    event_id     INTEGER PRIMARY KEY,
+    recording_id TEXT NOT NULL,
+    at_ms        INTEGER NOT NULL,
+    step         TEXT NOT NULL,
+    attempt      INTEGER NOT NULL,
+    run_id       TEXT,
+    stage        TEXT,    -- of a failure
+    reason       TEXT,
+    detail       TEXT
+);
+CREATE INDEX job_events_by_recording ON job_events (recording_id, event_id);
 ";
 
 /// Opens the file, creating it readable by its owner only, and migrates it.

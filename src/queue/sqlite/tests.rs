@@ -1,13 +1,13 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{AudioLocation, Recording, SourceKind};
-use crate::queue::{BatchLog, OpenBatch};
+use crate::domain::{AudioLocation, Fingerprint, Recording, SourceKind};
+use crate::queue::state::DEATHS_IN_COMPANY;
+use crate::queue::{BatchLog, Insight, OpenBatch};
 
 const LEASE: Duration = Duration::from_secs(60);
 const MAX_ATTEMPTS: i32 = 3;
@@ -56,21 +56,30 @@ fn fingerprint(digit: char) -> Fingerprint {
 }
 
 fn staged_as(digit: char) -> Settlement {
-    Settlement::Staged { fingerprint: fingerprint(digit), bytes: 10, audio_ms: 1_000 }
+    Settlement::Staged { fingerprint: fingerprint(digit), audio_sha256: "a1".into(), bytes: 10, audio_ms: 1_000 }
 }
 
 fn failure(reason: Reason) -> Failure {
     Failure::new(Stage::Fetch, reason, Treatment::Transient, "status=502")
 }
 
+fn me() -> Claimant {
+    Claimant { instance: "me".into(), run: run() }
+}
+
+fn back(back: u64) -> Reclaimed {
+    Reclaimed { back, died: 0 }
+}
+
 async fn claim(queue: &SqliteQueue, at: Timestamp) -> Option<Claimed> {
-    queue.claim("me", &run(), &everything(), at).await.unwrap()
+    queue.claim(&me(), &everything(), Company::Nobody, at).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_recording_listed_twice_is_one_job() {
     let ledger = ledger();
-    let first = ledger.queue.enqueue(vec![job("a", now()), job("a", now())], u64::MAX, now()).await.unwrap();
+    let first =
+        ledger.queue.enqueue(vec![job("a", now()), job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     assert_eq!((first.new.len(), first.open.len()), (1, 1));
     assert!(claim(&ledger.queue, now()).await.is_some());
     assert!(claim(&ledger.queue, now()).await.is_none());
@@ -79,9 +88,9 @@ async fn a_recording_listed_twice_is_one_job() {
 #[tokio::test]
 async fn no_more_is_added_than_there_is_room_for() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now())], 1, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now())], 1, &Redo::Nothing, now()).await.unwrap();
     let more = vec![job("a", now()), job("b", now()), job("c", now())];
-    let enqueued = ledger.queue.enqueue(more, 1, now()).await.unwrap();
+    let enqueued = ledger.queue.enqueue(more, 1, &Redo::Nothing, now()).await.unwrap();
     assert_eq!((enqueued.new, enqueued.left_out), (BTreeSet::from([id("b")]), 1));
     assert_eq!(ledger.queue.record(&id("c")).await.unwrap(), None);
 }
@@ -91,7 +100,7 @@ async fn calls_of_the_last_day_come_before_a_backfill() {
     let ledger = ledger();
     let hours_ago = |hours| now() - SignedDuration::from_hours(hours);
     let jobs = vec![job("older", hours_ago(900)), job("old", hours_ago(800)), job("fresh", hours_ago(1))];
-    ledger.queue.enqueue(jobs, u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(jobs, u64::MAX, &Redo::Nothing, now()).await.unwrap();
     let mut order = Vec::new();
     while let Some(claimed) = claim(&ledger.queue, now()).await {
         order.push(claimed.lease.id.to_string());
@@ -102,49 +111,97 @@ async fn calls_of_the_last_day_come_before_a_backfill() {
 #[tokio::test]
 async fn a_late_twin_cannot_settle_what_another_holds() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     let late = claim(&ledger.queue, now()).await.unwrap().lease;
     let after_lease = now() + SignedDuration::from_secs(61);
-    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), after_lease).await.unwrap(), (1, 0));
+    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), after_lease).await.unwrap(), back(1));
     let current = claim(&ledger.queue, after_lease).await.unwrap().lease;
     assert_eq!((late.attempt, current.attempt), (1, 2));
-    assert_eq!(ledger.queue.settle(late, staged_as('a'), after_lease).await.unwrap(), Fenced::Lost);
-    assert_eq!(ledger.queue.settle(current, staged_as('b'), after_lease).await.unwrap(), Fenced::Held);
+    assert_eq!(ledger.queue.settle(late, staged_as('a'), after_lease).await.unwrap(), Settled::Lost);
+    assert_eq!(ledger.queue.settle(current, staged_as('b'), after_lease).await.unwrap(), Settled::As(JobState::Staged));
     assert_eq!(ledger.queue.staged().await.unwrap()[0].fingerprint, fingerprint('b'));
 }
 
 #[tokio::test]
 async fn a_heartbeat_keeps_a_lease_and_an_expired_one_comes_back() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     let lease = claim(&ledger.queue, now()).await.unwrap().lease;
     let later = now() + SignedDuration::from_secs(50);
-    assert_eq!(ledger.queue.heartbeat(&lease.id, lease.attempt, later).await.unwrap(), Fenced::Held);
+    assert_eq!(ledger.queue.heartbeat(&lease, later).await.unwrap(), Fenced::Held);
     let past_first_lease = now() + SignedDuration::from_secs(70);
-    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), past_first_lease).await.unwrap(), (0, 0));
+    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), past_first_lease).await.unwrap(), back(0));
     let past_both = now() + SignedDuration::from_secs(111);
-    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), past_both).await.unwrap(), (1, 0));
-    assert_eq!(ledger.queue.heartbeat(&lease.id, lease.attempt, past_both).await.unwrap(), Fenced::Lost);
+    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), past_both).await.unwrap(), back(1));
+    assert_eq!(ledger.queue.heartbeat(&lease, past_both).await.unwrap(), Fenced::Lost);
 }
 
 #[tokio::test]
-async fn a_recording_that_keeps_killing_the_process_ends_as_engine_crash() {
+async fn a_recording_that_keeps_killing_the_process_ends_as_engine_crash_and_its_neighbour_does_not() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now()), job("b", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
+    for _ in 0..DEATHS_IN_COMPANY {
+        claim(&ledger.queue, now()).await.unwrap();
+        assert!(ledger.queue.claim(&me(), &everything(), Company::Others, now()).await.unwrap().is_some());
+        assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), back(2));
+    }
+    assert!(ledger.queue.claim(&me(), &everything(), Company::Others, now()).await.unwrap().is_none());
     for attempt in 1..MAX_ATTEMPTS {
-        assert_eq!(claim(&ledger.queue, now()).await.unwrap().lease.attempt, attempt);
-        assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), (1, 0));
+        let claimed = claim(&ledger.queue, now()).await.unwrap();
+        assert_eq!((claimed.lease.id, claimed.alone, claimed.lease.attempt), (id("a"), true, attempt));
+        assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), back(1));
     }
     claim(&ledger.queue, now()).await.unwrap();
-    assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), (0, 1));
+    assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), Reclaimed { back: 0, died: 1 });
     let dead = ledger.queue.unreported_dead().await.unwrap();
-    assert_eq!((dead[0].failure.reason, dead[0].attempts), (Reason::EngineCrash, MAX_ATTEMPTS));
+    assert_eq!((&dead[0].id, dead[0].failure.reason, dead[0].attempts), (&id("a"), Reason::EngineCrash, MAX_ATTEMPTS));
+    let innocent = claim(&ledger.queue, now()).await.unwrap();
+    assert_eq!((innocent.lease.id.clone(), innocent.lease.attempt), (id("b"), 1));
+    let settled = ledger.queue.settle(innocent.lease, staged_as('b'), now()).await.unwrap();
+    assert_eq!(settled, Settled::As(JobState::Staged));
+}
+
+#[tokio::test]
+async fn a_claim_that_was_given_back_fences_off_its_late_twin_although_the_attempt_is_the_same() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
+    let late = claim(&ledger.queue, now()).await.unwrap().lease;
+    ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap();
+    let current = claim(&ledger.queue, now()).await.unwrap().lease;
+    assert_eq!(late.attempt, current.attempt);
+    assert_eq!(ledger.queue.heartbeat(&late, now()).await.unwrap(), Fenced::Lost);
+    assert_eq!(ledger.queue.settle(late, staged_as('a'), now()).await.unwrap(), Settled::Lost);
+    assert_eq!(ledger.queue.heartbeat(&current, now()).await.unwrap(), Fenced::Held);
+}
+
+#[tokio::test]
+async fn dead_ones_are_revived_by_id_reason_and_age_and_their_life_is_told() {
+    let ledger = ledger();
+    let jobs = ["a", "b", "c"].map(|name| job(name, now()));
+    ledger.queue.enqueue(jobs.to_vec(), u64::MAX, &Redo::Nothing, now()).await.unwrap();
+    for (minutes, reason) in [(0, Reason::NotAudio), (10, Reason::NotFound), (20, Reason::NotFound)] {
+        let at = now() + SignedDuration::from_mins(minutes);
+        let lease = claim(&ledger.queue, at).await.unwrap().lease;
+        ledger.queue.settle(lease, Settlement::Dead { failure: failure(reason) }, at).await.unwrap();
+    }
+    let later = now() + SignedDuration::from_mins(30);
+    let missing = Selection { reasons: Some([Reason::NotFound].into()), ..Selection::default() };
+    let young = Selection { since: Some(now() + SignedDuration::from_mins(15)), ..missing.clone() };
+    assert_eq!(ledger.queue.revive(&young, later).await.unwrap(), 1);
+    assert_eq!(ledger.queue.revive(&missing, later).await.unwrap(), 1);
+    let by_id = Selection { ids: Some([id("a"), id("unknown")].into()), ..Selection::default() };
+    assert_eq!(ledger.queue.revive(&by_id, later).await.unwrap(), 1);
+    assert_eq!(ledger.queue.revive(&Selection::default(), later).await.unwrap(), 0);
+    let steps: Vec<String> = ledger.queue.life(&id("c")).await.unwrap().into_iter().map(|event| event.step).collect();
+    assert_eq!(steps, ["seen", "claimed", "dead", "revived"]);
+    let overview = ledger.queue.overview().await.unwrap();
+    assert_eq!((overview.len(), overview[0].state, overview[0].jobs), (1, JobState::Seen, 3));
 }
 
 #[tokio::test]
 async fn a_retry_waits_for_its_time_and_a_released_claim_costs_no_attempt() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     let lease = claim(&ledger.queue, now()).await.unwrap().lease;
     ledger.queue.settle(lease, Settlement::Released, now()).await.unwrap();
     let lease = claim(&ledger.queue, now()).await.unwrap().lease;
@@ -153,14 +210,14 @@ async fn a_retry_waits_for_its_time_and_a_released_claim_costs_no_attempt() {
     let retry = Settlement::Retry { failure: failure(Reason::Truncated), not_before: due };
     ledger.queue.settle(lease, retry, now()).await.unwrap();
     assert!(claim(&ledger.queue, now()).await.is_none());
-    assert_eq!(ledger.queue.counts(&everything()).await.unwrap().next_due, Some(due));
+    assert_eq!(ledger.queue.next_due(&everything()).await.unwrap(), Some(due));
     assert_eq!(claim(&ledger.queue, due).await.unwrap().lease.attempt, 2);
 }
 
 #[tokio::test]
 async fn a_batch_survives_a_restart_and_publishing_forgets_the_address() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now()), job("b", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now()), job("b", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     for digit in ['a', 'b'] {
         let lease = claim(&ledger.queue, now()).await.unwrap().lease;
         ledger.queue.settle(lease, staged_as(digit), now()).await.unwrap();
@@ -175,7 +232,7 @@ async fn a_batch_survives_a_restart_and_publishing_forgets_the_address() {
     reopened.close_batch("b1", now()).await.unwrap();
     assert!(reopened.open_batches().await.unwrap().is_empty());
     assert_eq!(reopened.counts(&everything()).await.unwrap().published, 2);
-    let again = reopened.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    let again = reopened.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     assert_eq!(again.done, BTreeSet::from([id("a")]));
     let connection = Connection::open(&ledger.path).unwrap();
     let with_address: i64 =
@@ -186,9 +243,9 @@ async fn a_batch_survives_a_restart_and_publishing_forgets_the_address() {
 #[tokio::test]
 async fn a_run_leaves_alone_what_only_another_source_can_fetch() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     let folder = Scope { source: SourceKind::Folder, only: None };
-    assert!(ledger.queue.claim("me", &run(), &folder, now()).await.unwrap().is_none());
+    assert!(ledger.queue.claim(&me(), &folder, Company::Nobody, now()).await.unwrap().is_none());
     assert_eq!(ledger.queue.counts(&folder).await.unwrap(), Counts::default());
     assert!(claim(&ledger.queue, now()).await.is_some());
 }
@@ -196,10 +253,11 @@ async fn a_run_leaves_alone_what_only_another_source_can_fetch() {
 #[tokio::test]
 async fn adopting_changes_nothing_that_is_known() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
-    ledger.queue.adopt(job("a", now()), fingerprint('a'), now()).await.unwrap();
-    ledger.queue.adopt(job("b", now()), fingerprint('b'), now()).await.unwrap();
-    ledger.queue.adopt(job("b", now()), fingerprint('b'), now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
+    for (name, digit) in [("a", 'a'), ("b", 'b'), ("b", 'c')] {
+        let result = PublishedBefore { fingerprint: fingerprint(digit), audio_sha256: "a1".into(), redo: 0 };
+        ledger.queue.adopt_published(job(name, now()), result, now()).await.unwrap();
+    }
     let counts = ledger.queue.counts(&everything()).await.unwrap();
     assert_eq!((counts.seen, counts.published), (1, 1));
 }
@@ -207,7 +265,7 @@ async fn adopting_changes_nothing_that_is_known() {
 #[tokio::test]
 async fn a_lost_transcript_starts_over_and_its_batch_is_forgotten() {
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now()), job("b", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now()), job("b", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     for digit in ['a', 'b'] {
         let lease = claim(&ledger.queue, now()).await.unwrap().lease;
         ledger.queue.settle(lease, staged_as(digit), now()).await.unwrap();
@@ -234,96 +292,9 @@ async fn a_ledger_of_a_newer_program_is_refused() {
 async fn only_its_owner_can_read_the_ledger() {
     use std::os::unix::fs::PermissionsExt;
     let ledger = ledger();
-    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, now()).await.unwrap();
+    ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     for entry in std::fs::read_dir(ledger.path.parent().unwrap()).unwrap() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.file_name());
-    }
-}
-
-/// What a user may do to the ledger, in any order.
-#[derive(Debug, Clone)]
-enum Step {
-    Enqueue(u8),
-    Claim,
-    Stage,
-    Retry,
-    Release,
-    Die,
-    Crash,
-    Wait,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        1 => (0..4_u8).prop_map(Step::Enqueue),
-        3 => Just(Step::Claim),
-        1 => Just(Step::Stage),
-        1 => Just(Step::Retry),
-        1 => Just(Step::Release),
-        1 => Just(Step::Die),
-        1 => Just(Step::Crash),
-        1 => Just(Step::Wait),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
-
-    /// Against a model in memory: no job is lost, none is held twice, attempts only shrink by a refund.
-    #[test]
-    fn the_ledger_agrees_with_a_model_of_itself(steps in prop::collection::vec(step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let ledger = ledger();
-            let queue = &ledger.queue;
-            let mut clock = now();
-            let mut model: BTreeMap<RecordingId, JobState> = BTreeMap::new();
-            let mut held: Vec<Lease> = Vec::new();
-            for step in steps {
-                match step {
-                    Step::Enqueue(number) => {
-                        let name = format!("r{number}");
-                        queue.enqueue(vec![job(&name, clock)], u64::MAX, clock).await.unwrap();
-                        model.entry(id(&name)).or_insert(JobState::Seen);
-                    }
-                    Step::Claim => {
-                        let claimed = queue.claim("me", &run(), &everything(), clock).await.unwrap();
-                        if let Some(claimed) = claimed {
-                            let before = model.insert(claimed.lease.id.clone(), JobState::Claimed);
-                            prop_assert!(before.is_some_and(|state| state.may_become(JobState::Claimed)));
-                            held.push(claimed.lease);
-                        }
-                    }
-                    Step::Crash => {
-                        let (back, died) = queue.reclaim(&|_| false, &run(), clock).await.unwrap();
-                        prop_assert_eq!(back + died, held.len() as u64);
-                        for lease in held.drain(..) {
-                            let dead = lease.attempt >= MAX_ATTEMPTS;
-                            model.insert(lease.id, if dead { JobState::Dead } else { JobState::Seen });
-                        }
-                    }
-                    Step::Wait => clock += SignedDuration::from_secs(5),
-                    Step::Stage | Step::Retry | Step::Release | Step::Die => {
-                        let Some(lease) = held.pop() else { continue };
-                        let settlement = match step {
-                            Step::Stage => staged_as('c'),
-                            Step::Retry => Settlement::Retry {
-                                failure: failure(Reason::Truncated),
-                                not_before: clock + SignedDuration::from_secs(5),
-                            },
-                            Step::Release => Settlement::Released,
-                            _ => Settlement::Dead { failure: failure(Reason::NotAudio) },
-                        };
-                        model.insert(lease.id.clone(), settlement.next_state());
-                        prop_assert_eq!(queue.settle(lease, settlement, clock).await.unwrap(), Fenced::Held);
-                    }
-                }
-                for (id, state) in &model {
-                    prop_assert_eq!(queue.record(id).await.unwrap().map(|record| record.state), Some(*state));
-                }
-            }
-            Ok(())
-        })?;
     }
 }

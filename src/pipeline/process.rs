@@ -1,0 +1,162 @@
+//! The work on recordings: claims, how many are in flight, what each outcome means for the run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+
+use super::item::{ItemOutcome, Shop};
+use super::sweep::{Run, WAIT_FOR_RETRIES};
+use super::{ExitCode, RunError};
+use crate::domain::{Reason, Recipe, RecordingId, Treatment};
+use crate::fetch::slot::Spool;
+use crate::lake::SCHEMA_VERSION;
+use crate::queue::{Claimant, Claimed, Company, Scope, instance};
+use crate::stt::{ModelPath, SpeechToText};
+use crate::telemetry::Event;
+
+/// What runs at the same time.
+type InWork = JoinSet<Result<ItemOutcome, RunError>>;
+
+impl Run<'_> {
+    /// Opens what only the work itself needs: spool, model and workers.
+    pub(super) async fn open_shop(&self, model: &ModelPath) -> Result<Arc<Shop>, RunError> {
+        let state_dir = &self.config.paths.state_dir;
+        let own = self.instance.id();
+        let is_alive = |id: &str| id == own || instance::is_alive(state_dir, id);
+        let spool = Spool::open(&self.config.paths.spool_dir(), own, self.config.paths.spool_max_bytes, &is_alive)
+            .map_err(|source| RunError::State { path: state_dir.clone(), source })?;
+        let began = Instant::now();
+        let (settings, file) = (self.config.stt.clone(), model.clone());
+        let speech = tokio::task::spawn_blocking(move || SpeechToText::load(&settings, &file))
+            .await
+            .map_err(RunError::Stage)??;
+        let workers = speech.workers();
+        self.reporter.emit(Event::ModelLoaded { model: &model.name, workers, elapsed: began.elapsed() });
+        let recipe = Recipe {
+            engine: speech.identity().clone(),
+            settings_sha256: speech.settings_sha256().to_owned(),
+            schema_version: SCHEMA_VERSION,
+        };
+        Ok(Arc::new(Shop {
+            run_id: self.run_id.clone(),
+            queue: Arc::clone(&self.queue),
+            source: Arc::clone(&self.source),
+            speech,
+            recipe,
+            staging: self.publisher.staging.clone(),
+            spool,
+            reporter: Arc::clone(&self.reporter),
+            settings: self.config.queue.clone(),
+            stop: self.stop.clone(),
+            fetched: AtomicU64::new(0),
+        }))
+    }
+
+    /// Claims and works until nothing is due: one recording more than there are decoders, so that the next one is
+    /// fetched while they work. One that may be the death of the engine is worked on with nothing beside it.
+    pub(super) async fn process(
+        &mut self,
+        shop: &Arc<Shop>,
+        scope: &Scope,
+        in_work: &mut InWork,
+    ) -> Result<(), RunError> {
+        let most_in_work = shop.speech.workers() + 1;
+        let mut taken = BTreeSet::new();
+        let mut halted = false;
+        let mut one_is_alone = false;
+        let mut taken_back = Instant::now();
+        loop {
+            if in_work.is_empty() {
+                one_is_alone = false;
+            }
+            if taken_back.elapsed() >= self.config.queue.lease {
+                // A process beside this one may have died meanwhile.
+                self.take_back().await?;
+                taken_back = Instant::now();
+            }
+            let may_claim = !halted && !self.stop.is_draining();
+            let has_room = in_work.len() < most_in_work && !one_is_alone;
+            // Past the limit only recordings that this run took up before come in question: their retries.
+            let limit_reached = self.sweep.limit.is_some_and(|limit| taken.len() as u64 >= limit);
+            let claimable =
+                if limit_reached { Scope { only: Some(taken.clone()), ..scope.clone() } } else { scope.clone() };
+            let company = if in_work.is_empty() { Company::Nobody } else { Company::Others };
+            let claimed = if may_claim && has_room { self.claim(&claimable, company, &mut taken).await? } else { None };
+            if let Some(claimed) = claimed {
+                one_is_alone = claimed.alone;
+                in_work.spawn(Arc::clone(shop).work_on(claimed));
+                continue;
+            }
+            let next_due = if may_claim { self.queue.next_due(&claimable).await? } else { None };
+            let wait =
+                next_due.map(|due| due.duration_since(Timestamp::now())).filter(|wait| *wait <= WAIT_FOR_RETRIES);
+            let wait = wait.map(|wait| Duration::try_from(wait).unwrap_or(Duration::ZERO));
+            if in_work.is_empty() {
+                let Some(wait) = wait else { return Ok(()) };
+                let jobs = self.queue.counts(&claimable).await?.waiting;
+                self.reporter.emit(Event::WaitingForRetries { jobs, wait });
+            }
+            tokio::select! {
+                Some(joined) = in_work.join_next() => {
+                    let outcome = joined.map_err(RunError::Stage)??;
+                    halted |= self.digest(outcome).await?;
+                }
+                // At least a moment, so that a job that another process holds is not asked for in a busy loop.
+                () = tokio::time::sleep(wait.unwrap_or_default().max(Duration::from_millis(20))),
+                    if wait.is_some() && has_room => {}
+                () = self.stop.draining(), if may_claim => {
+                    self.reporter.emit(Event::Stopping { why: "the run was told to stop" });
+                }
+            }
+        }
+    }
+
+    async fn claim(
+        &mut self,
+        scope: &Scope,
+        company: Company,
+        taken: &mut BTreeSet<RecordingId>,
+    ) -> Result<Option<Claimed>, RunError> {
+        let claimant = Claimant { instance: self.instance.id().to_owned(), run: self.run_id.clone() };
+        let claimed = self.queue.claim(&claimant, scope, company, Timestamp::now()).await?;
+        if let Some(claimed) = &claimed {
+            self.claimed += 1;
+            if self.sweep.limit.is_some() {
+                taken.insert(claimed.lease.id.clone());
+            }
+        }
+        Ok(claimed)
+    }
+
+    /// Counts an outcome; true = no further claims.
+    async fn digest(&mut self, outcome: ItemOutcome) -> Result<bool, RunError> {
+        match outcome {
+            ItemOutcome::Staged => self.note_publication(self.publisher.publish_due().await?),
+            ItemOutcome::Dead => self.failed += 1,
+            ItemOutcome::Waiting | ItemOutcome::GivenBack => {}
+            ItemOutcome::Halt(failure) => {
+                let code = match (failure.treatment, failure.reason) {
+                    (Treatment::Fatal, Reason::CredentialsRefused) => ExitCode::CredentialsRefused,
+                    _ => ExitCode::WorkRemains,
+                };
+                if failure.reason == Reason::DailyLimit {
+                    let wait = SignedDuration::try_from(failure.retry_after()).unwrap_or(SignedDuration::ZERO);
+                    self.resume_at = self.resume_at.max(Timestamp::now().checked_add(wait).ok());
+                }
+                if !self.noted.contains(&code) {
+                    self.reporter.emit(Event::Stopping { why: failure.reason.as_str() });
+                    let detail =
+                        if failure.detail.is_empty() { String::new() } else { format!(" ({})", failure.detail) };
+                    self.troubles.push(format!("{}{detail}", failure.reason.in_words()));
+                    self.noted.push(code);
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

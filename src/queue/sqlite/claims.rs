@@ -1,0 +1,106 @@
+//! Which job is next, who holds what, and which dead ones are meant.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::json_ids;
+use super::rows::recording_id;
+use super::steps::{LIFE_COLUMNS, life_from_row};
+use crate::domain::{Reason, RecordingId};
+use crate::queue::state::{DEATHS_IN_COMPANY, Life};
+use crate::queue::{Company, QueueError, Selection};
+
+/// Waits that are ended in one transaction, so that a long outage ends in small steps.
+const WAITS_AT_ONCE: u32 = 500;
+
+/// Jobs whose wait is over come in question again. Not a line of their history: the next claim says it.
+pub(super) fn end_waits(tx: &Transaction<'_>, now: Timestamp) -> Result<(), QueueError> {
+    tx.prepare_cached(
+        "UPDATE jobs SET state = 'seen', not_before_ms = NULL WHERE recording_id IN (
+             SELECT recording_id FROM jobs INDEXED BY jobs_due WHERE state = 'waiting' AND not_before_ms <= ?1
+             ORDER BY not_before_ms LIMIT ?2)",
+    )?
+    .execute(params![now.as_millisecond(), WAITS_AT_ONCE])?;
+    Ok(())
+}
+
+/// The job to claim next: of the last day before older ones, then by start; suspects last, and only without company.
+pub(super) fn next(
+    tx: &Transaction<'_>,
+    source: &str,
+    only: Option<&str>,
+    company: Company,
+    fresh_since: i64,
+) -> Result<Option<RecordingId>, QueueError> {
+    // `?2 IS NULL` would keep SQLite from walking the index in order.
+    let among = if only.is_some() { "AND recording_id IN (SELECT value FROM json_each(?2))" } else { "AND ?2 IS NULL" };
+    let lanes = [(fresh_since, i64::MAX), (i64::MIN, fresh_since.saturating_sub(1))];
+    let suspicion: &[&str] = match company {
+        Company::Others => &["<"],
+        Company::Nobody => &["<", ">="],
+    };
+    for deaths in suspicion {
+        let sql = format!(
+            "SELECT recording_id FROM jobs INDEXED BY jobs_to_claim
+             WHERE source = ?1 AND state = 'seen' AND started_at_ms BETWEEN ?3 AND ?4 AND deaths {deaths} ?5 {among}
+             ORDER BY started_at_ms, recording_id LIMIT 1"
+        );
+        for (since, until) in lanes {
+            let found: Option<String> = tx
+                .prepare_cached(&sql)?
+                .query_row(params![source, only, since, until, DEATHS_IN_COMPANY], |row| row.get(0))
+                .optional()?;
+            if let Some(id) = found {
+                return recording_id(&id).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// A claim as the ledger has it.
+pub(super) struct Held {
+    pub(super) id: RecordingId,
+    pub(super) fence: i64,
+    pub(super) instance: String,
+    pub(super) lease_until: i64,
+}
+
+pub(super) fn held(tx: &Transaction<'_>) -> Result<Vec<Held>, QueueError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT recording_id, fence, instance, lease_until_ms FROM jobs INDEXED BY jobs_held WHERE state = 'claimed'",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut held = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id = recording_id(&row.get::<_, String>(0)?)?;
+        held.push(Held { id, fence: row.get(1)?, instance: row.get(2)?, lease_until: row.get(3)? });
+    }
+    Ok(held)
+}
+
+/// The jobs that a [`Selection`] means.
+pub(super) fn to_revive(tx: &Transaction<'_>, which: &Selection) -> Result<Vec<(RecordingId, Life)>, QueueError> {
+    let ids = which.ids.as_ref().map(json_ids);
+    let reasons = which.reasons.as_ref().map(|reasons| {
+        let words: Vec<&str> = reasons.iter().copied().map(Reason::as_str).collect();
+        serde_json::Value::from(words).to_string()
+    });
+    let sql = format!(
+        "SELECT {LIFE_COLUMNS}, recording_id FROM jobs
+         WHERE (state = 'dead' OR (state = 'waiting' AND ?1 IS NOT NULL))
+           AND (?1 IS NULL OR recording_id IN (SELECT value FROM json_each(?1)))
+           AND (?2 IS NULL OR reason IN (SELECT value FROM json_each(?2)))
+           AND updated_ms < ?3 AND updated_ms >= ?4
+         ORDER BY recording_id"
+    );
+    let before = which.before.map_or(i64::MAX, Timestamp::as_millisecond);
+    let since = which.since.map_or(i64::MIN, Timestamp::as_millisecond);
+    let mut statement = tx.prepare(&sql)?;
+    let mut rows = statement.query(params![ids, reasons, before, since])?;
+    let mut chosen = Vec::new();
+    while let Some(row) = rows.next()? {
+        chosen.push((recording_id(&row.get::<_, String>(6)?)?, life_from_row(row)?));
+    }
+    Ok(chosen)
+}
