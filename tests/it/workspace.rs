@@ -23,17 +23,13 @@ pub(crate) fn cached(relative: &str) -> PathBuf {
     path
 }
 
-/// The program that stands in for the engine's process; `cargo test` builds it beside the real one.
+/// The program that stands in for the engine's process. `cargo test` builds it; `cargo test --test it` does not.
 ///
 /// # Panics
 /// When it is missing.
 pub(crate) fn scripted_engine() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_transcribe")).with_file_name("examples").join("scripted_engine");
-    assert!(
-        path.exists(),
-        "{} is missing: cargo test builds it, cargo test --test it needs --examples",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: run `cargo build --example scripted_engine`", path.display());
     path
 }
 

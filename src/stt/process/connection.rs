@@ -76,8 +76,9 @@ impl Connection {
         Ok(connection)
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.shared.calls().end.is_some()
+    /// Why no more answers will come; `None` while it lives.
+    pub(super) fn end(&self) -> Option<End> {
+        self.shared.calls().end
     }
 
     /// Sends a request and waits for its reply. `None` when the child had ended before the request was made. The child

@@ -68,8 +68,9 @@ impl Host {
         let mut state = self.state();
         match &*state {
             State::Closed => return Err(EngineError::Cancelled),
-            State::Running(connection) if !connection.has_ended() => return Ok(Arc::clone(connection)),
-            State::Running(_) => {}
+            State::Running(connection) if connection.end().is_none() => return Ok(Arc::clone(connection)),
+            // Gone before the next one starts: there is memory for one copy of the weights.
+            State::Running(connection) => connection.close(),
         }
         let (connection, _) = connect(&self.program, &self.settings).map_err(|refusal| match refusal {
             Refusal::Model(error) => EngineError::NotStarted { why: error.to_string() },
@@ -153,8 +154,10 @@ fn connect(program: &EngineProgram, settings: &Settings) -> Result<(Connection, 
         match connection.ask(START_ID, frame.clone(), &watch, LOADED_WITHIN) {
             Some(Ok(Reply::Hello(hello))) => return Ok((connection, hello)),
             Some(Ok(Reply::Refused(refusal))) => return Err(refusal),
-            Some(Err(End::Died(ending))) => why = ending.to_string(),
-            _ => return Err(not_started("no_hello".to_owned())),
+            _ => match connection.end() {
+                Some(End::Died(ending)) => why = ending.to_string(),
+                _ => return Err(not_started("no_hello".to_owned())),
+            },
         }
     }
     Err(not_started(why))

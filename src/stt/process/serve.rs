@@ -186,3 +186,7 @@ fn is_finite(text: &WindowTranscript) -> bool {
             .all(f64::is_finite)
     })
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;
