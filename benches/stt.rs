@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use transcribe::config::settings::{GuardConfig, SttConfig};
 use transcribe::decode::AudioStream;
 use transcribe::domain::{Channel, ChannelMode, Transcript};
+use transcribe::stt::process::EngineProgram;
 use transcribe::stt::windows::Cutter;
 use transcribe::stt::{ModelPath, SpeechToText};
 
@@ -56,7 +57,8 @@ fn load(beam_size: u32, flash_attention: bool) -> SpeechToText {
         },
     };
     let path = cached("models/tiny.en.bin");
-    SpeechToText::load(&config, &ModelPath { path, name: "tiny.en".into(), sha256: String::new() })
+    let file = ModelPath { path, name: "tiny.en".into(), sha256: String::new() };
+    SpeechToText::load_in(EngineProgram::at(env!("CARGO_BIN_EXE_transcribe")), &config, &file)
         .expect("the model is there: run make models")
 }
 

@@ -41,6 +41,9 @@ pub(super) enum Command {
     /// Signs a user in at Zoom and keeps the sign-in alive.
     #[command(subcommand)]
     Auth(AuthCommand),
+    /// The speech-to-text engine of a run, started by the program itself.
+    #[command(hide = true)]
+    Engine,
 }
 
 impl Cli {

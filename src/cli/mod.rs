@@ -4,6 +4,7 @@ mod args;
 mod auth;
 mod check;
 mod config;
+mod engine;
 mod exit;
 mod models;
 mod run;
@@ -19,7 +20,7 @@ use self::args::{Cli, Command, CommonArgs};
 use crate::config::layers::{Layers, Merged};
 use crate::config::secrets::Environment;
 use crate::config::{Config, LogFormat};
-use crate::telemetry::{Verbosity, init_logs};
+use crate::telemetry::{LogSettings, Verbosity, init_logs};
 
 pub use crate::pipeline::ExitCode;
 
@@ -44,6 +45,10 @@ pub fn main() -> ExitCode {
         Err(error) => return exit::usage(&error),
     };
     let screen = MultiProgress::new();
+    if let Some(Command::Engine) = cli.command {
+        // It has no configuration of its own: everything comes through its stdin.
+        return engine::run(&screen);
+    }
     match start(cli, screen.clone()) {
         Ok(code) => code,
         Err(error) => {
@@ -68,7 +73,8 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         working_dir: &working_dir,
     })?;
     let config = Config::resolve(&merged)?;
-    init_logs(config.telemetry.log_format, cli.common.verbosity(), &screen);
+    let logs = LogSettings { format: config.telemetry.log_format, verbosity: cli.common.verbosity() };
+    init_logs(logs, &screen);
     let show_bars = std::io::stderr().is_terminal()
         && !cli.common.no_progress
         && cli.common.verbosity() == Verbosity::Normal
@@ -81,6 +87,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Config(command)) => config::run(&session, &command),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Auth(command)) => auth::run(&session, &command),
+        Some(Command::Engine) => unreachable!("it was served before the configuration was read"),
     }
 }
 

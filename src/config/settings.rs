@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::domain::{Language, SourceKind};
@@ -129,7 +130,7 @@ pub struct SttConfig {
 }
 
 /// When a decoded segment is not trusted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GuardConfig {
     /// Frames with at least this probability of voice count as speech, in (0, 1).
     pub speech_threshold: f32,
@@ -156,7 +157,7 @@ pub struct LakeConfig {
     pub compression_level: i32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogFormat {
     Text,
     Json,

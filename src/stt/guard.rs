@@ -2,6 +2,8 @@
 //!
 //! Distrusted text is kept and flagged, never dropped, so the thresholds may be strict without losing anything.
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::settings::GuardConfig;
 use crate::domain::Suppression;
 
@@ -10,7 +12,7 @@ use crate::domain::Suppression;
 const HOPELESS_MARGIN: f64 = 1.0;
 
 /// What the engine says about its own words.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Confidence {
     /// Mean natural log probability of the tokens.
     pub avg_logprob: f64,

@@ -6,6 +6,7 @@
 //!
 //! * [`windows`] cuts speech into spans of at most 28 s of the original timeline; the rest is never decoded.
 //! * A [`Transcriber`] turns one window into text; [`whisper_cpp`] is the engine, tests bring a scripted one.
+//! * [`process`] runs the engine in a child process, so that its crashes and hangs cost a window and not the run.
 //! * [`pool`] owns the workers; [`session`] is one recording's way through them, with memory bounded by the number of
 //!   workers, not by the recording.
 //!
@@ -16,21 +17,25 @@ pub mod ladder;
 pub mod language;
 pub mod models;
 pub mod pool;
+pub mod process;
 pub mod session;
 pub mod speech;
 pub mod voice;
+mod watch;
 pub mod whisper_cpp;
 pub mod windows;
 
 use std::path::PathBuf;
 
-use tokio_util::sync::CancellationToken;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Channel, EngineIdentity, Failure, Language, Reason, Span, Stage, Treatment, Word};
 use guard::Confidence;
+use process::Ending;
 
 pub use session::Session;
 pub use speech::SpeechToText;
+pub use watch::Watch;
 
 /// A stretch of speech of one channel, ready to be decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +48,7 @@ pub struct SpeechWindow {
 }
 
 /// A stretch of text as the engine gave it. Times are milliseconds on the recording's timeline, inside the window.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecodedSegment {
     pub start_ms: i64,
     pub end_ms: i64,
@@ -58,7 +63,7 @@ pub struct DecodedSegment {
 }
 
 /// What one window says. Segments are ordered and do not overlap.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowTranscript {
     pub segments: Vec<DecodedSegment>,
 }
@@ -88,15 +93,16 @@ impl WindowTranscript {
 /// The result for a window depends on the window, the language and the engine's settings only: not on its neighbours in
 /// the batch nor on what was decoded before.
 pub trait Transcriber: Send {
-    /// Decodes each window in `language`. The answer has one entry per window, in the same order.
+    /// Decodes each window in `language`. The answer has one entry per window, in the same order. The engine asks
+    /// `watch` as it gets on.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`] soon after `cancel`; else the engine's own trouble, which ends the whole batch.
+    /// [`EngineError::Cancelled`] soon after `watch` says so; else the engine's own trouble, which ends the whole batch.
     fn transcribe(
         &mut self,
         windows: &[SpeechWindow],
         language: &Language,
-        cancel: &CancellationToken,
+        watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError>;
 
     /// The probability of each language of `allowed` (of every language the model knows, when that is empty). They need
@@ -108,7 +114,7 @@ pub trait Transcriber: Send {
 }
 
 /// Trouble inside an engine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
     #[error("decoding was cancelled")]
@@ -123,6 +129,18 @@ pub enum EngineError {
     UnknownLanguage { language: String },
     #[error("the engine could not tell the language")]
     NoLanguage,
+    #[error("the engine gave numbers that are none")]
+    NotFinite,
+    #[error("the window is longer than the engine's process takes")]
+    WindowTooLong,
+    /// This window or another that was in flight ended it.
+    #[error("the engine's process died ({ending})")]
+    Died { ending: Ending },
+    /// The engine was stuck on this very window.
+    #[error("the engine showed no sign of life for {no_sign_of_life_s} s")]
+    TimedOut { no_sign_of_life_s: u64 },
+    #[error("the engine's process cannot be started ({why})")]
+    NotStarted { why: String },
 }
 
 /// Why speech could not be turned into text.
@@ -139,6 +157,8 @@ pub enum SttError {
     EnglishOnly { model: String },
     #[error("the model {model} does not know the language {language}")]
     UnknownLanguage { model: String, language: String },
+    #[error("the file of the program itself cannot be found")]
+    Program(#[source] std::io::Error),
     #[error("a worker thread cannot be started")]
     Thread(#[source] std::io::Error),
     #[error("decoding failed")]
@@ -159,7 +179,12 @@ impl SttError {
     pub fn treatment(&self) -> Treatment {
         match self {
             Self::Model { .. } | Self::EnglishOnly { .. } | Self::UnknownLanguage { .. } => Treatment::Fatal,
-            Self::Thread(_) | Self::Engine(EngineError::NoState | EngineError::Cancelled) => Treatment::Local,
+            Self::Program(_)
+            | Self::Thread(_)
+            | Self::Engine(EngineError::NoState | EngineError::NotStarted { .. } | EngineError::Cancelled) => {
+                Treatment::Local
+            }
+            Self::Engine(EngineError::Died { .. }) => Treatment::Crashed,
             Self::Engine(_) => Treatment::Transient,
             Self::Channels { .. } => Treatment::Permanent,
         }
@@ -172,10 +197,22 @@ impl SttError {
             Self::Engine(EngineError::Native { code }) => format!("engine_code={code}"),
             Self::Engine(EngineError::Panicked) => "engine_panicked".into(),
             Self::Engine(EngineError::NoState) => "no_engine_state".into(),
+            Self::Engine(EngineError::NotFinite) => "not_finite".into(),
+            Self::Engine(EngineError::WindowTooLong) => "window_too_long".into(),
+            Self::Engine(EngineError::Died { ending }) => ending.to_string(),
+            Self::Engine(EngineError::TimedOut { no_sign_of_life_s }) => {
+                format!("no_sign_of_life_s={no_sign_of_life_s}")
+            }
+            Self::Engine(EngineError::NotStarted { .. }) => "engine_not_started".into(),
             Self::Channels { got, expected } => format!("channels={got} expected={expected}"),
             _ => String::new(),
         };
-        Failure::new(Stage::Stt, Reason::EngineFailed, self.treatment(), detail)
+        let reason = match self {
+            Self::Engine(EngineError::Died { .. }) => Reason::EngineCrash,
+            Self::Engine(EngineError::TimedOut { .. }) => Reason::TimedOut,
+            _ => Reason::EngineFailed,
+        };
+        Failure::new(Stage::Stt, reason, self.treatment(), detail)
     }
 }
 

@@ -8,9 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio_util::sync::CancellationToken;
-
-use super::{EngineError, SpeechWindow, SttError, Transcriber, WindowTranscript};
+use super::{EngineError, SpeechWindow, SttError, Transcriber, Watch, WindowTranscript};
 use crate::domain::Language;
 
 /// Makes one engine per worker, and a new one after a panic.
@@ -33,7 +31,7 @@ pub(super) enum Answer {
 pub(super) struct Job {
     pub(super) window: SpeechWindow,
     pub(super) task: Task,
-    pub(super) cancel: CancellationToken,
+    pub(super) watch: Watch,
     pub(super) reply: ReplySlot,
 }
 
@@ -128,8 +126,8 @@ fn work(jobs: &Mutex<Receiver<Job>>, engine: Box<dyn Transcriber>, make: &Engine
     let mut engine = Some(engine);
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { window, task, cancel, reply }) = next else { return };
-        if cancel.is_cancelled() {
+        let Ok(Job { window, task, watch, reply }) = next else { return };
+        if watch.is_cancelled() {
             reply.answer(Err(EngineError::Cancelled));
             continue;
         }
@@ -140,7 +138,7 @@ fn work(jobs: &Mutex<Receiver<Job>>, engine: Box<dyn Transcriber>, make: &Engine
                 continue;
             }
         };
-        match catch_unwind(AssertUnwindSafe(|| perform(current.as_mut(), window, &task, &cancel))) {
+        match catch_unwind(AssertUnwindSafe(|| perform(current.as_mut(), window, &task, &watch))) {
             Ok(outcome) => {
                 engine = Some(current);
                 reply.answer(outcome);
@@ -155,7 +153,7 @@ fn perform(
     engine: &mut dyn Transcriber,
     window: SpeechWindow,
     task: &Task,
-    cancel: &CancellationToken,
+    watch: &Watch,
 ) -> Result<Answer, EngineError> {
     match task {
         Task::Detect(allowed) => {
@@ -163,7 +161,7 @@ fn perform(
             Ok(Answer::Languages(window, probabilities))
         }
         Task::Decode(language) => {
-            let mut transcripts = engine.transcribe(std::slice::from_ref(&window), language, cancel)?;
+            let mut transcripts = engine.transcribe(std::slice::from_ref(&window), language, watch)?;
             transcripts.pop().map(Answer::Text).ok_or(EngineError::Panicked)
         }
     }

@@ -16,7 +16,7 @@ use super::pool::{Answer, Job, Reply, ReplySlot, Task};
 use super::speech::{LanguageChoice, SpeechToText};
 use super::voice::FRAME_SAMPLES;
 use super::windows::{Cut, Cutter};
-use super::{DecodedSegment, EngineError, SpeechWindow, SttError};
+use super::{DecodedSegment, EngineError, SpeechWindow, SttError, Watch};
 use crate::domain::{
     Channel, ChannelMode, Language, LanguageVerdict, Segment, Span, Suppression, Transcript, samples_to_ms,
 };
@@ -205,8 +205,8 @@ impl<'a> Session<'a> {
         allowed: Vec<Language>,
     ) -> Result<(SpeechWindow, Vec<(Language, f64)>), SttError> {
         let reply = ReplySlot::new(self.submitted, self.reply_to.clone());
-        let cancel = self.cancel.clone();
-        self.speech.pool.submit(Job { window, task: Task::Detect(allowed), cancel, reply });
+        let watch = Watch::new(&self.cancel);
+        self.speech.pool.submit(Job { window, task: Task::Detect(allowed), watch, reply });
         match self.replies.recv().map_or(Err(EngineError::Panicked), |reply| reply.outcome)? {
             Answer::Languages(window, probabilities) => Ok((window, probabilities)),
             Answer::Text(_) => Err(EngineError::Panicked.into()),
@@ -238,8 +238,8 @@ impl<'a> Session<'a> {
         self.submitted += 1;
         self.pending.insert(index, Pending { channel: window.channel, covers });
         let reply = ReplySlot::new(index, self.reply_to.clone());
-        let cancel = self.cancel.clone();
-        self.speech.pool.submit(Job { window, task: Task::Decode(language), cancel, reply });
+        let watch = Watch::new(&self.cancel);
+        self.speech.pool.submit(Job { window, task: Task::Decode(language), watch, reply });
         Ok(())
     }
 

@@ -1,19 +1,24 @@
 //! The one speech-to-text of the process: model, workers and settings.
 
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::pool::{EngineFactory, Pool};
-use super::whisper_cpp::{self, Engine, EngineSettings, Model};
-use super::{ModelPath, Session, SttError, windows};
+use super::pool::{Answer, EngineFactory, Job, Pool, ReplySlot, Task};
+use super::process::{EngineProgram, Hello, Host, Refusal, Settings};
+use super::{EngineError, ModelPath, Session, SpeechWindow, SttError, Watch, windows};
 use crate::config::SttConfig;
 use crate::config::settings::GuardConfig;
-use crate::domain::{ChannelMode, EngineIdentity, Language};
+use crate::domain::{Channel, ChannelMode, EngineIdentity, Language, Span};
+use crate::telemetry::LogSettings;
 
 /// Raised when text changes for the same settings: window lengths, decoder options, rules of the ladder or the guard.
 const DECODING_VERSION: u32 = 1;
+
+/// Two seconds.
+const HEALTH_SAMPLES: u16 = 32_000;
 
 /// Which languages a recording may turn out to be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,23 +36,51 @@ pub struct SpeechToText {
     pub(super) guard: GuardConfig,
     identity: EngineIdentity,
     settings_sha256: String,
+    /// The engine's process, where it has one.
+    host: Option<Arc<Host>>,
 }
 
 impl SpeechToText {
-    /// Loads the model and starts the workers. The file is expected to be verified already.
+    /// Starts the engine's process, which loads the model, and the workers. The file is expected to be verified already.
     ///
     /// # Errors
-    /// When the model cannot be loaded, does not know an allowed language, or threads or memory are lacking.
+    /// When the model cannot be loaded, does not know an allowed language, or processes, threads or memory are lacking.
     pub fn load(config: &SttConfig, model: &ModelPath) -> Result<Self, SttError> {
-        let weights = Model::load(&model.path, config.flash_attention)
-            .map_err(|source| SttError::Model { path: model.path.clone(), source })?;
-        let choice = language_choice(config, model, &weights)?;
+        Self::load_in(EngineProgram::own().map_err(SttError::Program)?, config, model)
+    }
+
+    /// [`load`](Self::load) with another program as the engine's process.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_in(program: EngineProgram, config: &SttConfig, model: &ModelPath) -> Result<Self, SttError> {
         let (workers, threads) = workers_and_threads(config);
-        let settings =
-            EngineSettings { beam_size: config.beam_size, words: config.words, threads, guard: config.guard.clone() };
-        let make: EngineFactory = Arc::new(move || Ok(Box::new(Engine::new(&weights, settings.clone())?)));
-        let identity = model.identity(whisper_cpp::ENGINE, whisper_cpp::version());
-        Self::with_engines(config, workers, choice, identity, &make)
+        let settings = Settings {
+            model: model.path.clone().into_os_string(),
+            flash_attention: config.flash_attention,
+            beam_size: config.beam_size,
+            words: config.words,
+            threads,
+            workers,
+            guard: config.guard.clone(),
+            alive_every: program.alive_every(),
+            logs: LogSettings::in_use(),
+        };
+        let host = Host::start(program, settings).map_err(|refusal| match refusal {
+            Refusal::Model(source) => SttError::Model { path: model.path.clone(), source },
+            Refusal::Engine(error) => error.into(),
+        })?;
+        let host = Arc::new(host);
+        let hello = host.hello();
+        let choice = language_choice(config, model, hello)?;
+        let identity = model.identity(&hello.engine, &hello.engine_version);
+        let make: EngineFactory = {
+            let host = Arc::clone(&host);
+            Arc::new(move || Ok(Box::new(host.engine())))
+        };
+        let mut speech = Self::with_engines(config, workers, choice, identity, &make)?;
+        speech.host = Some(host);
+        Ok(speech)
     }
 
     pub(super) fn with_engines(
@@ -63,6 +96,7 @@ impl SpeechToText {
             guard: config.guard.clone(),
             identity,
             settings_sha256: settings_sha256(config),
+            host: None,
         })
     }
 
@@ -94,18 +128,52 @@ impl SpeechToText {
     pub fn session(&self, mode: ChannelMode, cancel: &CancellationToken) -> Session<'_> {
         Session::new(self, mode, cancel)
     }
+
+    /// Has the engine decode a soft tone of two seconds, whatever it makes of it; blocks. After a crash this tells a
+    /// broken machine, which fails here as well, from a recording that no engine survives.
+    ///
+    /// # Errors
+    /// Whatever ended the engine or its work.
+    pub fn prove_healthy(&self) -> Result<(), SttError> {
+        let language = match &self.choice {
+            LanguageChoice::Fixed(language) => language.clone(),
+            LanguageChoice::Among(allowed) => allowed.first().cloned().unwrap_or_else(english),
+        };
+        let samples: Vec<f32> = (0..HEALTH_SAMPLES).map(|n| 0.05 * (f32::from(n) * 0.17).sin()).collect();
+        let window =
+            SpeechWindow { channel: Channel::Mono, span: Span { start: 0, end: HEALTH_SAMPLES.into() }, samples };
+        let (reply_to, replies) = sync_channel(1);
+        let watch = Watch::new(&CancellationToken::new());
+        self.pool.submit(Job { window, task: Task::Decode(language), watch, reply: ReplySlot::new(0, reply_to) });
+        match replies.recv().map_or(Err(EngineError::Panicked), |reply| reply.outcome)? {
+            Answer::Text(_) => Ok(()),
+            Answer::Languages(..) => Err(EngineError::Panicked.into()),
+        }
+    }
 }
 
-fn language_choice(config: &SttConfig, model: &ModelPath, weights: &Model) -> Result<LanguageChoice, SttError> {
-    let english = || Language("en".to_owned());
-    if !weights.is_multilingual() {
+impl Drop for SpeechToText {
+    /// The engine goes first, so that the workers have nothing to wait for.
+    fn drop(&mut self) {
+        if let Some(host) = &self.host {
+            host.close();
+        }
+    }
+}
+
+fn english() -> Language {
+    Language("en".to_owned())
+}
+
+fn language_choice(config: &SttConfig, model: &ModelPath, engine: &Hello) -> Result<LanguageChoice, SttError> {
+    if !engine.is_multilingual {
         return if config.languages.is_empty() || config.languages.contains(&english()) {
             Ok(LanguageChoice::Fixed(english()))
         } else {
             Err(SttError::EnglishOnly { model: model.name.clone() })
         };
     }
-    if let Some(unknown) = config.languages.iter().find(|language| !weights.knows(language)) {
+    if let Some(unknown) = config.languages.iter().find(|language| !engine.languages.contains(language)) {
         return Err(SttError::UnknownLanguage { model: model.name.clone(), language: unknown.as_str().to_owned() });
     }
     Ok(match config.languages.as_slice() {

@@ -1,15 +1,17 @@
 //! Log lines on stderr, above the bars where there are any.
 
 use std::io;
+use std::sync::OnceLock;
 
 use indicatif::MultiProgress;
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
 
 /// How much is logged. Dependencies only speak from `Debug` on, and then only their warnings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Verbosity {
     /// Errors.
     Quiet,
@@ -32,8 +34,27 @@ impl Verbosity {
     }
 }
 
+/// How this process logs, so that a child of it can do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogSettings {
+    pub format: LogFormat,
+    pub verbosity: Verbosity,
+}
+
+static IN_USE: OnceLock<LogSettings> = OnceLock::new();
+
+impl LogSettings {
+    /// As given to [`init_logs`]; errors as text where it was not called.
+    #[must_use]
+    pub fn in_use() -> Self {
+        let unless_started = Self { format: LogFormat::Text, verbosity: Verbosity::Quiet };
+        IN_USE.get().copied().unwrap_or(unless_started)
+    }
+}
+
 /// Starts logging for the process. Later calls change nothing.
-pub fn init_logs(format: LogFormat, verbosity: Verbosity, screen: &MultiProgress) {
+pub fn init_logs(settings: LogSettings, screen: &MultiProgress) {
+    let LogSettings { format, verbosity } = *IN_USE.get_or_init(|| settings);
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(verbosity.filter()))
         .with_writer(AboveBars { screen: screen.clone() })

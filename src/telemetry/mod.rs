@@ -7,5 +7,5 @@ mod logs;
 mod progress;
 
 pub use events::{Event, Reporter};
-pub use logs::{Verbosity, init_logs};
+pub use logs::{LogSettings, Verbosity, init_logs};
 pub use progress::Bars;

@@ -6,6 +6,7 @@ mod call_history;
 mod chaos;
 mod check;
 mod decode;
+mod engine_process;
 mod lake;
 mod main_job;
 mod models;

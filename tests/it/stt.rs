@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use transcribe::config::settings::{GuardConfig, SttConfig};
 use transcribe::decode::AudioStream;
 use transcribe::domain::{Channel, ChannelMode, Language, Span, Suppression, Transcript, TranscriptStatus};
+use transcribe::stt::process::EngineProgram;
 use transcribe::stt::whisper_cpp::{Engine, EngineSettings, Model};
-use transcribe::stt::{ModelPath, SpeechToText, SpeechWindow, Transcriber, WindowTranscript};
+use transcribe::stt::{ModelPath, SpeechToText, SpeechWindow, Transcriber, Watch, WindowTranscript};
 
 fn cached(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache").join(path);
@@ -57,7 +58,8 @@ fn load(model: &str, languages: &[&str]) -> SpeechToText {
         guard: guard(&[0.0, 0.4, 0.8]),
     };
     let path = cached(&format!("models/{model}.bin"));
-    SpeechToText::load(&config, &ModelPath { path, name: model.into(), sha256: "not checked here".into() }).unwrap()
+    let file = ModelPath { path, name: model.into(), sha256: "not checked here".into() };
+    SpeechToText::load_in(EngineProgram::at(env!("CARGO_BIN_EXE_transcribe")), &config, &file).unwrap()
 }
 
 fn heard(speech: &SpeechToText, samples: &[f32]) -> Transcript {
@@ -174,7 +176,8 @@ fn engine(model: &Model, beam_size: u32, threads: usize, temperature: f32) -> En
 
 fn decoded(engine: &mut Engine, window: &SpeechWindow) -> WindowTranscript {
     let language = Language("en".into());
-    let mut batch = engine.transcribe(std::slice::from_ref(window), &language, &CancellationToken::new()).unwrap();
+    let mut batch =
+        engine.transcribe(std::slice::from_ref(window), &language, &Watch::new(&CancellationToken::new())).unwrap();
     batch.pop().unwrap()
 }
 

@@ -23,6 +23,16 @@ pub(crate) fn cached(relative: &str) -> PathBuf {
     path
 }
 
+/// The program that stands in for the engine's process. `cargo test` builds it; `cargo test --test it` does not.
+///
+/// # Panics
+/// When it is missing.
+pub(crate) fn scripted_engine() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_transcribe")).with_file_name("examples").join("scripted_engine");
+    assert!(path.exists(), "{} is missing: run `cargo build --example scripted_engine`", path.display());
+    path
+}
+
 /// Where one test runs the program.
 pub(crate) struct Workspace {
     folder: TempDir,
@@ -88,6 +98,24 @@ impl Workspace {
     pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
         self.environment.insert(name.into(), value.into());
         self
+    }
+
+    /// Adds a failpoint, such as `staged=return`, to those that are set.
+    pub(crate) fn failpoint(&mut self, entry: &str) -> &mut Self {
+        let failpoints = self.environment.entry("FAILPOINTS".into()).or_default();
+        if !failpoints.is_empty() {
+            failpoints.push(';');
+        }
+        failpoints.push_str(entry);
+        self
+    }
+
+    /// The scripted engine in the place of the real one, with these variables of its own; see its program for them.
+    pub(crate) fn with_scripted_engine(&mut self, script: &[(&str, &str)]) -> &mut Self {
+        for (name, value) in script {
+            self.set(name, *value);
+        }
+        self.failpoint(&format!("engine-program=return({})", scripted_engine().display()))
     }
 
     pub(crate) fn unset(&mut self, name: &str) -> &mut Self {

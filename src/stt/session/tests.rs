@@ -25,9 +25,9 @@ impl Transcriber for ScriptedEngine {
         &mut self,
         windows: &[SpeechWindow],
         language: &Language,
-        cancel: &CancellationToken,
+        watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
-        if cancel.is_cancelled() {
+        if watch.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
         let decoded = |window: &SpeechWindow| {

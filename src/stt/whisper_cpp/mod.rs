@@ -14,10 +14,11 @@ mod text;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
 use whisper_rs::{WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
-use super::{EngineError, SpeechWindow, Transcriber, WindowTranscript, ladder};
+use super::pool::EngineFactory;
+use super::process::{Hello, Loaded, Refusal, Settings};
+use super::{EngineError, SpeechWindow, Transcriber, Watch, WindowTranscript, ladder};
 use crate::config::settings::GuardConfig;
 use crate::domain::Language;
 use params::ParamsCache;
@@ -29,6 +30,29 @@ pub const ENGINE: &str = "whisper.cpp";
 #[must_use]
 pub fn version() -> &'static str {
     whisper_rs::WHISPER_CPP_VERSION
+}
+
+/// Loads the model for the child process: one copy of the weights, a state for each worker.
+///
+/// # Errors
+/// [`Refusal::Model`] when the file is at fault.
+pub fn load(settings: &Settings) -> Result<Loaded, Refusal> {
+    let model = Model::load(Path::new(&settings.model), settings.flash_attention).map_err(Refusal::Model)?;
+    let known: Vec<&str> = if model.is_multilingual() { model.languages().collect() } else { vec!["en"] };
+    let hello = Hello {
+        engine: ENGINE.to_owned(),
+        engine_version: version().to_owned(),
+        is_multilingual: model.is_multilingual(),
+        languages: known.into_iter().map(|code| Language(code.to_owned())).collect(),
+    };
+    let settings = EngineSettings {
+        beam_size: settings.beam_size,
+        words: settings.words,
+        threads: settings.threads,
+        guard: settings.guard.clone(),
+    };
+    let make: EngineFactory = Arc::new(move || Ok(Box::new(Engine::new(&model, settings.clone())?)));
+    Ok(Loaded { hello, make })
 }
 
 /// The weights, shared by all workers.
@@ -53,12 +77,6 @@ impl Model {
     #[must_use]
     pub fn is_multilingual(&self) -> bool {
         self.context.is_multilingual()
-    }
-
-    /// Whether the model has a token for `language`.
-    #[must_use]
-    pub fn knows(&self, language: &Language) -> bool {
-        self.code(language).is_some()
     }
 
     /// The engine's own copy of the language's code, if the model knows the language.
@@ -110,11 +128,11 @@ impl Engine {
         &mut self,
         window: &SpeechWindow,
         language: &'static str,
-        cancel: &CancellationToken,
+        watch: &Watch,
     ) -> Result<WindowTranscript, EngineError> {
         let guard = self.settings.guard.clone();
         ladder::climb(&guard, |temperature| {
-            if cancel.is_cancelled() {
+            if watch.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
             let params = self.params.of(language, temperature);
@@ -125,8 +143,8 @@ impl Engine {
                 None
             };
             let state = fresh.as_mut().unwrap_or(&mut self.state);
-            match params::run(state, params, &window.samples, cancel) {
-                _ if cancel.is_cancelled() => Err(EngineError::Cancelled),
+            match params::run(state, params, &window.samples, watch) {
+                _ if watch.is_cancelled() => Err(EngineError::Cancelled),
                 Err(error) => Err(engine_error(error)),
                 Ok(()) => {
                     let style = text::Style {
@@ -147,12 +165,12 @@ impl Transcriber for Engine {
         &mut self,
         windows: &[SpeechWindow],
         language: &Language,
-        cancel: &CancellationToken,
+        watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
         let Some(code) = self.model.code(language) else {
             return Err(EngineError::UnknownLanguage { language: language.as_str().to_owned() });
         };
-        windows.iter().map(|window| self.window(window, code, cancel)).collect()
+        windows.iter().map(|window| self.window(window, code, watch)).collect()
     }
 
     fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 
-use tokio_util::sync::CancellationToken;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
 use super::EngineSettings;
+use crate::stt::Watch;
 
 /// Candidates at temperatures above zero. One: the ladder brings the variety, and five cost five times as much on sound
 /// that no temperature makes sense of.
@@ -91,25 +91,25 @@ fn build(
     params
 }
 
-/// Decodes `samples`; returns early, with any result, once `cancel` is cancelled. The engine asks after each pass of
-/// its encoder and each token.
+/// Decodes `samples`; returns early, with any result, once `watch` says so. The engine asks after each pass of its
+/// encoder and each token.
 #[expect(unsafe_code, reason = "whisper-rs's safe abort callback calls a closure through the wrong type")]
 pub(super) fn run(
     state: &mut WhisperState,
     mut params: FullParams<'static, 'static>,
     samples: &[f32],
-    cancel: &CancellationToken,
+    watch: &Watch,
 ) -> Result<(), WhisperError> {
-    unsafe extern "C" fn is_cancelled(token: *mut c_void) -> bool {
-        // SAFETY: the pointer is the one set below; the token outlives the call that uses it.
-        unsafe { &*token.cast::<CancellationToken>().cast_const() }.is_cancelled()
+    unsafe extern "C" fn is_cancelled(watch: *mut c_void) -> bool {
+        // SAFETY: the pointer is the one set below; the watch outlives the call that uses it.
+        unsafe { &*watch.cast::<Watch>().cast_const() }.is_cancelled()
     }
-    let token: *const CancellationToken = cancel;
-    // SAFETY: `params` is consumed by this one call of `full`, which ends before the borrow of `cancel` does; the
-    // callback only reads the token, which may be shared between threads.
+    let user_data: *const Watch = watch;
+    // SAFETY: `params` is consumed by this one call of `full`, which ends before the borrow of `watch` does; the
+    // callback only reads the watch, which may be shared between threads.
     unsafe {
         params.set_abort_callback(Some(is_cancelled));
-        params.set_abort_callback_user_data(token.cast_mut().cast::<c_void>());
+        params.set_abort_callback_user_data(user_data.cast_mut().cast::<c_void>());
     }
     state.full(params, samples)
 }
@@ -117,6 +117,8 @@ pub(super) fn run(
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use tokio_util::sync::CancellationToken;
 
     use super::super::{Model, text};
     use super::*;
@@ -149,12 +151,13 @@ mod tests {
         let mut state = model.context.create_state().unwrap();
         let cancelled = CancellationToken::new();
         cancelled.cancel();
-        assert!(run(&mut state, cache.of("en", 0.0), &samples, &cancelled).is_err());
+        assert!(run(&mut state, cache.of("en", 0.0), &samples, &Watch::new(&cancelled)).is_err());
         assert_eq!(state.full_n_segments(), 0);
 
-        run(&mut state, cache.of("en", 0.0), &samples, &CancellationToken::new()).unwrap();
+        let left_alone = Watch::new(&CancellationToken::new());
+        run(&mut state, cache.of("en", 0.0), &samples, &left_alone).unwrap();
         let mut fresh = model.context.create_state().unwrap();
-        run(&mut fresh, cache.of("en", 0.0), &samples, &CancellationToken::new()).unwrap();
+        run(&mut fresh, cache.of("en", 0.0), &samples, &left_alone).unwrap();
         assert_eq!(text::transcript(&state, span, &style), text::transcript(&fresh, span, &style));
     }
 }
