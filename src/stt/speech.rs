@@ -118,11 +118,6 @@ impl SpeechToText {
         self.pool.workers()
     }
 
-    /// Decodes something harmless.
-    pub fn prove_healthy(&self) -> Result<(), SttError> {
-        Ok(())
-    }
-
     /// Starts one recording. `mode` says how many channels will be pushed; `cancel` ends its decoding early.
     #[must_use]
     pub fn session(&self, mode: ChannelMode, cancel: &CancellationToken) -> Session<'_> {
