@@ -6,7 +6,10 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::auth::AuthCommand;
 use super::config::ConfigCommand;
+use super::lake::LakeCommand;
 use super::models::ModelsArgs;
+use super::retry::RetryArgs;
+use super::status::StatusArgs;
 use crate::pipeline::RedoOrder;
 use crate::telemetry::Verbosity;
 
@@ -31,6 +34,13 @@ Exit codes: 0 done, 1 bug, 2 usage, 3 configuration, 4 recordings failed for goo
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Says how the work stands, or what happened to one recording.
+    Status(StatusArgs),
+    /// Gives recordings that failed for good another chance.
+    Retry(RetryArgs),
+    /// Prepares the lake for its readers.
+    #[command(subcommand)]
+    Lake(LakeCommand),
     /// Gets, checks, converts and quantises Whisper models.
     Models(ModelsArgs),
     /// Shows the configuration.

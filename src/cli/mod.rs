@@ -6,9 +6,13 @@ mod check;
 mod config;
 mod engine;
 mod exit;
+mod lake;
+mod ledger;
 mod models;
+mod retry;
 mod run;
 mod sample;
+mod status;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -85,6 +89,9 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         None => run::run(&session, &cli.run, cli.common.format),
         Some(Command::Models(arguments)) => run_models(&session, &arguments),
         Some(Command::Config(command)) => config::run(&session, &command),
+        Some(Command::Status(arguments)) => status::run(&session, &arguments, cli.common.format),
+        Some(Command::Retry(arguments)) => retry::run(&session, &arguments, cli.common.format),
+        Some(Command::Lake(command)) => lake::run(&session, &command),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Auth(command)) => auth::run(&session, &command),
         Some(Command::Engine) => unreachable!("it was served before the configuration was read"),

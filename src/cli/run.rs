@@ -101,22 +101,23 @@ fn sweep_of(session: &Session, args: &RunArgs) -> anyhow::Result<Sweep> {
             Window::Span(TimeWindow { since, until })
         }
     };
-    let recordings: Result<BTreeSet<RecordingId>, BadArgument> = args
-        .recording
-        .iter()
-        .map(|raw| {
-            let expected = "it must be the id of a recording";
-            let bad = |_invalid| BadArgument { argument: "--recording", value: raw.clone(), expected };
-            RecordingId::parse(raw).map_err(bad)
-        })
-        .collect();
+    let recordings = parse_ids("--recording", &args.recording)?;
     Ok(Sweep {
         window,
-        recordings: recordings?,
+        recordings,
         limit: args.limit,
         redo: args.redo.map_or(RedoOrder::Nothing, Into::into),
         trigger: "sweep",
     })
+}
+
+/// Ids of recordings in any of their forms.
+pub(super) fn parse_ids(argument: &'static str, ids: &[String]) -> Result<BTreeSet<RecordingId>, BadArgument> {
+    let parse = |raw: &String| {
+        let expected = "it must be the id of a recording";
+        RecordingId::parse(raw).map_err(|_invalid| BadArgument { argument, value: raw.clone(), expected })
+    };
+    ids.iter().map(parse).collect()
 }
 
 fn duration(argument: &'static str, text: &str) -> Result<Duration, BadArgument> {
@@ -312,7 +313,7 @@ fn seconds(millis: i64) -> f64 {
     millis as f64 / 1000.0
 }
 
-fn clock(seconds: u64) -> String {
+pub(super) fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{hours}:{minutes:02}:{seconds:02}")
 }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 /// How the name of an unfinished file ends.
 pub(super) const UNFINISHED: &str = ".tmp";
 
-/// Writes `bytes` as `path`, in place of what may be there. The file is the owner's alone (0600).
+/// Writes `bytes` as `path`, in place of what may be there, with the permissions `mode`.
 ///
 /// # Errors
 /// Whatever the file system says; the unfinished file is removed again.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let unfinished = write_beside(path, bytes, 0o600)?;
+pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let unfinished = write_beside(path, bytes, mode)?;
     std::fs::rename(&unfinished, path).inspect_err(|_| discard(&unfinished))?;
     sync_parent(path)
 }
@@ -85,8 +85,8 @@ mod tests {
     fn replacing_twice_keeps_the_last_bytes_and_leaves_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        replace(&path, b"first").unwrap();
-        replace(&path, b"second").unwrap();
+        replace(&path, b"first", 0o600).unwrap();
+        replace(&path, b"second", 0o600).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"second");
         assert_eq!(names(folder.path()), ["a"]);
     }
@@ -96,7 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("taken");
         std::fs::create_dir(&path).unwrap();
-        replace(&path, b"bytes").unwrap_err();
+        replace(&path, b"bytes", 0o600).unwrap_err();
         assert_eq!(names(folder.path()), ["taken"]);
     }
 }

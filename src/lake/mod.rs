@@ -6,6 +6,7 @@
 //!   fingerprints, with puts that create and never replace. Doing the same batch again writes the same bytes.
 //! * `posted` writes the rows of the ledger's outbox the same way.
 //! * `tidy` keeps writers apart and removes what crashes leave.
+//! * `views` writes the SQL that shows one result per recording.
 //! * [`read`] finds out from the lake alone what it already holds.
 //!
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
@@ -21,6 +22,7 @@ mod sample;
 pub mod schema;
 pub mod staging;
 mod tidy;
+mod views;
 pub mod write;
 
 pub use error::{LakeError, LakeErrorKind};

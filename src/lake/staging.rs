@@ -131,7 +131,7 @@ impl Staging {
             }
         }
         let file = to_bytes(finished)?;
-        durable::replace(&path, &file)?;
+        durable::replace(&path, &file, 0o600)?;
         Ok(StagedRef { name, bytes: file.len() as u64 })
     }
 
