@@ -44,7 +44,8 @@ pub(super) fn run(session: &Session, args: &RunArgs, format: OutputFormat) -> an
         stop.on_signals().context("signals cannot be listened for")?;
         let source = source(session)?;
         if args.plan {
-            let plan = plan(&session.config, source, &stop, &sweep).await?;
+            let model = if sweep.redo == RedoOrder::Changed { Some(model(session)?) } else { None };
+            let plan = plan(&session.config, source, model.as_ref(), &stop, &sweep).await?;
             print_plan(&plan, format)?;
             return Ok(ExitCode::Done);
         }

@@ -7,13 +7,15 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::discover::windows;
-use super::sweep::Sweep;
+use super::process::{load_engine, recipe};
+use super::sweep::{RedoOrder, Sweep};
 use super::{RunError, Stop};
 use crate::config::Config;
 use crate::domain::{Recording, short_digest};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
-use crate::queue::{JobQueue, JobState, Scope};
+use crate::queue::{JobQueue, Redo, Scope};
 use crate::source::{RecordingSource, SourceError};
+use crate::stt::ModelPath;
 
 /// What one day of the window holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,16 +51,24 @@ impl Plan {
     }
 }
 
-/// Lists the window and compares it with the ledger, if there is one.
+/// Lists the window and compares it with the ledger, if there is one. `model` is needed for one question only: what it
+/// would change.
 ///
 /// # Errors
-/// When the source cannot be listed or the ledger cannot be read.
+/// When the source cannot be listed, the ledger cannot be read or the model cannot be loaded.
 pub async fn plan(
     config: &Config,
     source: Arc<dyn RecordingSource>,
+    model: Option<&ModelPath>,
     stop: &Stop,
     sweep: &Sweep,
 ) -> Result<Plan, RunError> {
+    let redo = match (sweep.redo, model) {
+        (RedoOrder::Changed, Some(model)) => Redo::Changed(recipe(&load_engine(config, model).await?)),
+        (RedoOrder::Nothing | RedoOrder::Changed, _) => Redo::Nothing,
+        (RedoOrder::Failed, _) => Redo::Failed,
+        (RedoOrder::All, _) => Redo::All,
+    };
     let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
     let ledger = &config.queue.ledger;
     let queue = if ledger.exists() { Some(SqliteQueue::open(ledger, settings)?) } else { None };
@@ -94,7 +104,9 @@ pub async fn plan(
                     };
                     let start = recording.start(Timestamp::now()).to_zoned(config.lake.partition_timezone.clone());
                     let day = plan.days.entry(start.date().to_string()).or_default();
-                    count(day, &recording, record.map(|job| job.state), &mut room);
+                    let settled = record.as_ref().is_some_and(|job| job.state.is_settled() && !redo.wants(job));
+                    let open = record.is_some_and(|job| !job.state.is_settled());
+                    count(day, &recording, settled, open, &mut room);
                 }
             }
         }
@@ -104,16 +116,17 @@ pub async fn plan(
 }
 
 /// A recording that the ledger knows as unfinished is to be done whatever room there is: it is counted in it already.
-fn count(day: &mut DayPlan, recording: &Recording, state: Option<JobState>, room: &mut u64) {
+fn count(day: &mut DayPlan, recording: &Recording, is_settled: bool, is_open: bool, room: &mut u64) {
     day.recordings += 1;
-    match state {
-        Some(JobState::Published | JobState::Dead) => {
-            day.settled += 1;
+    if is_settled {
+        day.settled += 1;
+        return;
+    }
+    if !is_open {
+        if *room == 0 {
             return;
         }
-        Some(_unfinished) => {}
-        None if *room == 0 => return,
-        None => *room -= 1,
+        *room -= 1;
     }
     day.to_do += 1;
     match recording.duration_s.and_then(|seconds| u64::try_from(seconds).ok()) {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::item::{ItemOutcome, Shop};
 use super::sweep::{Run, WAIT_FOR_RETRIES};
 use super::{ExitCode, RunError};
+use crate::config::Config;
 use crate::domain::{Reason, Recipe, RecordingId, Treatment};
 use crate::fetch::slot::Spool;
 use crate::lake::SCHEMA_VERSION;
@@ -21,6 +22,22 @@ use crate::telemetry::Event;
 /// What runs at the same time.
 type InWork = JoinSet<Result<ItemOutcome, RunError>>;
 
+/// Loads the model and starts the workers.
+pub(super) async fn load_engine(config: &Config, model: &ModelPath) -> Result<SpeechToText, RunError> {
+    let (settings, file) = (config.stt.clone(), model.clone());
+    let loading = tokio::task::spawn_blocking(move || SpeechToText::load(&settings, &file));
+    Ok(loading.await.map_err(RunError::Stage)??)
+}
+
+/// What this engine makes of any audio.
+pub(super) fn recipe(speech: &SpeechToText) -> Recipe {
+    Recipe {
+        engine: speech.identity().clone(),
+        settings_sha256: speech.settings_sha256().to_owned(),
+        schema_version: SCHEMA_VERSION,
+    }
+}
+
 impl Run<'_> {
     /// Opens what only the work itself needs: spool, model and workers.
     pub(super) async fn open_shop(&self, model: &ModelPath) -> Result<Arc<Shop>, RunError> {
@@ -30,23 +47,15 @@ impl Run<'_> {
         let spool = Spool::open(&self.config.paths.spool_dir(), own, self.config.paths.spool_max_bytes, &is_alive)
             .map_err(|source| RunError::State { path: state_dir.clone(), source })?;
         let began = Instant::now();
-        let (settings, file) = (self.config.stt.clone(), model.clone());
-        let speech = tokio::task::spawn_blocking(move || SpeechToText::load(&settings, &file))
-            .await
-            .map_err(RunError::Stage)??;
+        let speech = load_engine(self.config, model).await?;
         let workers = speech.workers();
         self.reporter.emit(Event::ModelLoaded { model: &model.name, workers, elapsed: began.elapsed() });
-        let recipe = Recipe {
-            engine: speech.identity().clone(),
-            settings_sha256: speech.settings_sha256().to_owned(),
-            schema_version: SCHEMA_VERSION,
-        };
         Ok(Arc::new(Shop {
             run_id: self.run_id.clone(),
             queue: Arc::clone(&self.queue),
             source: Arc::clone(&self.source),
+            recipe: recipe(&speech),
             speech,
-            recipe,
             staging: self.publisher.staging.clone(),
             spool,
             reporter: Arc::clone(&self.reporter),

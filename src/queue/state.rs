@@ -46,6 +46,12 @@ impl JobState {
         }
     }
 
+    /// Whether nothing more happens to such a job by itself.
+    #[must_use]
+    pub const fn is_settled(self) -> bool {
+        matches!(self, Self::Published | Self::Dead)
+    }
+
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == word)

@@ -8,6 +8,7 @@ mod check;
 mod decode;
 mod engine_process;
 mod lake;
+mod ledger;
 mod main_job;
 mod models;
 mod sign_in;
