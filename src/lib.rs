@@ -6,6 +6,9 @@
 //!                             └──────────────── settle ◄──────────────────────┴───────────────────┘
 //! ```
 //!
+//! The native engine of `stt` works in a child process of this program ([`stt::process`]): when it crashes or hangs, a
+//! window is lost and not the run.
+//!
 //! Data moves left to right and imports point one way: [`domain`] ← [`net`], [`config`] ← [`source`], [`queue`],
 //! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`pipeline`] ← [`cli`]. Each outside library is named in one place only:
 //! symphonia and rubato in [`decode`], whisper_rs in [`stt`], rusqlite in [`queue`], parquet in [`lake`].
