@@ -1,13 +1,15 @@
 //! One claimed recording, from fetch to a durable transcript.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp, Unit};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::RunError;
+use super::pace::{self, Progress};
 use super::stop::Stop;
 use crate::config::QueueConfig;
 use crate::decode::AudioStream;
@@ -28,6 +30,9 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// The pause after a recording's last attempt when the host answers nobody: longer than a run stays for retries.
 const HOST_IS_DOWN: Duration = Duration::from_secs(600);
+
+/// A recording that gets on no more for this long has stopped; longer than any request waits for its answer.
+const STANDSTILL: Duration = Duration::from_secs(600);
 
 /// Everything that the recordings of one run share.
 pub(super) struct Shop {
@@ -137,17 +142,26 @@ impl Shop {
     async fn transcribe(self: &Arc<Self>, claimed: &Claimed, cancel: &CancellationToken) -> Ended {
         let slot = self.spool.reserve(&claimed.recording, &claimed.lease).await;
         let began = Instant::now();
-        let audio = match self.source.fetch(&claimed.recording, slot.path()).await {
-            Ok(audio) => audio,
-            Err(failure) => return Ended::Failed(failure),
+        let listed = claimed.recording.duration_s.and_then(|seconds| u64::try_from(seconds).ok());
+        let limit = pace::FETCH.of(Duration::from_secs(listed.unwrap_or(0)));
+        let audio = match timeout(limit, self.source.fetch(&claimed.recording, slot.path())).await {
+            Ok(Ok(audio)) => audio,
+            Ok(Err(failure)) => return Ended::Failed(failure),
+            Err(_elapsed) => return Ended::Failed(timed_out(Stage::Fetch, limit)),
         };
         failpoint::pass("fetched");
         self.fetched.fetch_add(1, Ordering::Relaxed);
         let id = &claimed.recording.id;
         self.reporter.emit(Event::Fetched { id, size_bytes: audio.bytes, elapsed: began.elapsed() });
-        let heard = {
-            let (shop, id, audio, cancel) = (Arc::clone(self), id.clone(), audio.clone(), cancel.clone());
-            tokio::task::spawn_blocking(move || shop.hear(&id, &audio, slot, &cancel)).await
+        let pulse = Arc::new(Pulse::default());
+        let hearing = {
+            let (shop, pulse) = (Arc::clone(self), Arc::clone(&pulse));
+            let (id, audio, cancel) = (id.clone(), audio.clone(), cancel.clone());
+            tokio::task::spawn_blocking(move || shop.hear(&id, &audio, slot, &cancel, &pulse))
+        };
+        let heard = tokio::select! {
+            heard = hearing => heard,
+            patience = self.stands_still(&pulse) => return Ended::Failed(timed_out(Stage::Decode, patience)),
         };
         match heard {
             Ok(Ok((facts, transcript))) => Ended::Finished(Box::new(self.finished(claimed, facts, transcript))),
@@ -159,6 +173,23 @@ impl Shop {
         }
     }
 
+    /// Waits until the recording gets on no more: neither a block of it nor, while it waits for the engine, the engine.
+    /// Its lease is then not extended either, since its claim ends. Returns how long it stood still.
+    async fn stands_still(&self, pulse: &Pulse) -> Duration {
+        let patience = failpoint::value("standstill-ms").and_then(|millis| millis.parse().ok());
+        let patience = patience.map_or(STANDSTILL, Duration::from_millis);
+        let mut progress = Progress::watch(patience, 0, Instant::now());
+        let mut look = tokio::time::interval(patience / 10);
+        loop {
+            look.tick().await;
+            let engine = if pulse.is_in_engine.load(Ordering::Relaxed) { self.speech.signs_of_life() } else { 0 };
+            let count = pulse.blocks.load(Ordering::Relaxed).wrapping_add(engine);
+            if !progress.goes_on(count, Instant::now()) {
+                return patience;
+            }
+        }
+    }
+
     /// Decodes the file and feeds it to the engine, block by block; blocking. The slot lives as long as the file is read.
     fn hear(
         &self,
@@ -166,14 +197,29 @@ impl Shop {
         audio: &FetchedAudio,
         slot: SpoolSlot,
         cancel: &CancellationToken,
+        pulse: &Pulse,
     ) -> Result<(AudioFacts, Transcript), Failure> {
         let mut stream = AudioStream::open(&audio.path).map_err(|error| error.failure())?;
         let channel_mode = stream.channel_mode();
         let mut session = self.speech.session(channel_mode, cancel);
         let progress = session.progress();
-        let mut shown = Instant::now();
-        while let Some(blocks) = stream.next_block().map_err(|error| error.failure())? {
-            session.push(blocks).map_err(|error| error.failure())?;
+        let (began, mut shown, mut decoding) = (Instant::now(), Instant::now(), Duration::ZERO);
+        let mut decoded_samples = 0;
+        loop {
+            let asked = Instant::now();
+            failpoint::pass("decoding");
+            let Some(blocks) = stream.next_block().map_err(|error| error.failure())? else { break };
+            decoding += asked.elapsed();
+            decoded_samples += blocks.first().map_or(0, Vec::len) as u64;
+            let audio = Duration::from_millis(u64::try_from(samples_to_ms(decoded_samples)).unwrap_or(0));
+            for (stage, limit, took) in
+                [(Stage::Decode, pace::DECODE, decoding), (Stage::Stt, pace::SPEECH, began.elapsed())]
+            {
+                if took > limit.of(audio) {
+                    return Err(timed_out(stage, took));
+                }
+            }
+            pulse.of_engine(|| session.push(blocks)).map_err(|error| error.failure())?;
             if shown.elapsed() >= PROGRESS_EVERY {
                 shown = Instant::now();
                 self.reporter.emit(Event::Progress { id, audio_ms: progress.load(Ordering::Relaxed) });
@@ -182,7 +228,7 @@ impl Shop {
         let summary = stream.summary();
         failpoint::pass("decoded");
         drop(slot);
-        let transcript = session.finish().map_err(|error| error.failure())?;
+        let transcript = pulse.of_engine(|| session.finish()).map_err(|error| error.failure())?;
         let missing_ms = samples_to_ms(summary.cut_short_samples);
         if summary.damaged_packets > 0 || missing_ms > 0 {
             let damaged_packets = summary.damaged_packets;
@@ -306,6 +352,30 @@ impl Shop {
         let own = self.settings.backoff.saturating_mul(1 << doublings);
         own.max(failure.retry_after())
     }
+}
+
+/// What shows that a recording gets on.
+#[derive(Debug, Default)]
+struct Pulse {
+    /// Blocks of samples that went through the decoder.
+    blocks: AtomicU64,
+    /// Whether it is the engine that it waits for.
+    is_in_engine: AtomicBool,
+}
+
+impl Pulse {
+    /// Does something that waits for the engine.
+    fn of_engine<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.blocks.fetch_add(1, Ordering::Relaxed);
+        self.is_in_engine.store(true, Ordering::Relaxed);
+        let done = work();
+        self.is_in_engine.store(false, Ordering::Relaxed);
+        done
+    }
+}
+
+fn timed_out(stage: Stage, took: Duration) -> Failure {
+    Failure::new(stage, Reason::TimedOut, Treatment::Transient, format!("seconds={}", took.as_secs()))
 }
 
 /// A durable transcript and what is told about it.

@@ -17,6 +17,7 @@ mod error;
 mod exit_code;
 mod history;
 mod item;
+mod pace;
 mod plan;
 mod process;
 mod publisher;

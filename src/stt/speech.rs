@@ -112,6 +112,12 @@ impl SpeechToText {
         &self.settings_sha256
     }
 
+    /// Grows while the engine gets on with any window, and only then.
+    #[must_use]
+    pub fn signs_of_life(&self) -> u64 {
+        self.host.as_ref().map_or(0, |host| host.signs_of_life())
+    }
+
     /// How many windows are decoded at the same time.
     #[must_use]
     pub fn workers(&self) -> usize {

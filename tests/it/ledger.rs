@@ -148,3 +148,15 @@ async fn what_failed_is_done_anew_on_request() {
     let done = workspace.run(&["--since", "7d", "--redo", "failed", "--format", "json"]).expect_code(0).json();
     assert_eq!(done["done"], json!(1));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_gets_on_no_more_is_given_up_and_tried_again() {
+    let zoom = ZoomServer::start(vec![clip("f01", HELLO)]).await;
+    let mut workspace = against(&zoom);
+    workspace.failpoint("decoding=1*pause").failpoint("standstill-ms=return(500)");
+    let summary = workspace.run(&["--since", "7d", "--format", "json"]).expect_code(0).json();
+    let job = &summary["recordings"][0];
+    assert_eq!((&job["status"], &job["attempt"]), (&json!("done"), &json!(2)));
+    let life = workspace.run(&["status", "--recording", "f01"]).expect_code(0).stdout;
+    assert!(life.contains("decode: timed_out"), "{life}");
+}

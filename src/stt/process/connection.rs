@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::{Child, ChildStdin, ChildStdout};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -48,6 +49,8 @@ pub(super) struct Connection {
 struct Shared {
     child: Mutex<Child>,
     calls: Mutex<Calls>,
+    /// Counts what it says.
+    signs_of_life: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -57,11 +60,19 @@ struct Calls {
 }
 
 impl Connection {
-    /// Starts a child; nothing was said to it yet.
-    pub(super) fn open(program: &EngineProgram, settings: &Settings) -> io::Result<Self> {
+    /// Starts a child; nothing was said to it yet. Whatever it says is counted in `signs_of_life`.
+    pub(super) fn open(
+        program: &EngineProgram,
+        settings: &Settings,
+        signs_of_life: &Arc<AtomicU64>,
+    ) -> io::Result<Self> {
         let mut child = program.spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
-        let shared = Arc::new(Shared { child: Mutex::new(child), calls: Mutex::default() });
+        let shared = Arc::new(Shared {
+            child: Mutex::new(child),
+            calls: Mutex::default(),
+            signs_of_life: Arc::clone(signs_of_life),
+        });
         let (stdin, stdout) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
         // Each worker has at most one request and its cancellation under way.
         let (frames, outgoing) = sync_channel(2 * settings.workers.max(1));
@@ -171,6 +182,7 @@ impl Shared {
 
     fn deliver(&self, reply: Reply) {
         let id = reply.id();
+        self.signs_of_life.fetch_add(1, Ordering::Relaxed);
         if let Reply::Alive { .. } = reply {
             let sent = self.calls().waiting.get(&id).map(|to| to.try_send(Event::Alive));
             if let Some(Err(TrySendError::Disconnected(_))) = sent {

@@ -24,6 +24,7 @@ pub struct Host {
     hello: Hello,
     state: Mutex<State>,
     next_id: AtomicU64,
+    signs_of_life: Arc<AtomicU64>,
 }
 
 enum State {
@@ -38,9 +39,11 @@ impl Host {
     /// [`Refusal::Model`] when the model is at fault; [`Refusal::Engine`] when there is no memory for its workers or the
     /// child cannot be started.
     pub fn start(program: EngineProgram, settings: Settings) -> Result<Self, Refusal> {
-        let (connection, hello) = connect(&program, &settings)?;
+        let signs_of_life = Arc::default();
+        let (connection, hello) = connect(&program, &settings, &signs_of_life)?;
         let state = Mutex::new(State::Running(Arc::new(connection)));
-        Ok(Self { program, settings, hello, state, next_id: AtomicU64::new(START_ID + 1) })
+        let next_id = AtomicU64::new(START_ID + 1);
+        Ok(Self { program, settings, hello, state, next_id, signs_of_life })
     }
 
     /// What the engine is and which languages it knows.
@@ -53,6 +56,12 @@ impl Host {
     #[must_use]
     pub fn engine(self: &Arc<Self>) -> RemoteEngine {
         RemoteEngine { host: Arc::clone(self) }
+    }
+
+    /// Grows while the child gets on with whatever it was asked, and only then.
+    #[must_use]
+    pub fn signs_of_life(&self) -> u64 {
+        self.signs_of_life.load(Ordering::Relaxed)
     }
 
     /// Ends the child for good; windows in work are answered as cancelled.
@@ -72,10 +81,11 @@ impl Host {
             // Gone before the next one starts: there is memory for one copy of the weights.
             State::Running(connection) => connection.close(),
         }
-        let (connection, _) = connect(&self.program, &self.settings).map_err(|refusal| match refusal {
-            Refusal::Model(error) => EngineError::NotStarted { why: error.to_string() },
-            Refusal::Engine(error) => error,
-        })?;
+        let (connection, _) =
+            connect(&self.program, &self.settings, &self.signs_of_life).map_err(|refusal| match refusal {
+                Refusal::Model(error) => EngineError::NotStarted { why: error.to_string() },
+                Refusal::Engine(error) => error,
+            })?;
         let connection = Arc::new(connection);
         *state = State::Running(Arc::clone(&connection));
         Ok(connection)
@@ -142,14 +152,18 @@ impl Transcriber for RemoteEngine {
 }
 
 /// Starts a child and has it load its model; again where it dies of that.
-fn connect(program: &EngineProgram, settings: &Settings) -> Result<(Connection, Hello), Refusal> {
+fn connect(
+    program: &EngineProgram,
+    settings: &Settings,
+    signs_of_life: &Arc<AtomicU64>,
+) -> Result<(Connection, Hello), Refusal> {
     let not_started = |why: String| Refusal::Engine(EngineError::NotStarted { why });
     let start = Request::Start(Box::new(settings.clone()));
     let frame = protocol::encode(&start, &[]).map_err(|error| not_started(error.to_string()))?;
     let watch = Watch::new(&CancellationToken::new());
     let mut why = String::new();
     for _ in 0..START_ATTEMPTS {
-        let connection = Connection::open(program, settings)
+        let connection = Connection::open(program, settings, signs_of_life)
             .map_err(|error| not_started(format!("io_error={}", error.raw_os_error().unwrap_or(0))))?;
         match connection.ask(START_ID, frame.clone(), &watch, LOADED_WITHIN) {
             Some(Ok(Reply::Hello(hello))) => return Ok((connection, hello)),
