@@ -35,8 +35,9 @@ impl EngineProgram {
     /// # Errors
     /// When the system does not say which file that is.
     pub fn own() -> io::Result<Self> {
-        // On Linux this name stands for the running program, also after its file was replaced by a newer one.
-        let own = if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
+        // When its file was replaced by a newer one meanwhile, Linux still knows the running program by this name.
+        let running = PathBuf::from("/proc/self/exe");
+        let own = Some(std::env::current_exe()?).filter(|path| path.exists()).unwrap_or(running);
         let mut program = Self::at(failpoint::value("engine-program").map_or(own, PathBuf::from));
         if let Some(limit_ms) = failpoint::value("engine-silence-ms").and_then(|text| text.parse().ok()) {
             program = program.silent_for_at_most(Duration::from_millis(limit_ms));
