@@ -6,8 +6,10 @@ mod check;
 mod config;
 mod exit;
 mod models;
+mod reconcile;
 mod run;
 mod sample;
+mod window;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -59,7 +61,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
     let environment: Environment =
         std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
     let working_dir = std::env::current_dir().context("the working directory cannot be read")?;
-    let flags = cli.common.settings().chain(cli.run.settings()).collect::<Vec<_>>();
+    let flags = cli.settings().collect::<Vec<_>>();
     let file = configuration_file(&cli.common, &environment, &working_dir)?;
     let merged = Merged::from_layers(&Layers {
         file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
@@ -79,6 +81,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         None => run::run(&session, &cli.run, cli.common.format),
         Some(Command::Models(arguments)) => run_models(&session, &arguments),
         Some(Command::Config(command)) => config::run(&session, &command),
+        Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Auth(command)) => auth::run(&session, &command),
     }

@@ -5,10 +5,11 @@
 //! * [`publish`] groups staged transcripts of one day into one file per table, under keys that follow from their
 //!   fingerprints, with puts that create and never replace. Doing the same batch again writes the same bytes.
 //! * `posted` writes the rows of the ledger's outbox the same way.
-//! * [`read`] finds out from the lake alone what it already holds.
+//! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
 //!
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
 
+pub mod audit;
 mod durable;
 mod error;
 mod open;
@@ -21,9 +22,10 @@ pub mod schema;
 pub mod staging;
 pub mod write;
 
+pub use audit::HeldRow;
 pub use error::{LakeError, LakeErrorKind};
 pub use open::Lake;
 pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
 pub use read::{OurText, PublishedId};
-pub use schema::{QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
+pub use schema::{CoverageRow, QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
 pub use staging::{StagedRef, Staging, StagingError};

@@ -6,6 +6,7 @@
 //! * `publisher` turns staged transcripts into tables.
 //! * `beside` keeps what stands beside the recordings, after them: `history`, `transcripts`.
 //! * [`plan`] lists and counts without changing anything.
+//! * [`reconcile`] compares what is listed with what the lake holds.
 //!
 //! A stage knows nothing of its neighbours; what they share is wired here.
 
@@ -15,8 +16,10 @@ mod error;
 mod exit_code;
 mod history;
 mod item;
+mod pages;
 mod plan;
 mod publisher;
+pub mod reconcile;
 mod stop;
 mod summary;
 mod sweep;

@@ -25,8 +25,8 @@ pub(super) struct Publisher {
     pub(super) lake: Lake,
     pub(super) staging: Staging,
     pub(super) reporter: Arc<Reporter>,
-    /// The file whose lock makes this process the only publisher of the ledger.
-    pub(super) lock_file: PathBuf,
+    /// Holds the file whose lock makes this process the only publisher.
+    pub(super) state_dir: PathBuf,
     pub(super) flush_every: Duration,
     pub(super) flush_bytes: u64,
 }
@@ -194,12 +194,18 @@ impl Publisher {
         Ok(dead.len() as u64)
     }
 
-    /// One publisher at a time: waits for the lock, which the kernel frees when its holder ends, however it ends.
+    /// As [`lock`].
     pub(super) async fn lock(&self) -> Result<File, RunError> {
-        let path = self.lock_file.clone();
-        let locked = tokio::task::spawn_blocking(move || lock_file(&path).map_err(|error| (path, error)));
-        locked.await.map_err(RunError::Stage)?.map_err(|(path, source)| RunError::State { path, source })
+        lock(&self.state_dir).await
     }
+}
+
+/// One publisher of a state folder at a time: waits for the lock, which the kernel frees when its holder ends, however
+/// it ends.
+pub(super) async fn lock(state_dir: &Path) -> Result<File, RunError> {
+    let path = state_dir.join("publish.lock");
+    let locked = tokio::task::spawn_blocking(move || lock_file(&path).map_err(|error| (path, error)));
+    locked.await.map_err(RunError::Stage)?.map_err(|(path, source)| RunError::State { path, source })
 }
 
 fn lock_file(path: &Path) -> std::io::Result<File> {
