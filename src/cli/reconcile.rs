@@ -64,10 +64,15 @@ fn print_human(coverage: &Coverage) -> io::Result<()> {
         writeln!(out, "{}", line(&day.to_string(), both))?;
     }
     writeln!(out, "{}", line("total", &total))?;
-    for reason in total.differences.keys() {
+    for reason in total.differences.keys().filter(|reason| reason.is_explained()) {
         writeln!(out, "{}: {}", words(*reason), reason.in_words())?;
     }
-    writeln!(out, "lost: {}, double: {}", coverage.count(Difference::Lost), coverage.count(Difference::Double))?;
+    let (lost, double) = (coverage.count(Difference::Lost), coverage.count(Difference::Double));
+    let orphaned = match coverage.count(Difference::Orphaned) {
+        0 => String::new(),
+        orphaned => format!(", orphaned: {orphaned}"),
+    };
+    writeln!(out, "lost: {lost}, double: {double}{orphaned}")?;
     for item in coverage.unexplained.iter().take(MOST_NAMED) {
         writeln!(out, "{}: {} of {}: {}", words(item.reason), item.id, item.day, advice(item))?;
     }
@@ -100,16 +105,17 @@ fn words(reason: Difference) -> String {
     reason.as_str().replace('_', " ").replace("zoom", "Zoom")
 }
 
-/// What happened to a recording, and what to do about it.
-fn advice(Unexplained { id, reason, table, .. }: &Unexplained) -> String {
-    let table = table.as_str();
-    match reason {
-        Difference::Lost if table == Table::Recordings.as_str() => {
-            format!("run `transcribe --recording {id}`")
+/// What is wrong with a recording, and what to do about it.
+fn advice(item: &Unexplained) -> String {
+    let table = item.table.as_str();
+    match (item.reason, item.table) {
+        (Difference::Lost, Table::Recordings) if item.has_parts => {
+            "its segments are still there: restore that day's files of recordings from a backup".into()
         }
-        Difference::Lost => format!("rows of {table} are missing: restore that day's files of {table} from a backup"),
-        Difference::Double => format!("its rows of {table} are there twice: remove the file that repeats another"),
-        _orphaned => format!("its rows of {table} belong to no row of recordings; no reader who joins them sees them"),
+        (Difference::Lost, Table::Recordings) => format!("run `transcribe --recording {}`", item.id),
+        (Difference::Lost, _) => format!("rows of {table} are missing: restore that day's files from a backup"),
+        (Difference::Double, _) => format!("its rows of {table} are there twice: remove the file that repeats another"),
+        _orphaned => format!("its rows of {table} belong to no row of recordings"),
     }
 }
 

@@ -9,7 +9,7 @@ use super::RunError;
 use super::sweep::{Sweep, Window};
 use crate::domain::{Fingerprint, Recording, RecordingId};
 use crate::lake::Lake;
-use crate::queue::{Enqueued, JobQueue, JobRecord, ListingMarks, NewJob};
+use crate::queue::{Enqueued, JobQueue, JobRecord, JobState, ListingMarks, NewJob};
 use crate::source::{Listed, RecordingSource, Slice, SourceError, TimeWindow};
 use crate::telemetry::{Event, Reporter};
 
@@ -196,6 +196,9 @@ impl Discovery<'_> {
                 discovered.done_before += 1;
                 continue;
             }
+            if self.only.is_some() && known.contains(&job.recording.id) {
+                self.reopen_if_gone(&job).await?;
+            }
             jobs.push(job);
         }
         let Enqueued { new, open: _, done, dead, left_out } = self.queue.enqueue(jobs, self.room, self.now).await?;
@@ -204,6 +207,19 @@ impl Discovery<'_> {
         discovered.left_out += left_out;
         discovered.done_before += done.len() as u64;
         discovered.dead_before += dead.len() as u64;
+        Ok(())
+    }
+
+    /// What is asked for by its id and is published as far as the ledger knows is transcribed again if the lake has
+    /// lost it. A whole window is not looked through for such: `transcribe reconcile` names them.
+    async fn reopen_if_gone(&self, job: &NewJob) -> Result<(), RunError> {
+        let Some(record) = self.queue.record(&job.recording.id).await? else { return Ok(()) };
+        if record.state == JobState::Published {
+            let held = self.lake.published_ids(&[record.dt]).await?;
+            if held.iter().all(|row| row.recording_id != record.id) {
+                self.queue.reopen(job.clone(), self.now).await?;
+            }
+        }
         Ok(())
     }
 }

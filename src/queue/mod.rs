@@ -145,6 +145,10 @@ pub trait JobQueue: Send + Sync {
     /// Records as published what the lake already holds (a lost ledger). A recording that is known stays as it is.
     async fn adopt(&self, job: NewJob, fingerprint: Fingerprint, now: Timestamp) -> Result<(), QueueError>;
 
+    /// Starts a published recording over whose row is gone from the lake. Its start and `dt` stay, its attempts count on.
+    /// A recording in any other state stays as it is.
+    async fn reopen(&self, job: NewJob, now: Timestamp) -> Result<(), QueueError>;
+
     /// Takes the next job that is due, counts the attempt, and starts a lease for `instance`. Calls of the last 24 h
     /// come before older ones, then the oldest start.
     async fn claim(

@@ -8,6 +8,7 @@
 //!            │  └── due ── Waiting ◄── Retry
 //!            └──► Dead
 //! ```
+//! `Published` goes back to `Seen` when its row is gone from the lake and somebody asks for the recording by its id.
 //! A claim that is never settled (crash, lost lease) returns to `Seen` with its attempt counted.
 
 use jiff::Timestamp;
@@ -52,7 +53,8 @@ impl JobState {
             Self::Seen | Self::Waiting => matches!(next, Self::Claimed),
             Self::Claimed => matches!(next, Self::Staged | Self::Waiting | Self::Dead | Self::Seen),
             Self::Staged => matches!(next, Self::Published | Self::Seen),
-            Self::Published | Self::Dead => false,
+            Self::Published => matches!(next, Self::Seen),
+            Self::Dead => false,
         }
     }
 }
@@ -106,6 +108,7 @@ mod tests {
             (Claimed, Seen),
             (Staged, Published),
             (Staged, Seen),
+            (Published, Seen),
         ];
         for from in JobState::ALL {
             for to in JobState::ALL {

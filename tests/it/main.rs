@@ -9,6 +9,7 @@ mod decode;
 mod lake;
 mod main_job;
 mod models;
+mod reconcile;
 mod sign_in;
 mod slow;
 mod stt;

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
 use super::coverage::{Coverage, DayCoverage, Tally, Unexplained};
-use super::lake_day::{Held, LakeDay, Orphan};
+use super::lake_day::{Flaw, Held, LakeDay, Orphan};
 use super::listed::{Listed, Standing};
 use super::packed_id::PackedId;
 use crate::domain::{Difference, Reason, RecordingId, RunId, SourceKind};
@@ -129,8 +129,8 @@ impl Comparison {
             (Place::SeenBefore, _) => Some((Difference::Double, Table::Recordings)),
             (_, flaw) => *flaw,
         };
-        if let Some((reason, table)) = flaw {
-            self.trouble(day, row.recording_id.as_str(), reason, table, in_lake.millis);
+        if let Some(flaw) = flaw {
+            self.trouble(day, row.recording_id.as_str(), flaw, in_lake.millis);
         }
     }
 
@@ -167,13 +167,19 @@ impl Comparison {
 
     /// What came of it. `unfinished` are those of the orphans whose rows a run will complete.
     pub(super) fn finish(mut self, unfinished: &BTreeSet<RecordingId>, run_id: RunId) -> Coverage {
+        let mut parts = HashSet::new();
         for (day, orphan) in std::mem::take(&mut self.orphans) {
             let id = RecordingId::parse(&orphan.recording_id).ok();
-            let is_on_its_way = id.as_ref().is_some_and(|id| unfinished.contains(id));
-            // A recording that is missing is told of as that.
-            let is_missing = id.and_then(|id| self.listed.get(&PackedId::of(&id))).is_some_and(|entry| !entry.found);
-            if !is_on_its_way && !is_missing {
-                self.trouble(day, &orphan.recording_id, Difference::Orphaned, orphan.table, 0);
+            let packed = id.as_ref().map(PackedId::of);
+            if id.is_some_and(|id| unfinished.contains(&id)) {
+                continue;
+            }
+            match packed.filter(|packed| self.listed.get(packed).is_some_and(|entry| !entry.found)) {
+                // A recording that is missing is told of as that.
+                Some(missing) => {
+                    parts.insert(missing);
+                }
+                None => self.trouble(day, &orphan.recording_id, (Difference::Orphaned, orphan.table), 0),
             }
         }
         for (id, entry) in std::mem::take(&mut self.listed) {
@@ -185,7 +191,12 @@ impl Comparison {
             day.zoom.add(Tally { recordings: 1, millis });
             match entry.why_missing() {
                 explained if explained.is_explained() => day.differ(explained, millis),
-                lost => self.trouble(entry.day, &id.to_string(), lost, Table::Recordings, millis),
+                reason => {
+                    day.differ(reason, millis);
+                    let has_parts = parts.contains(&id);
+                    let (day, id, table) = (entry.day, id.to_string(), Table::Recordings);
+                    self.unexplained.push(Unexplained { day, id, reason, table, has_parts });
+                }
             }
         }
         self.unexplained.sort();
@@ -199,9 +210,9 @@ impl Comparison {
         Coverage { run_id, days: self.days, unexplained: self.unexplained, notes }
     }
 
-    fn trouble(&mut self, day: Date, id: &str, reason: Difference, table: Table, millis: u64) {
+    fn trouble(&mut self, day: Date, id: &str, (reason, table): Flaw, millis: u64) {
         self.days.entry(day).or_default().differ(reason, millis);
-        self.unexplained.push(Unexplained { day, id: id.to_owned(), reason, table });
+        self.unexplained.push(Unexplained { day, id: id.to_owned(), reason, table, has_parts: false });
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Unexplained {
     pub reason: Difference,
     /// Whose rows are missing, twice or alone.
     pub table: Table,
+    /// It is lost, but segments or words of it are still there.
+    pub has_parts: bool,
 }
 
 /// The result of a comparison.

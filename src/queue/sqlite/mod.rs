@@ -172,6 +172,20 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
+    async fn reopen(&self, job: NewJob, now: Timestamp) -> Result<(), QueueError> {
+        self.transact(move |tx| {
+            let recording = rows::recording_to_json(&job.recording)?;
+            tx.execute(
+                "UPDATE jobs SET state = 'seen', recording = ?2, fingerprint = NULL, batch_id = NULL,
+                        not_before_ms = NULL, updated_ms = ?3
+                 WHERE recording_id = ?1 AND state = 'published'",
+                params![job.recording.id.as_str(), recording, now.as_millisecond()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
     async fn claim(
         &self,
         instance: &str,

@@ -18,7 +18,7 @@ pub(super) fn recording_id(text: &str) -> Result<RecordingId, QueueError> {
     RecordingId::parse(text).map_err(|_invalid| corrupt("recording_id"))
 }
 
-fn recording_to_json(recording: &Recording) -> Result<String, QueueError> {
+pub(super) fn recording_to_json(recording: &Recording) -> Result<String, QueueError> {
     serde_json::to_string(recording).map_err(|_serialise| corrupt("a recording's metadata"))
 }
 
