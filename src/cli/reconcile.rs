@@ -13,9 +13,7 @@ use super::run::{clock, is_broken_pipe, source};
 use super::{ExitCode, Session, window};
 use crate::domain::{Difference, SourceKind};
 use crate::lake::Table;
-use crate::pipeline::Stop;
-use crate::pipeline::reconcile::coverage::{Coverage, DayCoverage, Tally, Unexplained};
-use crate::pipeline::reconcile::reconcile;
+use crate::pipeline::{Coverage, DayCoverage, Stop, Tally, Trace, Unexplained, reconcile};
 use crate::telemetry::{Bars, Reporter};
 
 const DEFAULT_SINCE: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -46,7 +44,7 @@ pub(super) fn run(session: &Session, args: &ReconcileArgs, format: OutputFormat)
     let coverage = coverage?;
     let printed = match format {
         OutputFormat::Human => print_human(&coverage),
-        OutputFormat::Json => writeln!(io::stdout().lock(), "{}", to_json(&coverage)),
+        OutputFormat::Json => print_json(&coverage),
     };
     match printed.map_err(anyhow::Error::from) {
         // Whoever reads stdout has seen enough; the comparison stands.
@@ -108,52 +106,63 @@ fn words(reason: Difference) -> String {
 /// What is wrong with a recording, and what to do about it.
 fn advice(item: &Unexplained) -> String {
     let table = item.table.as_str();
-    match (item.reason, item.table) {
-        (Difference::Lost, Table::Recordings) if item.has_parts => {
+    match (item.reason, item.table, item.trace) {
+        (Difference::Lost, Table::Recordings, Trace::Nowhere) => {
+            format!("no run has seen it: run `transcribe --since {}`", item.day)
+        }
+        (Difference::Lost, Table::Recordings, Trace::Ledger) => format!("run `transcribe --recording {}`", item.id),
+        (Difference::Lost, Table::Recordings, Trace::Lake) => {
             "its segments are still there: restore that day's files of recordings from a backup".into()
         }
-        (Difference::Lost, Table::Recordings) => format!("run `transcribe --recording {}`", item.id),
-        (Difference::Lost, _) => format!("rows of {table} are missing: restore that day's files from a backup"),
-        (Difference::Double, _) => format!("its rows of {table} are there twice: remove the file that repeats another"),
+        (Difference::Lost, ..) => format!("rows of {table} are missing: restore that day's files from a backup"),
+        (Difference::Double, ..) => {
+            format!("its rows of {table} are there twice: remove the file that repeats another")
+        }
         _orphaned => format!("its rows of {table} belong to no row of recordings"),
     }
 }
 
-fn to_json(coverage: &Coverage) -> Value {
-    let both = |both: &DayCoverage| {
-        let differences: Vec<Value> = both
-            .differences
-            .iter()
-            .map(
-                |(reason, tally)| json!({"reason": reason, "recordings": tally.recordings, "seconds": tally.seconds()}),
-            )
-            .collect();
-        json!({"zoom_recordings": both.zoom.recordings, "zoom_seconds": both.zoom.seconds(),
-               "lake_recordings": both.lake.recordings, "lake_seconds": both.lake.seconds(),
-               "differences": differences})
-    };
+/// One object; what is unexplained can be much, and is written one by one.
+fn print_json(coverage: &Coverage) -> io::Result<()> {
     let days: Vec<Value> = coverage
         .days
         .iter()
-        .map(|(day, sums)| {
-            let mut object = both(sums);
+        .map(|(day, both)| {
+            let mut object = to_json(both);
             object["day"] = json!(day.to_string());
             object
         })
         .collect();
-    let unexplained: Vec<Value> = coverage
-        .unexplained
-        .iter()
-        .map(|item| json!({"id": item.id, "day": item.day.to_string(), "reason": item.reason, "table": item.table}))
-        .collect();
-    json!({
+    let mut head = json!({
         "run_id": coverage.run_id.0,
         "days": days,
-        "totals": both(&coverage.total()),
+        "totals": to_json(&coverage.total()),
         "lost": coverage.count(Difference::Lost),
         "double": coverage.count(Difference::Double),
-        "unexplained": unexplained,
         "notes": coverage.notes,
         "exit_code": coverage.exit_code().number(),
     })
+    .to_string();
+    head.pop();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    write!(out, "{head},\"unexplained\":[")?;
+    let mut separator = "";
+    for item in &coverage.unexplained {
+        let object = json!({"id": item.id, "day": item.day.to_string(), "reason": item.reason, "table": item.table});
+        write!(out, "{separator}{object}")?;
+        separator = ",";
+    }
+    writeln!(out, "]}}")?;
+    out.flush()
+}
+
+fn to_json(both: &DayCoverage) -> Value {
+    let differences: Vec<Value> = both
+        .differences
+        .iter()
+        .map(|(reason, tally)| json!({"reason": reason, "recordings": tally.recordings, "seconds": tally.seconds()}))
+        .collect();
+    json!({"zoom_recordings": both.zoom.recordings, "zoom_seconds": both.zoom.seconds(),
+           "lake_recordings": both.lake.recordings, "lake_seconds": both.lake.seconds(),
+           "differences": differences})
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 
-use super::coverage::{Coverage, DayCoverage, Tally, Unexplained};
+use super::coverage::{Coverage, DayCoverage, Tally, Trace, Unexplained};
 use super::lake_day::{Flaw, Held, LakeDay, Orphan};
 use super::listed::{Listed, Standing};
 use super::packed_id::PackedId;
@@ -193,9 +193,13 @@ impl Comparison {
                 explained if explained.is_explained() => day.differ(explained, millis),
                 reason => {
                     day.differ(reason, millis);
-                    let has_parts = parts.contains(&id);
+                    let trace = match entry.standing {
+                        _ if parts.contains(&id) => Trace::Lake,
+                        Standing::Published => Trace::Ledger,
+                        _unseen => Trace::Nowhere,
+                    };
                     let (day, id, table) = (entry.day, id.to_string(), Table::Recordings);
-                    self.unexplained.push(Unexplained { day, id, reason, table, has_parts });
+                    self.unexplained.push(Unexplained { day, id, reason, table, trace });
                 }
             }
         }
@@ -212,7 +216,7 @@ impl Comparison {
 
     fn trouble(&mut self, day: Date, id: &str, (reason, table): Flaw, millis: u64) {
         self.days.entry(day).or_default().differ(reason, millis);
-        self.unexplained.push(Unexplained { day, id: id.to_owned(), reason, table, has_parts: false });
+        self.unexplained.push(Unexplained { day, id: id.to_owned(), reason, table, trace: Trace::Lake });
     }
 }
 

@@ -67,8 +67,9 @@ fn what_is_missing_has_its_reason_and_only_what_nobody_will_bring_is_unexplained
     ];
     let coverage = compare(listed(&standings), scope(), vec![]);
     assert_eq!(differences(&coverage), [(Difference::NotYet, 1), (Difference::Quarantined, 1), (Difference::Lost, 2)]);
-    let lost: Vec<&str> = coverage.unexplained.iter().map(|item| item.id.as_str()).collect();
-    assert_eq!((lost, coverage.exit_code()), (vec!["aa", "bb"], ExitCode::RecordingsFailed));
+    let lost: Vec<_> = coverage.unexplained.iter().map(|item| (item.id.as_str(), item.trace)).collect();
+    assert_eq!(lost, [("aa", Trace::Ledger), ("bb", Trace::Nowhere)]);
+    assert_eq!(coverage.exit_code(), ExitCode::RecordingsFailed);
 }
 
 #[test]
@@ -155,11 +156,12 @@ fn orphans_are_told_of_unless_their_recording_is_missing_or_on_its_way() {
         assert_eq!(comparison.orphans().collect::<Vec<_>>(), ["aa"]);
         let unfinished = unfinished.iter().map(|id| RecordingId::parse(id).unwrap()).collect();
         let coverage = comparison.finish(&unfinished, RunId("r".into()));
-        (differences(&coverage), coverage.unexplained.iter().any(|item| item.has_parts))
+        assert!(coverage.unexplained.iter().all(|item| item.trace == Trace::Lake));
+        differences(&coverage)
     };
-    assert_eq!(with_orphan(&[], &[]), (vec![(Difference::Orphaned, 1)], false));
-    assert_eq!(with_orphan(&[], &["aa"]), (vec![], false));
-    assert_eq!(with_orphan(&[("aa", Standing::Published)], &[]), (vec![(Difference::Lost, 1)], true));
+    assert_eq!(with_orphan(&[], &[]), [(Difference::Orphaned, 1)]);
+    assert_eq!(with_orphan(&[], &["aa"]), []);
+    assert_eq!(with_orphan(&[("aa", Standing::Published)], &[]), [(Difference::Lost, 1)]);
     let recent = Standing::Unknown { is_recent: true };
-    assert_eq!(with_orphan(&[("aa", recent)], &[]), (vec![(Difference::NotYet, 1)], false));
+    assert_eq!(with_orphan(&[("aa", recent)], &[]), [(Difference::NotYet, 1)]);
 }

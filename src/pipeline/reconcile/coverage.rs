@@ -45,6 +45,17 @@ impl DayCoverage {
     }
 }
 
+/// What is left of a recording that is lost; decides what can be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trace {
+    /// Nothing: no run has seen it.
+    Nowhere,
+    /// The ledger says that it was published.
+    Ledger,
+    /// Rows of it are in the lake.
+    Lake,
+}
+
 /// A recording that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Unexplained {
@@ -53,8 +64,7 @@ pub struct Unexplained {
     pub reason: Difference,
     /// Whose rows are missing, twice or alone.
     pub table: Table,
-    /// It is lost, but segments or words of it are still there.
-    pub has_parts: bool,
+    pub trace: Trace,
 }
 
 /// The result of a comparison.

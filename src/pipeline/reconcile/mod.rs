@@ -2,13 +2,13 @@
 //!
 //! * `listed` keeps of the listing what is needed, and what the ledger says of each recording.
 //! * `lake_day` judges the rows of one partition by themselves: is anything there twice, or in part?
-//! * `compare` puts the two together; [`coverage`] is what came of it.
+//! * `compare` puts the two together; `coverage` is what came of it.
 //!
 //! The listing comes first, then the ledger, then the lake, and nobody publishes while the lake is read: a recording
 //! that another process publishes meanwhile is found, and never taken for lost.
 
 mod compare;
-pub mod coverage;
+mod coverage;
 mod lake_day;
 mod listed;
 mod packed_id;
@@ -18,8 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+pub use self::coverage::{Coverage, DayCoverage, Tally, Trace, Unexplained};
+
 use self::compare::{Comparison, Scope};
-use self::coverage::Coverage;
 use self::lake_day::LakeDay;
 use self::listed::{Entry, Listed, Standing};
 use self::packed_id::PackedId;
