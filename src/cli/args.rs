@@ -29,8 +29,8 @@ pub(super) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 bug, 2 usage, 3 configuration, 4 recordings failed for good in this run,
-5 work remains (run again), 6 Zoom refused the credentials, 130 interrupted.";
+Exit codes: 0 done, 1 bug, 2 usage, 3 configuration, 4 recordings failed for good in this run, or reconcile
+found something unexplained, 5 work remains (run again), 6 Zoom refused the credentials, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -48,6 +48,11 @@ pub(super) enum Command {
     Config(ConfigCommand),
     /// Says what is wrong with configuration, sign-in, model and folders, and how to mend it.
     Check,
+    /// Proves that everything is there: what Zoom lists against what the lake holds, with a reason for every difference.
+    ///
+    /// Counts recordings and seconds by day, prints a table, writes it to the table `coverage`, and changes nothing else.
+    /// Exit code 4 when a recording is lost or there twice.
+    Reconcile(ReconcileArgs),
     /// Signs a user in at Zoom and keeps the sign-in alive.
     #[command(subcommand)]
     Auth(AuthCommand),
@@ -57,6 +62,15 @@ pub(super) enum Command {
 }
 
 impl Cli {
+    /// The flags that are settings: `(key, value, as written)`.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (String, String, String)> {
+        let user = match &self.command {
+            Some(Command::Reconcile(arguments)) => arguments.user.as_deref(),
+            _ => None,
+        };
+        self.common.settings().chain(self.run.settings()).chain(user.map(only_user))
+    }
+
     /// Parses the process's arguments. The options of the main job do not go with a subcommand.
     pub(super) fn parse_checked() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
@@ -114,13 +128,28 @@ impl RunArgs {
             let kind = ("source.kind".to_owned(), "folder".to_owned(), written.clone());
             [kind, ("folder.path".to_owned(), path, written)]
         });
-        let user = self.user.iter().map(|user| {
-            let list = serde_json::Value::from(vec![user.as_str()]).to_string();
-            // Without the value: an address names a person.
-            ("zoom.users".to_owned(), list, "--user".to_owned())
-        });
-        dir.chain(user).collect::<Vec<_>>().into_iter()
+        dir.chain(self.user.as_deref().map(only_user)).collect::<Vec<_>>().into_iter()
     }
+}
+
+/// `--user` as a setting.
+fn only_user(user: &str) -> (String, String, String) {
+    let list = serde_json::Value::from(vec![user]).to_string();
+    // Without the value: an address names a person.
+    ("zoom.users".to_owned(), list, "--user".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReconcileArgs {
+    /// From when: a duration before now (26h, 7d), a date, or RFC 3339 [default: 30d].
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub(super) since: Option<String>,
+    /// Until when, in the same forms [default: now].
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
+    pub(super) until: Option<String>,
+    /// Only the recordings of this user (id or e-mail address; `me` in user mode).
+    #[arg(long, value_name = "ID")]
+    pub(super) user: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

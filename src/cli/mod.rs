@@ -9,10 +9,12 @@ mod exit;
 mod lake;
 mod ledger;
 mod models;
+mod reconcile;
 mod retry;
 mod run;
 mod sample;
 mod status;
+mod window;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -68,7 +70,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
     let environment: Environment =
         std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
     let working_dir = std::env::current_dir().context("the working directory cannot be read")?;
-    let flags = cli.common.settings().chain(cli.run.settings()).collect::<Vec<_>>();
+    let flags = cli.settings().collect::<Vec<_>>();
     let file = configuration_file(&cli.common, &environment, &working_dir)?;
     let merged = Merged::from_layers(&Layers {
         file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
@@ -92,6 +94,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Status(arguments)) => status::run(&session, &arguments, cli.common.format),
         Some(Command::Retry(arguments)) => retry::run(&session, &arguments, cli.common.format),
         Some(Command::Lake(command)) => lake::run(&session, &command),
+        Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Auth(command)) => auth::run(&session, &command),
         Some(Command::Engine) => unreachable!("it was served before the configuration was read"),

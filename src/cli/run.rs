@@ -11,9 +11,9 @@ use serde_json::json;
 
 use super::args::{OutputFormat, RunArgs};
 use super::exit::BadArgument;
-use super::{ExitCode, Session};
+use super::{ExitCode, Session, window};
 use crate::config::secrets::ZoomSecrets;
-use crate::config::units::{format_size, parse_duration, parse_moment};
+use crate::config::units::{format_size, parse_duration};
 use crate::domain::{Reason, RecordingId, SourceKind};
 use crate::pipeline::{Plan, RedoOrder, RunError, Stop, Summary, Sweep, Window, plan, run_sweep};
 use crate::queue::{JobRecord, JobState};
@@ -73,34 +73,20 @@ pub(super) fn run(session: &Session, args: &RunArgs, format: OutputFormat) -> an
     code
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn sweep_of(session: &Session, args: &RunArgs) -> anyhow::Result<Sweep> {
-    let now = Timestamp::now();
-    let zone = &session.config.lake.partition_timezone;
-    let moment = |argument: &'static str, text: &str| {
-        let expected = "it must be a duration before now (26h, 7d), a date (2026-11-01) or RFC 3339";
-        parse_moment(text, now, zone).ok_or_else(|| BadArgument { argument, value: text.to_owned(), expected })
+    let span = |since: Option<&str>| {
+        window::span(since, args.until.as_deref(), DEFAULT_SINCE, &session.config.lake.partition_timezone)
     };
-    let until = args.until.as_deref().map(|text| moment("--until", text)).transpose()?;
-    let is_folder = session.config.source == SourceKind::Folder;
-    let window = match (&args.since, until) {
-        (None, None) if is_folder => Window::Everything,
-        (None, Some(until)) if is_folder => Window::Span(TimeWindow { since: Timestamp::MIN, until }),
-        (None, until) => {
-            let until = until.unwrap_or(now);
-            Window::Span(TimeWindow { since: until - DEFAULT_SINCE, until })
+    let window = match (args.since.as_deref(), session.config.source, &args.until) {
+        (None, SourceKind::Folder, None) => Window::Everything,
+        (None, SourceKind::Folder, Some(_)) => {
+            Window::Span(TimeWindow { since: Timestamp::MIN, until: span(None)?.until })
         }
-        (Some(text), until) => {
-            let (since, until) = (moment("--since", text)?, until.unwrap_or(now));
-            if since >= until {
-                let expected = "it must lie before --until, which is now unless it is given";
-                return Err(BadArgument { argument: "--since", value: text.clone(), expected }.into());
-            }
-            Window::Span(TimeWindow { since, until })
-        }
+        (since, ..) => Window::Span(span(since)?),
     };
     let recordings = parse_ids("--recording", &args.recording)?;
     Ok(Sweep {
@@ -126,7 +112,7 @@ fn duration(argument: &'static str, text: &str) -> Result<Duration, BadArgument>
     parse_duration(text).ok_or_else(|| BadArgument { argument, value: text.to_owned(), expected })
 }
 
-fn source(session: &Session) -> anyhow::Result<Arc<dyn RecordingSource>> {
+pub(super) fn source(session: &Session) -> anyhow::Result<Arc<dyn RecordingSource>> {
     Ok(match session.config.source {
         SourceKind::Zoom => {
             let secrets = ZoomSecrets::read(&session.environment, session.config.zoom.mode)?;

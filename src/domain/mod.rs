@@ -4,6 +4,7 @@
 
 pub mod audio;
 pub mod call;
+pub mod coverage;
 pub mod finding;
 pub mod recording;
 pub mod timeline;
@@ -13,6 +14,7 @@ pub mod work;
 
 pub use audio::{AudioFacts, Channel, ChannelMode, SAMPLE_RATE_HZ, Span, samples_to_ms};
 pub use call::{CallHistoryRow, CallLeg, CallParty, CallRecord, Generation, JoinKey, JoinedLeg};
+pub use coverage::Difference;
 pub use finding::{Finding, Obstacle, Verdict};
 pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind, short_digest};
 pub use timeline::{SpokenLine, TranscriptOutcome};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::recording::RecordingId;
@@ -11,6 +12,14 @@ use super::recording::RecordingId;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(pub String);
+
+impl RunId {
+    /// `word` tells runs apart that started in the same second.
+    #[must_use]
+    pub fn new(started_at: Timestamp, word: &str) -> Self {
+        Self(format!("{}-{word}", started_at.strftime("%Y%m%dT%H%M%SZ")))
+    }
+}
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,10 +7,11 @@
 //! * `posted` writes the rows of the ledger's outbox the same way.
 //! * `tidy` keeps writers apart and removes what crashes leave.
 //! * `views` writes the SQL that shows one result per recording.
-//! * [`read`] finds out from the lake alone what it already holds.
+//! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
 //!
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
 
+pub mod audit;
 mod durable;
 mod error;
 mod open;
@@ -25,10 +26,11 @@ mod tidy;
 mod views;
 pub mod write;
 
+pub use audit::HeldRow;
 pub use error::{LakeError, LakeErrorKind};
 pub use open::Lake;
 pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
 pub use read::{OurText, PublishedId};
-pub use schema::{QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
+pub use schema::{CoverageRow, QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
 pub use staging::{StagedRef, Staging, StagingError};
 pub use tidy::LakeLock;

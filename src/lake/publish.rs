@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 use super::durable;
 use super::error::LakeError;
 use super::open::Lake;
-use super::schema::{QuarantineRow, RunRow, Table, TableRow};
+use super::schema::{CoverageRow, QuarantineRow, RunRow, Table, TableRow};
 use super::write::{Encoded, Encoder};
 use crate::domain::{Fingerprint, FinishedTranscript};
 use crate::failpoint;
@@ -124,6 +124,23 @@ impl Lake {
                 (&one.recording_id, one.last_tried_at).cmp(&(&other.recording_id, other.last_tried_at))
             });
             published.objects.push(self.write_rows(&dt, rows).await?);
+        }
+        Ok(published)
+    }
+
+    /// Writes what a comparison found, one object per day.
+    ///
+    /// # Errors
+    /// As [`Lake::publish`].
+    pub async fn write_coverage(&self, rows: Vec<CoverageRow>) -> Result<Published, LakeError> {
+        let mut days: BTreeMap<String, Vec<CoverageRow>> = BTreeMap::new();
+        for row in rows {
+            days.entry(row.day.clone()).or_default().push(row);
+        }
+        let mut published = Published::default();
+        for (day, rows) in days {
+            check_day(&day)?;
+            published.objects.push(self.write_rows(&day, rows).await?);
         }
         Ok(published)
     }

@@ -110,7 +110,7 @@ impl Lake {
 
     /// Reads these columns of every object of one partition, batch by batch; a partition that does not exist holds
     /// nothing.
-    async fn read_day(
+    pub(super) async fn read_day(
         &self,
         table: Table,
         dt: &str,
@@ -142,11 +142,11 @@ pub struct OurText {
     pub text: String,
 }
 
-fn unreadable(key: &str, error: impl Into<object_store::Error>) -> LakeError {
+pub(super) fn unreadable(key: &str, error: impl Into<object_store::Error>) -> LakeError {
     LakeError::Unreadable { key: key.to_owned(), source: Box::new(error.into()) }
 }
 
-type ReadError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn read_columns(
     file: ObjectFile,
@@ -162,17 +162,17 @@ async fn read_columns(
     Ok(())
 }
 
-const WRONG_TYPE: &str = "a column has another type";
+pub(super) const WRONG_TYPE: &str = "a column has another type";
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ReadError> {
+pub(super) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, ReadError> {
     Ok(batch.column_by_name(name).ok_or_else(|| format!("column {name} is missing"))?)
 }
 
-fn text_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, ReadError> {
+pub(super) fn text_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, ReadError> {
     Ok(column(batch, name)?.as_string_opt::<i32>().ok_or(WRONG_TYPE)?)
 }
 
-fn time_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a TimestampMillisecondArray, ReadError> {
+pub(super) fn time_column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a TimestampMillisecondArray, ReadError> {
     Ok(column(batch, name)?.as_primitive_opt::<TimestampMillisecondType>().ok_or(WRONG_TYPE)?)
 }
 
@@ -215,7 +215,7 @@ fn append_ids(batch: &RecordBatch, dt: &str, rows: &mut Vec<PublishedId>) -> Res
     Ok(())
 }
 
-fn fingerprint(text: &str) -> Result<Fingerprint, NotAString> {
+pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, NotAString> {
     Fingerprint::deserialize(IntoDeserializer::<NotAString>::into_deserializer(text))
 }
 

@@ -9,7 +9,7 @@ use super::RunError;
 use super::sweep::{Sweep, Window};
 use crate::domain::{Recording, RecordingId};
 use crate::lake::{Lake, PublishedId};
-use crate::queue::{Enqueued, JobQueue, JobRecord, ListingMarks, NewJob, PublishedBefore, Redo};
+use crate::queue::{Enqueued, JobQueue, JobRecord, JobState, ListingMarks, NewJob, PublishedBefore, Redo};
 use crate::source::{Listed, RecordingSource, Slice, SourceError, TimeWindow};
 use crate::telemetry::{Event, Reporter};
 
@@ -204,6 +204,9 @@ impl Discovery<'_> {
             {
                 self.queue.adopt_published(job.clone(), result, self.now).await?;
             }
+            if self.only.is_some() && known.contains(&job.recording.id) {
+                self.reopen_if_gone(&job).await?;
+            }
             jobs.push(job);
         }
         let enqueued = self.queue.enqueue(jobs, self.room, self.redo, self.now).await?;
@@ -214,6 +217,19 @@ impl Discovery<'_> {
         discovered.left_out += left_out;
         discovered.done_before += done.len() as u64;
         discovered.dead_before += dead.len() as u64;
+        Ok(())
+    }
+
+    /// What is asked for by its id and is published as far as the ledger knows is transcribed again if the lake has
+    /// lost it. A whole window is not looked through for such: `transcribe reconcile` names them.
+    async fn reopen_if_gone(&self, job: &NewJob) -> Result<(), RunError> {
+        let Some(record) = self.queue.record(&job.recording.id).await? else { return Ok(()) };
+        if record.state == JobState::Published {
+            let held = self.lake.published_ids(&[record.dt]).await?;
+            if held.iter().all(|row| row.recording_id != record.id) {
+                self.queue.reopen(job.clone(), self.now).await?;
+            }
+        }
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ pub enum ExitCode {
     Usage,
     /// Unknown key, bad value, missing secret, model missing or with a wrong checksum, store not writable.
     Configuration,
-    /// Recordings became dead in this run.
+    /// Recordings became dead in this run, or `reconcile` found something unexplained.
     RecordingsFailed,
     /// Run again: something is left.
     WorkRemains,

@@ -8,6 +8,7 @@
 //! * `tidy` takes up or removes what a run left when it was cut short.
 //! * `beside` keeps what stands beside the recordings, after them: `history`, `transcripts`.
 //! * [`plan`] lists and counts without changing anything.
+//! * [`reconcile`] compares what is listed with what the lake holds.
 //!
 //! A stage knows nothing of its neighbours; what they share is wired here.
 
@@ -18,9 +19,11 @@ mod exit_code;
 mod history;
 mod item;
 mod pace;
+mod pages;
 mod plan;
 mod process;
 mod publisher;
+mod reconcile;
 mod stop;
 mod summary;
 mod sweep;
@@ -30,6 +33,7 @@ mod transcripts;
 pub use error::RunError;
 pub use exit_code::ExitCode;
 pub use plan::{DayPlan, Plan, plan};
+pub use reconcile::{Coverage, DayCoverage, Tally, Trace, Unexplained, reconcile};
 pub use stop::Stop;
 pub use summary::Summary;
 pub use sweep::{RedoOrder, Sweep, Window, run_sweep};

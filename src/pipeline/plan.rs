@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
 use super::discover::windows;
+use super::pages::each_page;
 use super::process::{load_engine, recipe};
 use super::sweep::{RedoOrder, Sweep};
 use super::{RunError, Stop};
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::domain::{Recording, short_digest};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, Redo, Scope};
-use crate::source::{RecordingSource, SourceError};
+use crate::source::RecordingSource;
 use crate::stt::ModelPath;
 
 /// What one day of the window holds.
@@ -84,17 +84,7 @@ pub async fn plan(
     // Neighbouring slices share a second, and users may share a recording.
     let mut counted = HashSet::new();
     for slice in windows.into_iter().flat_map(|window| source.slices(window)) {
-        let (pages, mut incoming) = mpsc::channel::<Vec<Recording>>(2);
-        let listing = {
-            let source = Arc::clone(&source);
-            tokio::spawn(async move { source.list(&slice, pages).await })
-        };
-        loop {
-            let page = tokio::select! {
-                page = incoming.recv() => page,
-                () = stop.aborting() => return Err(SourceError::Stopped.into()),
-            };
-            let Some(page) = page else { break };
+        let taking = each_page(source.as_ref(), &slice, stop, async |page| {
             for recording in page {
                 let is_asked_for = sweep.recordings.is_empty() || sweep.recordings.contains(&recording.id);
                 if is_asked_for && counted.insert(short_digest(recording.id.as_str())) {
@@ -109,8 +99,9 @@ pub async fn plan(
                     count(day, &recording, settled, open, &mut room);
                 }
             }
-        }
-        listing.await.map_err(RunError::Stage)??;
+            Ok(())
+        });
+        taking.await?;
     }
     Ok(plan)
 }

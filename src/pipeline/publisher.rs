@@ -26,8 +26,8 @@ pub(super) struct Publisher {
     pub(super) lake: Lake,
     pub(super) staging: Staging,
     pub(super) reporter: Arc<Reporter>,
-    /// The file whose lock makes this process the only publisher of the ledger.
-    pub(super) lock_file: PathBuf,
+    /// Holds the file whose lock makes this process the only publisher.
+    pub(super) state_dir: PathBuf,
     pub(super) flush_every: Duration,
     pub(super) flush_bytes: u64,
 }
@@ -224,13 +224,9 @@ impl Publisher {
         Ok(())
     }
 
-    /// One publisher at a time: waits for the lock, which the kernel frees when its holder ends, however it ends.
+    /// As [`lock`].
     pub(super) async fn lock(&self) -> Result<OnlyPublisher, RunError> {
-        let path = self.lock_file.clone();
-        let locked = tokio::task::spawn_blocking(move || lock_file(&path).map_err(|error| (path, error)));
-        let ledger = locked.await.map_err(RunError::Stage)?;
-        let ledger = ledger.map_err(|(path, source)| RunError::State { path, source })?;
-        Ok(OnlyPublisher { lake: self.lake.lock().await?, _ledger: ledger })
+        lock(&self.state_dir, &self.lake).await
     }
 }
 
@@ -238,6 +234,16 @@ impl Publisher {
 pub(super) struct OnlyPublisher {
     pub(super) lake: LakeLock,
     _ledger: File,
+}
+
+/// One publisher of a state folder, and one writer of a lake, at a time: waits for both locks, which the kernel frees when
+/// their holder ends, however it ends.
+pub(super) async fn lock(state_dir: &Path, lake: &Lake) -> Result<OnlyPublisher, RunError> {
+    let path = state_dir.join("publish.lock");
+    let locked = tokio::task::spawn_blocking(move || lock_file(&path).map_err(|error| (path, error)));
+    let ledger = locked.await.map_err(RunError::Stage)?;
+    let ledger = ledger.map_err(|(path, source)| RunError::State { path, source })?;
+    Ok(OnlyPublisher { lake: lake.lock().await?, _ledger: ledger })
 }
 
 /// The lake's plan for a batch.

@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
             lake: Lake::open(&config.lake)?,
             staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
             reporter: Arc::clone(&reporter),
-            lock_file: state_dir.join("publish.lock"),
+            state_dir: state_dir.clone(),
             flush_every: config.lake.flush_every,
             flush_bytes: config.lake.flush_bytes,
         };
@@ -135,7 +135,7 @@ impl<'a> Run<'a> {
             config,
             started: Instant::now(),
             started_at,
-            run_id: RunId(format!("{}-{}", started_at.strftime("%Y%m%dT%H%M%SZ"), instance.id())),
+            run_id: RunId::new(started_at, instance.id()),
             source,
             queue,
             marks: ledger,
@@ -361,11 +361,11 @@ pub(super) fn describe(failure: &SourceError) -> String {
 }
 
 /// Makes the folder, or closes an existing one, for everybody but its owner.
-fn make_private(folder: &Path) -> std::io::Result<()> {
+pub(super) fn make_private(folder: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))
 }
 
-fn random_word() -> String {
+pub(super) fn random_word() -> String {
     format!("{:08x}", rand::rng().random::<u32>())
 }

@@ -234,6 +234,10 @@ pub trait JobQueue: Send + Sync {
     /// recording is claimed, staged or published.
     async fn adopt_staged(&self, found: FoundStaged, now: Timestamp) -> Result<bool, QueueError>;
 
+    /// Starts a published recording over whose row is gone from the lake; its start and `dt` stay. A recording in any
+    /// other state stays as it is.
+    async fn reopen(&self, job: NewJob, now: Timestamp) -> Result<(), QueueError>;
+
     /// Takes the next job that is due, counts the attempt, and starts a lease. Calls of the last 24 h come before
     /// older ones, then the oldest start; jobs that may only be claimed alone come last.
     async fn claim(

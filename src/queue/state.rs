@@ -1,13 +1,18 @@
 //! The life of a job: every state, and every step between two states. Every engine of the queue goes by it.
 //!
 //! ```text
-//!            ┌─ Release, Postpone (attempt given back), Retry ─► Waiting ── Due ─┐
-//!            │                                                                   ▼
-//!  Seen ── Claim ──► Claimed ── Stage ──► Staged ── Publish ──► Published ─ Redo ─► Seen
-//!   ▲                │    │                 │ ▲                                     ▲
-//!   │                │    └── Bury ─► Dead ─┼─┴── Adopt: its transcript was found ──│── Seen, Waiting, Dead
-//!   │                │                 └────┼───────────── Revive, Redo ────────────┘
-//!   └ Crash, Expire ─┘ (or Dead)            └── StartOver: its transcript is lost or damaged ─► Seen
+//!  Seen ─ Claim ─► Claimed ─ Stage ─► Staged ─ Publish ─► Published
+//!   ▲ ▲              │ │ │              │                     │
+//!   │ │              │ │ └─ Bury ─► Dead (Crash, Expire: when it was one too many)
+//!   │ │              │ │
+//!   │ └── Due ── Waiting ◄─ Retry, Postpone (attempt given back)
+//!   │                │
+//!   ├─ Release (attempt given back), Crash, Expire ◄── Claimed
+//!   ├─ StartOver: the transcript is lost ◄──────────── Staged, Published
+//!   ├─ Revive: somebody asked for another try ◄─────── Dead, Waiting
+//!   └─ Redo: somebody asked for it anew ◄───────────── Dead, Published
+//!
+//!  Adopt: a durable transcript was found ── Seen, Waiting, Dead ─► Staged
 //! ```
 //!
 //! Whoever dies with jobs in flight leaves it open which of them killed it. So such a death gives the attempt back, and
@@ -83,7 +88,7 @@ pub enum Step {
     Adopt,
     /// Its rows are in the lake.
     Publish,
-    /// Its durable transcript is lost or damaged.
+    /// Its durable transcript is lost or damaged; or its rows are gone from the lake and somebody asked for it.
     StartOver,
     /// Somebody asked for another try.
     Revive,
@@ -174,6 +179,7 @@ impl Life {
             (Seen | Waiting | Dead, Step::Adopt) => Self { state: Staged, deaths: 0, ..self },
             (Staged, Step::Publish) => Self { state: Published, ..self },
             (Staged, Step::StartOver) => Self { state: Seen, ..self },
+            (Published, Step::StartOver) => Self { state: Seen, attempt: 0, ..self },
             (Dead | Waiting, Step::Revive) => Self { state: Seen, attempt: 0, deaths: 0, ..self },
             // What is not in the lake has used no fingerprint up.
             (Dead, Step::Redo) => Self { state: Seen, attempt: 0, deaths: 0, ..self },
@@ -269,7 +275,8 @@ mod tests {
             }
             Step::Due => state == Waiting,
             Step::Adopt => matches!(state, Seen | Waiting | Dead),
-            Step::Publish | Step::StartOver => state == Staged,
+            Step::Publish => state == Staged,
+            Step::StartOver => matches!(state, Staged | Published),
             Step::Revive => matches!(state, Dead | Waiting),
             Step::Redo => matches!(state, Dead | Published),
         };

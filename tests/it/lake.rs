@@ -11,11 +11,13 @@ use parquet::file::metadata::{FooterTail, PageIndexPolicy, ParquetMetaData, Parq
 use serde_json::{Value, json};
 use transcribe::config::LakeConfig;
 use transcribe::domain::{
-    CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, FinishedTranscript, Generation, JoinKey, JoinedLeg,
-    Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Suppression, TranscriptOutcome,
+    CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Difference, FinishedTranscript, Generation, JoinKey,
+    JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Suppression,
+    TranscriptOutcome,
 };
 use transcribe::lake::{
-    BatchPlan, Lake, PublishedObject, QuarantineRow, RunRow, Staging, Table, ZoomSegmentRow, ZoomTranscriptRow,
+    BatchPlan, CoverageRow, Lake, PublishedObject, QuarantineRow, RunRow, Staging, Table, ZoomSegmentRow,
+    ZoomTranscriptRow,
 };
 
 use crate::transcripts::{finished, segment};
@@ -67,7 +69,10 @@ recording_id VARCHAR, segment_index INTEGER, channel VARCHAR, speaker VARCHAR, s
 text VARCHAR";
 const ZOOM_TRANSCRIPTS: &str = "
 recording_id VARCHAR, fetched_at TIMESTAMP WITH TIME ZONE, outcome VARCHAR, agreement DOUBLE, fingerprint VARCHAR";
-const TABLES: [(&str, &str); 8] = [
+const COVERAGE: &str = "
+day VARCHAR, zoom_recordings INTEGER, zoom_seconds BIGINT, lake_recordings INTEGER, lake_seconds BIGINT,
+reason VARCHAR, recordings INTEGER, seconds BIGINT, run_id VARCHAR, checked_at TIMESTAMP WITH TIME ZONE";
+const TABLES: [(&str, &str); 9] = [
     ("recordings", RECORDINGS),
     ("segments", SEGMENTS),
     ("words", WORDS),
@@ -76,6 +81,7 @@ const TABLES: [(&str, &str); 8] = [
     ("call_history", CALL_HISTORY),
     ("zoom_segments", ZOOM_SEGMENTS),
     ("zoom_transcripts", ZOOM_TRANSCRIPTS),
+    ("coverage", COVERAGE),
 ];
 
 fn columns(list: &str) -> Vec<(&str, &str)> {
@@ -115,6 +121,7 @@ impl Workspace {
         self.publish(&[call()]).await;
         self.lake.write_quarantine(&[quarantined()]).await.unwrap();
         self.lake.write_run(&run()).await.unwrap();
+        self.lake.write_coverage(vec![coverage()]).await.unwrap();
         for (table, row) in posted() {
             self.lake.write_posted(table, "2026-11-02", vec![row]).await.unwrap();
         }
@@ -269,6 +276,21 @@ fn run() -> RunRow {
     }
 }
 
+fn coverage() -> CoverageRow {
+    CoverageRow {
+        day: "2026-11-02".into(),
+        zoom_recordings: 2,
+        zoom_seconds: 20,
+        lake_recordings: 1,
+        lake_seconds: 10,
+        reason: Some(Difference::NotYet),
+        recordings: 1,
+        seconds: 10,
+        run_id: RunId("20261103T000000Z-0a0b0c0d".into()),
+        checked_at: "2026-11-03T00:00:00Z".parse().unwrap(),
+    }
+}
+
 #[tokio::test]
 async fn every_table_has_the_promised_columns_in_order_for_duckdb() {
     let work = Workspace::new();
@@ -332,6 +354,7 @@ async fn partitions_are_days_and_the_day_is_no_column_of_the_file() {
     let folders: Vec<_> = work.files().keys().map(|name| name.rsplit_once('/').unwrap().0.to_owned()).collect();
     let expected = [
         "call_history/dt=2026-11-02",
+        "coverage/dt=2026-11-02",
         "quarantine/dt=2026-11-02",
         "recordings/dt=2026-11-02",
         "runs/dt=2026-11-03",

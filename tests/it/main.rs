@@ -11,6 +11,7 @@ mod lake;
 mod ledger;
 mod main_job;
 mod models;
+mod reconcile;
 mod sign_in;
 mod slow;
 mod stt;

@@ -49,5 +49,7 @@ async fn whatever_stage_a_run_is_killed_in_every_recording_has_one_row_in_the_en
              anti join read_parquet('recordings/**/*.parquet') r on s.fingerprint = r.fingerprint",
         );
         assert_eq!(orphans, [[json!(0)]], "after {kills} kills at {stage:?}");
+        let proof = workspace.run(&["reconcile", "--since", "7d"]).expect_code(0).stdout;
+        assert!(proof.ends_with("lost: 0, double: 0\n"), "after {kills} kills at {stage:?}: {proof}");
     }
 }

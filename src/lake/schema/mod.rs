@@ -6,6 +6,7 @@
 //! The schema only grows: columns are added at the end of a list, nullable; none is renamed, retyped or removed.
 
 mod call_history;
+mod coverage;
 mod derived;
 mod quarantine;
 mod recordings;
@@ -25,6 +26,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use jiff::Timestamp;
 
+pub use coverage::CoverageRow;
 pub use quarantine::QuarantineRow;
 pub use recordings::RecordingRow;
 pub use runs::RunRow;
@@ -49,15 +51,17 @@ pub enum Table {
     CallHistory,
     ZoomSegments,
     ZoomTranscripts,
+    Coverage,
 }
 
 impl Table {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Recordings,
         Self::Segments,
         Self::Words,
         Self::Quarantine,
         Self::Runs,
+        Self::Coverage,
         Self::CallHistory,
         Self::ZoomSegments,
         Self::ZoomTranscripts,
@@ -74,6 +78,7 @@ impl Table {
             Self::CallHistory => "call_history",
             Self::ZoomSegments => "zoom_segments",
             Self::ZoomTranscripts => "zoom_transcripts",
+            Self::Coverage => "coverage",
         }
     }
 }

@@ -50,6 +50,7 @@ impl TableRow for RunRow {
     }
 }
 
-fn count(number: u64) -> i32 {
+/// A count as the lake stores it; more than an `INT32` holds stays at its largest.
+pub(super) fn count(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }

@@ -223,6 +223,23 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
+    async fn reopen(&self, job: NewJob, now: Timestamp) -> Result<(), QueueError> {
+        let max_attempts = self.settings.max_attempts;
+        self.transact(move |tx| {
+            let id = &job.recording.id;
+            let Some(life) = steps::life_of(tx, id)?.filter(|life| life.state == JobState::Published) else {
+                return Ok(());
+            };
+            tx.execute(
+                "UPDATE jobs SET fingerprint = NULL, audio_sha256 = NULL WHERE recording_id = ?1",
+                [id.as_str()],
+            )?;
+            steps::advance(tx, id, life, Step::StartOver, max_attempts, None, now)?;
+            refresh(tx, &job)
+        })
+        .await
+    }
+
     async fn claim(
         &self,
         claimant: &Claimant,

@@ -241,6 +241,28 @@ async fn a_batch_survives_a_restart_and_publishing_forgets_the_address() {
 }
 
 #[tokio::test]
+async fn a_published_recording_starts_over_with_its_first_day_and_a_fresh_address_and_no_other_does() {
+    let ledger = ledger();
+    ledger.queue.enqueue(vec![job("a", now()), job("b", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
+    let lease = claim(&ledger.queue, now()).await.unwrap().lease;
+    ledger.queue.settle(lease, staged_as('a'), now()).await.unwrap();
+    let members = ledger.queue.staged().await.unwrap();
+    let batch = OpenBatch { batch_id: "b1".into(), dt: "2026-11-10".into(), plan: "{}".into(), members };
+    ledger.queue.open_batch(&batch, now()).await.unwrap();
+    ledger.queue.close_batch("b1", now()).await.unwrap();
+    let other = claim(&ledger.queue, now()).await.unwrap().lease;
+
+    let listed_now = |name: &str| NewJob { dt: "2026-11-11".into(), ..job(name, now()) };
+    for name in ["a", "b", "c"] {
+        ledger.queue.reopen(listed_now(name), now()).await.unwrap();
+    }
+    let again = claim(&ledger.queue, now()).await.unwrap();
+    assert_eq!((again.lease.id, again.lease.attempt, again.dt.as_str()), (id("a"), 1, "2026-11-10"));
+    assert_eq!(ledger.queue.heartbeat(&other, now()).await.unwrap(), Fenced::Held);
+    assert_eq!(ledger.queue.record(&id("c")).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn a_run_leaves_alone_what_only_another_source_can_fetch() {
     let ledger = ledger();
     ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
