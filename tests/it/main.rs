@@ -6,11 +6,14 @@ mod call_history;
 mod chaos;
 mod check;
 mod decode;
+mod disk_full;
 mod lake;
 mod main_job;
 mod models;
 mod sign_in;
 mod slow;
+mod small_disk;
+mod state_folder;
 mod stt;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the server is a program too, and choosing its port is for that")]
