@@ -2,8 +2,9 @@
 //!
 //! It lies in the state folder, which only its owner can enter.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,7 +40,8 @@ impl Spool {
     /// # Errors
     /// When the folder cannot be made or read.
     pub fn open(spool_dir: &Path, instance: &str, max_bytes: u64, is_alive: &dyn Fn(&str) -> bool) -> io::Result<Self> {
-        fs::create_dir_all(spool_dir)?;
+        let private = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        private(spool_dir)?;
         for entry in fs::read_dir(spool_dir)? {
             let entry = entry?;
             if !entry.file_name().to_str().is_some_and(is_alive) {
@@ -47,7 +49,7 @@ impl Spool {
             }
         }
         let folder = spool_dir.join(instance);
-        fs::create_dir_all(&folder)?;
+        private(&folder)?;
         let blocks = u32::try_from((max_bytes / BLOCK_BYTES).max(1)).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4);
         let budget = Arc::new(Semaphore::new(usize::try_from(blocks).unwrap_or(Semaphore::MAX_PERMITS)));
         Ok(Self { folder, budget, blocks })

@@ -8,6 +8,8 @@ use crate::queue::QueueError;
 use crate::source::SourceError;
 use crate::stt::SttError;
 
+pub(super) const MAKE_ROOM: &str = "free space on that disk and run again: nothing is lost";
+
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -38,7 +40,9 @@ impl RunError {
             Self::State { source, .. } if is_full(source) => ExitCode::WorkRemains,
             Self::State { .. } => ExitCode::Configuration,
             Self::Queue(QueueError::Open { .. } | QueueError::TooNew { .. }) => ExitCode::Configuration,
-            Self::Queue(QueueError::DiskFull(_) | QueueError::Busy(_)) => ExitCode::WorkRemains,
+            Self::Queue(QueueError::DiskFull { .. } | QueueError::Disk { .. } | QueueError::Busy { .. }) => {
+                ExitCode::WorkRemains
+            }
             Self::Queue(_) | Self::Stage(_) => ExitCode::Bug,
             Self::Lake(error) => match error.kind() {
                 LakeErrorKind::Configuration => ExitCode::Configuration,
@@ -55,10 +59,15 @@ impl RunError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::State { source, .. } if is_full(source) => Some(MAKE_ROOM.into()),
             Self::State { .. } => Some("set paths.state_dir to a folder that this user can write to".into()),
             Self::Queue(QueueError::TooNew { .. }) => Some("run the newer version of transcribe".into()),
-            Self::Queue(QueueError::DiskFull(_)) => {
-                Some("free space on that disk and run again: nothing is lost".into())
+            Self::Queue(QueueError::DiskFull { .. }) | Self::Lake(LakeError::DiskFull { .. }) => Some(MAKE_ROOM.into()),
+            Self::Queue(QueueError::Disk { .. }) => {
+                Some("look into the system's log for what is wrong with that disk, then run again".into())
+            }
+            Self::Queue(QueueError::Busy { .. }) => {
+                Some("find the process that holds the ledger open, then run again: nothing is lost".into())
             }
             Self::Source(SourceError::Unavailable { .. }) => Some("run again later: nothing is lost".into()),
             Self::Source(SourceError::LimitReached { resumes_at }) => {
@@ -70,7 +79,8 @@ impl RunError {
 }
 
 fn is_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 pub(super) const fn source_exit_code(error: &SourceError) -> ExitCode {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
+use super::error::MAKE_ROOM;
 use super::item::{ItemOutcome, Shop};
 use super::sweep::{Run, WAIT_FOR_RETRIES};
 use super::{ExitCode, RunError};
@@ -141,6 +142,11 @@ impl Run<'_> {
         Ok(claimed)
     }
 
+    /// Which disk it is, and what to do.
+    fn make_room(&self) -> String {
+        format!("; downloads and transcripts lie in {}: {MAKE_ROOM}", self.config.paths.state_dir.display())
+    }
+
     /// Counts an outcome; true = no further claims.
     async fn digest(&mut self, outcome: ItemOutcome) -> Result<bool, RunError> {
         match outcome {
@@ -160,7 +166,8 @@ impl Run<'_> {
                     self.reporter.emit(Event::Stopping { why: failure.reason.as_str() });
                     let detail =
                         if failure.detail.is_empty() { String::new() } else { format!(" ({})", failure.detail) };
-                    self.troubles.push(format!("{}{detail}", failure.reason.in_words()));
+                    let remedy = if failure.reason == Reason::Disk { self.make_room() } else { String::new() };
+                    self.troubles.push(format!("{}{detail}{remedy}", failure.reason.in_words()));
                     self.noted.push(code);
                 }
                 return Ok(true);

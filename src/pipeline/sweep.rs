@@ -118,6 +118,7 @@ impl<'a> Run<'a> {
         let unusable = |source| RunError::State { path: state_dir.clone(), source };
         make_private(state_dir).map_err(unusable)?;
         let instance = Instance::register(state_dir, random_word()).map_err(unusable)?;
+        instance::sweep(state_dir).map_err(unusable)?;
         let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
         let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings)?);
         let queue: Arc<dyn JobQueue> = Arc::clone(&ledger) as _;

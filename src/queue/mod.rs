@@ -4,6 +4,8 @@
 //! current row is decided by create-only keys in the lake, so a queue that forgets costs time, never rows.
 
 pub mod batches;
+#[cfg(test)]
+mod conformance;
 pub mod insight;
 pub mod instance;
 pub mod marks;
@@ -199,12 +201,24 @@ pub enum QueueError {
     },
     #[error("the ledger {} was written by a newer version of this program (schema {found}, this one knows {known})", path.display())]
     TooNew { path: PathBuf, found: i64, known: i64 },
-    #[error("the disk that holds the ledger is full")]
-    DiskFull(#[source] rusqlite::Error),
-    #[error("the disk that holds the ledger failed")]
-    Disk(#[source] rusqlite::Error),
-    #[error("another process has kept the ledger locked for too long")]
-    Busy(#[source] rusqlite::Error),
+    #[error("the disk that holds the ledger {} is full", path.display())]
+    DiskFull {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the disk that holds the ledger {} failed", path.display())]
+    Disk {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("another process has kept the ledger {} locked for too long", path.display())]
+    Busy {
+        path: PathBuf,
+        #[source]
+        source: rusqlite::Error,
+    },
     #[error("the ledger refused a statement")]
     Sqlite(#[from] rusqlite::Error),
     #[error("the ledger holds a value that this version cannot read: {what}")]

@@ -6,6 +6,7 @@ mod call_history;
 mod chaos;
 mod check;
 mod decode;
+mod disk_full;
 mod engine_process;
 mod lake;
 mod ledger;
@@ -14,6 +15,8 @@ mod models;
 mod reconcile;
 mod sign_in;
 mod slow;
+mod small_disk;
+mod state_folder;
 mod stt;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the server is a program too, and choosing its port is for that")]

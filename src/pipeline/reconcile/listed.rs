@@ -125,6 +125,9 @@ mod tests {
             reason: reason.map(|reason| reason.as_str().to_owned()),
             detail: None,
             audio_ms: None,
+            fingerprint: None,
+            audio_sha256: None,
+            redo: 0,
         })
     }
 

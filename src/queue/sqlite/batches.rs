@@ -10,6 +10,22 @@ use crate::domain::RecordingId;
 use crate::queue::state::Step;
 use crate::queue::{BatchLog, DeadJob, JobState, OpenBatch, QueueError, StagedJob};
 
+/// Staged jobs that are in no batch, oldest first.
+pub(super) const FREE: &str = "state = 'staged' AND batch_id IS NULL ORDER BY staged_ms, recording_id";
+
+pub(super) const OF_BATCH: &str = "batch_id = ?1 ORDER BY recording_id";
+
+/// Those that are still to be published.
+pub(super) const TO_CLOSE: &str = "SELECT recording_id FROM jobs WHERE batch_id = ?1 AND state = 'staged'";
+
+pub(super) const UNREPORTED: &str =
+    "SELECT recording_id, call_id, started_at_ms, stage, reason, detail, attempt, first_seen_ms, updated_ms, run_id
+     FROM jobs WHERE state = 'dead' AND reported = 0 ORDER BY recording_id";
+
+pub(super) fn staged_where(condition: &str) -> String {
+    format!("SELECT {STAGED_COLUMNS} FROM jobs WHERE {condition}")
+}
+
 /// The rows of a staged job are in the lake: its address and metadata are forgotten.
 fn publish(tx: &Transaction<'_>, id: &RecordingId, max_attempts: i32, now: Timestamp) -> Result<(), QueueError> {
     let Some(life) = steps::life_of(tx, id)?.filter(|life| life.state == JobState::Staged) else { return Ok(()) };
@@ -22,11 +38,7 @@ fn publish(tx: &Transaction<'_>, id: &RecordingId, max_attempts: i32, now: Times
 impl BatchLog for SqliteQueue {
     async fn staged(&self) -> Result<Vec<StagedJob>, QueueError> {
         self.transact(|tx| {
-            let sql = format!(
-                "SELECT {STAGED_COLUMNS} FROM jobs WHERE state = 'staged' AND batch_id IS NULL
-                 ORDER BY staged_ms, recording_id"
-            );
-            let mut statement = tx.prepare_cached(&sql)?;
+            let mut statement = tx.prepare_cached(&staged_where(FREE))?;
             let mut rows = statement.query([])?;
             let mut staged = Vec::new();
             while let Some(row) = rows.next()? {
@@ -65,9 +77,8 @@ impl BatchLog for SqliteQueue {
                     Ok(OpenBatch { batch_id: row.get(0)?, dt: row.get(1)?, plan: row.get(2)?, members: Vec::new() })
                 })?
                 .collect::<Result<_, _>>()?;
-            let sql = format!("SELECT {STAGED_COLUMNS} FROM jobs WHERE batch_id = ?1 ORDER BY recording_id");
             for batch in &mut batches {
-                let mut statement = tx.prepare_cached(&sql)?;
+                let mut statement = tx.prepare_cached(&staged_where(OF_BATCH))?;
                 let mut rows = statement.query([&batch.batch_id])?;
                 while let Some(row) = rows.next()? {
                     batch.members.push(staged_from_row(row)?);
@@ -106,7 +117,7 @@ impl BatchLog for SqliteQueue {
     async fn close_batch(&self, batch_id: &str, now: Timestamp) -> Result<(), QueueError> {
         let (batch_id, max_attempts) = (batch_id.to_owned(), self.settings.max_attempts);
         self.transact(move |tx| {
-            let mut members = tx.prepare("SELECT recording_id FROM jobs WHERE batch_id = ?1 AND state = 'staged'")?;
+            let mut members = tx.prepare(TO_CLOSE)?;
             let members: Vec<String> = members.query_map([&batch_id], |row| row.get(0))?.collect::<Result<_, _>>()?;
             for id in members {
                 publish(tx, &recording_id(&id)?, max_attempts, now)?;
@@ -124,11 +135,7 @@ impl BatchLog for SqliteQueue {
 
     async fn unreported_dead(&self) -> Result<Vec<DeadJob>, QueueError> {
         self.transact(|tx| {
-            let mut statement = tx.prepare(
-                "SELECT recording_id, call_id, started_at_ms, stage, reason, detail, attempt, first_seen_ms,
-                        updated_ms, run_id
-                 FROM jobs WHERE state = 'dead' AND reported = 0 ORDER BY recording_id",
-            )?;
+            let mut statement = tx.prepare(UNREPORTED)?;
             let mut rows = statement.query([])?;
             let mut dead = Vec::new();
             while let Some(row) = rows.next()? {

@@ -13,15 +13,32 @@ use crate::queue::{Company, QueueError, Selection};
 /// Waits that are ended in one transaction, so that a long outage ends in small steps.
 const WAITS_AT_ONCE: u32 = 500;
 
+pub(super) const END_WAITS: &str = "UPDATE jobs SET state = 'seen', not_before_ms = NULL WHERE recording_id IN (
+     SELECT recording_id FROM jobs INDEXED BY jobs_due WHERE state = 'waiting' AND not_before_ms <= ?1
+     ORDER BY not_before_ms LIMIT ?2)";
+
+pub(super) const NEXT_DUE: &str =
+    "SELECT min(not_before_ms) FROM jobs INDEXED BY jobs_due WHERE state = 'waiting' AND source = ?1
+       AND (?2 IS NULL OR recording_id IN (SELECT value FROM json_each(?2)))";
+
+pub(super) const HELD: &str =
+    "SELECT recording_id, fence, instance, lease_until_ms FROM jobs INDEXED BY jobs_held WHERE state = 'claimed'";
+
 /// Jobs whose wait is over come in question again. Not a line of their history: the next claim says it.
 pub(super) fn end_waits(tx: &Transaction<'_>, now: Timestamp) -> Result<(), QueueError> {
-    tx.prepare_cached(
-        "UPDATE jobs SET state = 'seen', not_before_ms = NULL WHERE recording_id IN (
-             SELECT recording_id FROM jobs INDEXED BY jobs_due WHERE state = 'waiting' AND not_before_ms <= ?1
-             ORDER BY not_before_ms LIMIT ?2)",
-    )?
-    .execute(params![now.as_millisecond(), WAITS_AT_ONCE])?;
+    tx.prepare_cached(END_WAITS)?.execute(params![now.as_millisecond(), WAITS_AT_ONCE])?;
     Ok(())
+}
+
+/// The first of a lane. `deaths` compares with [`DEATHS_IN_COMPANY`]; `is_among` = only of the ids in `?2`.
+pub(super) fn next_of(deaths: &str, is_among: bool) -> String {
+    // `?2 IS NULL OR` would keep SQLite from walking the index in order.
+    let among = if is_among { "AND recording_id IN (SELECT value FROM json_each(?2))" } else { "AND ?2 IS NULL" };
+    format!(
+        "SELECT recording_id FROM jobs INDEXED BY jobs_to_claim
+         WHERE source = ?1 AND state = 'seen' AND started_at_ms BETWEEN ?3 AND ?4 AND deaths {deaths} ?5 {among}
+         ORDER BY started_at_ms, recording_id LIMIT 1"
+    )
 }
 
 /// The job to claim next: of the last day before older ones, then by start; suspects last, and only without company.
@@ -32,19 +49,13 @@ pub(super) fn next(
     company: Company,
     fresh_since: i64,
 ) -> Result<Option<RecordingId>, QueueError> {
-    // `?2 IS NULL` would keep SQLite from walking the index in order.
-    let among = if only.is_some() { "AND recording_id IN (SELECT value FROM json_each(?2))" } else { "AND ?2 IS NULL" };
     let lanes = [(fresh_since, i64::MAX), (i64::MIN, fresh_since.saturating_sub(1))];
     let suspicion: &[&str] = match company {
         Company::Others => &["<"],
         Company::Nobody => &["<", ">="],
     };
     for deaths in suspicion {
-        let sql = format!(
-            "SELECT recording_id FROM jobs INDEXED BY jobs_to_claim
-             WHERE source = ?1 AND state = 'seen' AND started_at_ms BETWEEN ?3 AND ?4 AND deaths {deaths} ?5 {among}
-             ORDER BY started_at_ms, recording_id LIMIT 1"
-        );
+        let sql = next_of(deaths, only.is_some());
         for (since, until) in lanes {
             let found: Option<String> = tx
                 .prepare_cached(&sql)?
@@ -67,9 +78,7 @@ pub(super) struct Held {
 }
 
 pub(super) fn held(tx: &Transaction<'_>) -> Result<Vec<Held>, QueueError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT recording_id, fence, instance, lease_until_ms FROM jobs INDEXED BY jobs_held WHERE state = 'claimed'",
-    )?;
+    let mut statement = tx.prepare_cached(HELD)?;
     let mut rows = statement.query([])?;
     let mut held = Vec::new();
     while let Some(row) = rows.next()? {

@@ -5,6 +5,8 @@ mod claims;
 mod insight;
 mod marks;
 mod outbox;
+#[cfg(test)]
+mod plan_tests;
 mod rows;
 mod schema;
 mod steps;
@@ -18,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, ffi, params};
 
 use self::rows::{
     JOB_RECORD_COLUMNS, claimed_from_row, insert, job_record_from_row, learn_call, record_failure, refresh, timestamp,
@@ -61,7 +63,7 @@ impl SqliteQueue {
     /// # Errors
     /// [`QueueError::TooNew`] for a ledger of a newer program, [`QueueError::Open`] when it cannot be opened.
     pub fn open(path: &Path, settings: SqliteSettings) -> Result<Self, QueueError> {
-        let connection = schema::open(path).map_err(local_trouble_told_apart)?;
+        let connection = schema::open(path).map_err(|error| local_trouble_told_apart(error, path))?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.to_owned(), settings })
     }
 
@@ -79,20 +81,22 @@ impl SqliteQueue {
             transaction.commit()?;
             Ok(value)
         });
-        outcome.await.map_err(|_join| QueueError::Stopped)?.map_err(local_trouble_told_apart)
+        outcome.await.map_err(|_join| QueueError::Stopped)?.map_err(|error| local_trouble_told_apart(error, &self.path))
     }
 }
 
 /// A full disk and a long lock are this machine's trouble, not this program's.
-fn local_trouble_told_apart(error: QueueError) -> QueueError {
-    match error {
-        QueueError::Sqlite(sqlite) => match sqlite.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => QueueError::DiskFull(sqlite),
-            Some(rusqlite::ErrorCode::SystemIoFailure) => QueueError::Disk(sqlite),
-            Some(rusqlite::ErrorCode::DatabaseBusy) => QueueError::Busy(sqlite),
-            _ => QueueError::Sqlite(sqlite),
-        },
-        other => other,
+fn local_trouble_told_apart(error: QueueError, path: &Path) -> QueueError {
+    let QueueError::Sqlite(source) = error else { return error };
+    let path = path.to_owned();
+    match (source.sqlite_error_code(), source.sqlite_extended_error_code()) {
+        // A file beside the ledger could not grow: SQLite does not say why, and it is hardly ever anything else.
+        (Some(ErrorCode::DiskFull), _) | (_, Some(ffi::SQLITE_IOERR_SHMSIZE)) => {
+            QueueError::DiskFull { path, source: source.into() }
+        }
+        (Some(ErrorCode::SystemIoFailure), _) => QueueError::Disk { path, source },
+        (Some(ErrorCode::DatabaseBusy), _) => QueueError::Busy { path, source },
+        _ => QueueError::Sqlite(source),
     }
 }
 
@@ -273,12 +277,8 @@ impl JobQueue for SqliteQueue {
     async fn next_due(&self, scope: &Scope) -> Result<Option<Timestamp>, QueueError> {
         let (source, only) = (scope.source.as_str(), scope_ids(scope));
         self.transact(move |tx| {
-            let due: Option<i64> = tx
-                .prepare_cached(
-                    "SELECT min(not_before_ms) FROM jobs INDEXED BY jobs_due WHERE state = 'waiting' AND source = ?1
-                       AND (?2 IS NULL OR recording_id IN (SELECT value FROM json_each(?2)))",
-                )?
-                .query_row(params![source, only], |row| row.get(0))?;
+            let due: Option<i64> =
+                tx.prepare_cached(claims::NEXT_DUE)?.query_row(params![source, only], |row| row.get(0))?;
             due.map(timestamp).transpose()
         })
         .await

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use rusqlite::Connection;
 use serde_json::Value as Json;
 
+use super::super::schema::tests::write_ledger_of;
 use super::super::{SqliteQueue, SqliteSettings};
 use super::*;
 use crate::config::LakeConfig;
@@ -337,25 +337,11 @@ async fn transcripts_tried_least_are_due_first_and_disabled_ones_at_last() {
 
 #[tokio::test]
 async fn an_older_ledger_is_brought_up_to_date_with_what_its_open_jobs_know() {
-    let ledger = Ledger::new();
-    ledger.list("r1", [Some("e1"), Some("h1"), Some("7401")]).await;
-    let path = ledger.folder.path().join("ledger.sqlite");
-    let connection = Connection::open(path).unwrap();
-    connection
-        .execute_batch(
-            "DROP TABLE job_events; DROP INDEX jobs_to_claim; DROP INDEX jobs_due; DROP INDEX jobs_held;
-             DROP INDEX jobs_staged; DROP INDEX jobs_to_report; DROP INDEX jobs_by_batch;
-             CREATE INDEX jobs_by_state ON jobs (state, started_at_ms);
-             ALTER TABLE jobs DROP COLUMN fence; ALTER TABLE jobs DROP COLUMN deaths;
-             ALTER TABLE jobs DROP COLUMN alone; ALTER TABLE jobs DROP COLUMN redo;
-             ALTER TABLE jobs DROP COLUMN audio_sha256; DROP TABLE outbox; DROP TABLE call_legs; DROP TABLE zoom_transcripts; DROP INDEX jobs_by_call_element;
-             DROP INDEX jobs_by_call_history; DROP INDEX jobs_by_call; ALTER TABLE jobs DROP COLUMN call_element_id;
-             ALTER TABLE jobs DROP COLUMN call_history_id; PRAGMA user_version = 2",
-        )
-        .unwrap();
-    drop(connection);
-    let migrated = Ledger { queue: open(ledger.folder.path()), folder: ledger.folder };
+    let folder = tempfile::tempdir().unwrap();
+    write_ledger_of(2, &folder.path().join("ledger.sqlite"));
+    let migrated = Ledger { queue: open(folder.path()), folder };
     let mut asking = leg("e1");
-    asking.call_element_id = Some("e1".into());
-    assert_eq!(migrated.joined(asking).await.1.as_deref(), Some("call_element_id"));
+    asking.call_element_id = Some("e-seen".into());
+    let joined = (Some("seen".to_owned()), Some("call_element_id".to_owned()));
+    assert_eq!(migrated.joined(asking).await, joined);
 }

@@ -1,10 +1,11 @@
 //! The ledger's tables and their versions.
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use super::QueueError;
 
@@ -126,9 +127,23 @@ CREATE INDEX job_events_by_recording ON job_events (recording_id, event_id);
 
 /// Opens the file, creating it readable by its owner only, and migrates it.
 pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
+    let mut connection = connect(path)?;
+    // All versions in one step: whatever ends it half way leaves the ledger as it was.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    migrate(&transaction, path)?;
+    transaction.commit()?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, QueueError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| QueueError::Open { path: path.to_owned(), source };
-    create_private(path).map_err(|error| failed(error.into()))?;
-    let mut connection = Connection::open(path).map_err(|error| failed(error.into()))?;
+    create_private(path).map_err(|error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            QueueError::DiskFull { path: path.to_owned(), source: error.into() }
+        }
+        _ => failed(error.into()),
+    })?;
+    let connection = Connection::open(path).map_err(|error| failed(error.into()))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // The first statement that reads the file: what is no ledger shows here.
     connection.pragma_update(None, "journal_mode", "wal").map_err(|error| match error.sqlite_error_code() {
@@ -138,8 +153,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
     // WAL with FULL syncs at every commit: a settled job stays settled through a power cut.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+fn migrate(transaction: &Transaction<'_>, path: &Path) -> Result<(), QueueError> {
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
         return Err(QueueError::TooNew { path: path.to_owned(), found, known });
@@ -147,9 +165,10 @@ pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
     for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         transaction.execute_batch(migration)?;
     }
-    transaction.pragma_update(None, "user_version", known)?;
-    transaction.commit()?;
-    Ok(connection)
+    if found < known {
+        transaction.pragma_update(None, "user_version", known)?;
+    }
+    Ok(())
 }
 
 fn create_private(path: &Path) -> std::io::Result<()> {
@@ -159,3 +178,7 @@ fn create_private(path: &Path) -> std::io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map(drop)
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+pub(super) mod tests;

@@ -1,16 +1,13 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::*;
 use crate::domain::{AudioLocation, Fingerprint, Recording, SourceKind};
+use crate::queue::conformance::{self, Engine, LEASE, MAX_ATTEMPTS};
 use crate::queue::state::DEATHS_IN_COMPANY;
 use crate::queue::{BatchLog, Insight, OpenBatch};
-
-const LEASE: Duration = Duration::from_secs(60);
-const MAX_ATTEMPTS: i32 = 3;
 
 struct Ledger {
     _folder: tempfile::TempDir,
@@ -27,6 +24,23 @@ fn ledger() -> Ledger {
     let path = folder.path().join("ledger.sqlite");
     let queue = SqliteQueue::open(&path, settings()).unwrap();
     Ledger { _folder: folder, queue, path }
+}
+
+impl Engine for Ledger {
+    type Queue = SqliteQueue;
+
+    async fn fresh() -> Self {
+        ledger()
+    }
+
+    async fn open(&self) -> SqliteQueue {
+        SqliteQueue::open(&self.path, settings()).unwrap()
+    }
+}
+
+#[test]
+fn the_ledger_behaves_like_the_model_of_a_queue() {
+    conformance::behaves_like_the_model::<Ledger>();
 }
 
 fn everything() -> Scope {
@@ -299,14 +313,6 @@ async fn a_lost_transcript_starts_over_and_its_batch_is_forgotten() {
     ledger.queue.start_over(&id("a"), now()).await.unwrap();
     assert_eq!(ledger.queue.staged().await.unwrap().len(), 1);
     assert_eq!(claim(&ledger.queue, now()).await.unwrap().lease.id, id("a"));
-}
-
-#[tokio::test]
-async fn a_ledger_of_a_newer_program_is_refused() {
-    let ledger = ledger();
-    Connection::open(&ledger.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let error = SqliteQueue::open(&ledger.path, settings()).unwrap_err();
-    assert!(matches!(error, QueueError::TooNew { found: 99, .. }), "{error}");
 }
 
 #[cfg(unix)]
