@@ -31,8 +31,9 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 /// The pause after a recording's last attempt when the host answers nobody: longer than a run stays for retries.
 const HOST_IS_DOWN: Duration = Duration::from_secs(600);
 
-/// A recording that gets on no more for this long has stopped; longer than any request waits for its answer.
-const STANDSTILL: Duration = Duration::from_secs(600);
+/// A recording that gets on no more for this long has stopped. The engine finds out itself before
+/// ([`NO_SIGN_OF_LIFE`](crate::stt::process::NO_SIGN_OF_LIFE)), and then knows which recording it was.
+const STANDSTILL: Duration = Duration::from_secs(900);
 
 /// Everything that the recordings of one run share.
 pub(super) struct Shop {

@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::failpoint;
 
 /// How long a window may show no sign of life before its process is taken for stuck. An engine shows one after each pass
-/// of its encoder and each token.
-pub const NO_SIGN_OF_LIFE: Duration = Duration::from_secs(120);
+/// of its encoder and each token; the pass of the largest model on a core that is shared with others takes minutes.
+pub const NO_SIGN_OF_LIFE: Duration = Duration::from_secs(600);
 
 /// The hidden subcommand.
 const SUBCOMMAND: &str = "engine";
