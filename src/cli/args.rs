@@ -48,10 +48,10 @@ pub(super) enum Command {
     Config(ConfigCommand),
     /// Says what is wrong with configuration, sign-in, model and folders, and how to mend it.
     Check,
-    /// Proves that everything is there: what Zoom lists against what the lake holds, with a reason for every difference.
+    /// Proves that everything is there: what Zoom lists against what the lake holds.
     ///
-    /// Counts recordings and seconds by day, prints a table, writes it to the table `coverage`, and changes nothing else.
-    /// Exit code 4 when a recording is lost or there twice.
+    /// Compares recordings and seconds by day, with a reason for every difference. Prints a table, writes it to the
+    /// table `coverage`, and changes nothing else. Exit code 4 when a recording is lost or there twice.
     Reconcile(ReconcileArgs),
     /// Signs a user in at Zoom and keeps the sign-in alive.
     #[command(subcommand)]
@@ -71,12 +71,13 @@ impl Cli {
         self.common.settings().chain(self.run.settings()).chain(user.map(only_user))
     }
 
-    /// Parses the process's arguments. The options of the main job do not go with a subcommand.
+    /// Parses the process's arguments. The options of the main job do not go with a subcommand, whose own
+    /// options stand after it.
     pub(super) fn parse_checked() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
         if cli.command.is_some() && cli.run.is_given() {
-            let message = "--since, --until, --recording, --user, --limit, --redo, --plan, --dir and --max-time belong to the main job \
-                           and do not go with a subcommand";
+            let message = "--since, --until, --recording, --user, --limit, --redo, --plan, --dir and --max-time before a \
+                           subcommand belong to the main job; a subcommand's own options stand after it";
             return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, message));
         }
         Ok(cli)

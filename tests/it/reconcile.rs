@@ -117,7 +117,10 @@ async fn every_explained_difference_has_its_reason_also_without_the_ledger() {
     let object = reconcile(&workspace, &["--since", "7d"], 0);
     assert_eq!((both_sides(&object), differences(&object)), ((5, 3), expected.clone()));
     assert_eq!(unexplained(&object), json!([]));
-    let reasons = workspace.query("select reason, sum(recordings)::int, sum(seconds)::int from read_parquet('coverage/**/*.parquet') group by 1 order by 1");
+    let reasons = workspace.query(
+        "select reason, sum(recordings)::int, sum(seconds)::int from read_parquet('coverage/**/*.parquet')
+         group by 1 order by 1",
+    );
     let written = json!([["deleted_in_zoom", 1, 10], ["not_yet", 1, 10], ["quarantined", 1, 10], ["too_short", 1, 1]]);
     assert_eq!(json!(reasons), written);
 

@@ -186,21 +186,18 @@ impl Comparison {
             if entry.found {
                 continue;
             }
-            let millis = entry.millis();
-            let day = self.days.entry(entry.day).or_default();
-            day.zoom.add(Tally { recordings: 1, millis });
-            match entry.why_missing() {
-                explained if explained.is_explained() => day.differ(explained, millis),
-                reason => {
-                    day.differ(reason, millis);
-                    let trace = match entry.standing {
-                        _ if parts.contains(&id) => Trace::Lake,
-                        Standing::Published => Trace::Ledger,
-                        _unseen => Trace::Nowhere,
-                    };
-                    let (day, id, table) = (entry.day, id.to_string(), Table::Recordings);
-                    self.unexplained.push(Unexplained { day, id, reason, table, trace });
-                }
+            let (reason, millis) = (entry.why_missing(), entry.millis());
+            let both = self.days.entry(entry.day).or_default();
+            both.zoom.add(Tally { recordings: 1, millis });
+            both.differ(reason, millis);
+            if !reason.is_explained() {
+                let trace = match entry.standing {
+                    _ if parts.contains(&id) => Trace::Lake,
+                    Standing::Published => Trace::Ledger,
+                    _unseen => Trace::Nowhere,
+                };
+                let (day, id, table) = (entry.day, id.to_string(), Table::Recordings);
+                self.unexplained.push(Unexplained { day, id, reason, table, trace });
             }
         }
         self.unexplained.sort();
