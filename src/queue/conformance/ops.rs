@@ -8,8 +8,8 @@ use crate::domain::{Reason, SourceKind};
 use crate::queue::Company;
 
 /// Recordings there are: the first ones are Zoom's, the others lie in a folder.
-pub(super) const RECORDINGS: usize = 9;
-pub(super) const OF_ZOOM: usize = 6;
+pub(super) const RECORDINGS: usize = 6;
+pub(super) const OF_ZOOM: usize = 4;
 /// Processes that work on the same ledger at the same time.
 pub(super) const PROCESSES: usize = 2;
 /// Models that transcripts are made with.
@@ -135,11 +135,11 @@ fn reason() -> impl Strategy<Value = Reason> {
 fn how() -> impl Strategy<Value = How> {
     let wait = || (reason(), prop::sample::select(vec![0_i64, 30, 90, 7_200]));
     prop_oneof![
-        4 => (0..RECIPES).prop_map(|recipe| How::Staged { recipe }),
-        2 => wait().prop_map(|(reason, seconds)| How::Retry { reason, seconds }),
+        3 => (0..RECIPES).prop_map(|recipe| How::Staged { recipe }),
+        4 => wait().prop_map(|(reason, seconds)| How::Retry { reason, seconds }),
         1 => wait().prop_map(|(reason, seconds)| How::Postponed { reason, seconds }),
-        2 => Just(How::Crashed),
-        2 => reason().prop_map(|reason| How::Dead { reason }),
+        3 => Just(How::Crashed),
+        1 => reason().prop_map(|reason| How::Dead { reason }),
         1 => Just(How::Released),
     ]
 }
@@ -197,8 +197,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         14 => claim(),
         10 => (lease(), how()).prop_map(|(lease, how)| Op::Settle { lease, how }),
         3 => lease().prop_map(|lease| Op::Heartbeat { lease }),
-        3 => (0..PROCESSES).prop_map(|process| Op::Die { process }),
-        4 => Just(Op::Reclaim),
+        4 => (0..PROCESSES).prop_map(|process| Op::Die { process }),
+        5 => Just(Op::Reclaim),
         2 => revive(),
         1 => (listing(), 0..RECIPES, 0..3_u32)
             .prop_map(|(listing, recipe, redo)| Op::AdoptPublished { listing, recipe, redo }),

@@ -24,6 +24,13 @@ pub(super) const NEXT_DUE: &str =
 pub(super) const HELD: &str =
     "SELECT recording_id, fence, instance, lease_until_ms FROM jobs INDEXED BY jobs_held WHERE state = 'claimed'";
 
+/// Reads the index from end to end, but no job.
+pub(super) const COUNTS: &str = "SELECT state, count(*),
+        coalesce(sum(CASE WHEN state IN ('seen', 'claimed', 'waiting') THEN duration_s END), 0)
+     FROM jobs INDEXED BY jobs_to_claim
+     WHERE source = ?2 AND (?1 IS NULL OR recording_id IN (SELECT value FROM json_each(?1)))
+     GROUP BY state";
+
 /// Jobs whose wait is over come in question again. Not a line of their history: the next claim says it.
 pub(super) fn end_waits(tx: &Transaction<'_>, now: Timestamp) -> Result<(), QueueError> {
     tx.prepare_cached(END_WAITS)?.execute(params![now.as_millisecond(), WAITS_AT_ONCE])?;

@@ -389,12 +389,7 @@ impl JobQueue for SqliteQueue {
     async fn counts(&self, scope: &Scope) -> Result<Counts, QueueError> {
         let (only, source) = (scope_ids(scope), scope.source.as_str());
         self.transact(move |tx| {
-            let mut statement = tx.prepare_cached(
-                "SELECT state, count(*), coalesce(sum(CASE WHEN state IN ('seen', 'claimed', 'waiting') THEN duration_s END), 0)
-                 FROM jobs
-                 WHERE source = ?2 AND (?1 IS NULL OR recording_id IN (SELECT value FROM json_each(?1)))
-                 GROUP BY state",
-            )?;
+            let mut statement = tx.prepare_cached(claims::COUNTS)?;
             let mut rows = statement.query(params![only, source])?;
             let mut counts = Counts::default();
             while let Some(row) = rows.next()? {

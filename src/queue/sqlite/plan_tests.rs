@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::batches::{FREE, OF_BATCH, TO_CLOSE, UNREPORTED, staged_where};
-use super::claims::{END_WAITS, HELD, NEXT_DUE, next_of};
+use super::claims::{COUNTS, END_WAITS, HELD, NEXT_DUE, next_of};
 use super::schema;
 
 /// How SQLite goes about a statement: the lines about the jobs.
@@ -21,8 +21,9 @@ fn what_a_run_asks_often_looks_at_no_job_in_vain() {
     let asked = [
         (END_WAITS.to_owned(), "jobs_due"),
         (NEXT_DUE.to_owned(), "jobs_due"),
-        (next_of("<", false), "jobs_to_claim"),
-        (next_of(">=", true), "jobs_to_claim"),
+        (next_of("<", false), "COVERING INDEX jobs_to_claim"),
+        (next_of(">=", true), "COVERING INDEX jobs_to_claim"),
+        (COUNTS.to_owned(), "COVERING INDEX jobs_to_claim"),
         (HELD.to_owned(), "jobs_held"),
         (staged_where(FREE), "jobs_staged"),
         (staged_where(OF_BATCH), "jobs_by_batch"),

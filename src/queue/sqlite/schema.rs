@@ -105,7 +105,8 @@ ALTER TABLE jobs ADD COLUMN redo INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN audio_sha256 TEXT;
 UPDATE jobs SET fence = attempt;
 DROP INDEX jobs_by_state;
-CREATE INDEX jobs_to_claim ON jobs (source, state, started_at_ms, recording_id);
+-- The last two are for counting, so that no job itself is read.
+CREATE INDEX jobs_to_claim ON jobs (source, state, started_at_ms, recording_id, deaths, duration_s);
 CREATE INDEX jobs_due ON jobs (not_before_ms) WHERE state = 'waiting';
 CREATE INDEX jobs_held ON jobs (instance) WHERE state = 'claimed';
 CREATE INDEX jobs_staged ON jobs (staged_ms, recording_id) WHERE state = 'staged';

@@ -1,6 +1,8 @@
 //! The promises of the queue written down once more, as plainly as possible: a map of jobs, searched from end to end for
 //! every answer. Only a single step in a job's life is asked of the state machine.
 
+mod batches;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
@@ -9,8 +11,8 @@ use super::{LEASE, MAX_ATTEMPTS};
 use crate::domain::{Failure, Fingerprint, Lease, Reason, Recipe, Recording, RecordingId, RunId, Stage, Treatment};
 use crate::queue::state::{DEATHS_IN_COMPANY, Life, Step};
 use crate::queue::{
-    Claimant, Claimed, Company, Counts, DeadJob, Enqueued, Fenced, FoundStaged, JobRecord, JobState, NewJob, OpenBatch,
-    PublishedBefore, Reclaimed, Redo, Scope, Selection, Settled, Settlement, StagedJob,
+    Claimant, Claimed, Company, Counts, Enqueued, Fenced, FoundStaged, JobRecord, JobState, NewJob, PublishedBefore,
+    Reclaimed, Redo, Scope, Selection, Settled, Settlement,
 };
 
 const ONE_DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -77,17 +79,15 @@ impl Job {
         self.reported &= !self.is(JobState::Dead);
     }
 
-    /// What is known of the file itself is worth more than that a host was in trouble later.
-    fn blame(&mut self, failure: &Failure) {
-        let about_the_file = self.failure.as_ref().is_some_and(|known| known.reason.is_about_the_file());
-        if !(failure.reason == Reason::SourceUnavailable && about_the_file) {
-            self.failure = Some(failure.clone());
-        }
+    fn is_known_to_be_bad(&self) -> bool {
+        self.failure.as_ref().is_some_and(|known| known.reason.is_about_the_file())
     }
 
-    fn publish(&mut self, now: Timestamp) {
-        self.step(Step::Publish, now);
-        self.batch = None;
+    /// What is known of the file itself is worth more than that a host was in trouble later.
+    fn blame(&mut self, failure: &Failure) {
+        if !(failure.reason == Reason::SourceUnavailable && self.is_known_to_be_bad()) {
+            self.failure = Some(failure.clone());
+        }
     }
 
     fn record(&self) -> JobRecord {
@@ -103,18 +103,6 @@ impl Job {
             fingerprint: self.result.as_ref().map(|(fingerprint, _)| fingerprint.clone()),
             audio_sha256: self.result.as_ref().map(|(_, audio_sha256)| audio_sha256.clone()),
             redo: self.life.redo,
-        }
-    }
-
-    fn staged(&self) -> StagedJob {
-        let (fingerprint, _) = self.result.clone().expect("what is staged has a result");
-        StagedJob {
-            id: self.first.recording.id.clone(),
-            dt: self.first.dt.clone(),
-            fingerprint,
-            bytes: self.bytes,
-            staged_at: self.staged_at,
-            audio_ms: self.audio_ms.unwrap_or(0),
         }
     }
 }
@@ -134,6 +122,10 @@ impl Model {
     /// How often the recording is to be done anew; part of its next fingerprint.
     pub(super) fn redo_of(&self, id: &RecordingId) -> u32 {
         self.jobs.get(id).map_or(0, |job| job.life.redo)
+    }
+
+    pub(super) fn is_known_to_be_bad(&self, id: &RecordingId) -> bool {
+        self.jobs.get(id).is_some_and(Job::is_known_to_be_bad)
     }
 
     pub(super) fn enqueue(&mut self, found: Vec<NewJob>, room: u64, redo: &Redo, now: Timestamp) -> Enqueued {
@@ -341,92 +333,5 @@ impl Model {
 
     pub(super) fn touched_by(&self, run: &RunId) -> Vec<JobRecord> {
         self.jobs.values().filter(|job| job.run.as_ref() == Some(run)).map(Job::record).collect()
-    }
-
-    pub(super) fn staged(&self) -> Vec<StagedJob> {
-        let free = self.jobs.values().filter(|job| job.is(JobState::Staged) && job.batch.is_none());
-        let mut staged: Vec<StagedJob> = free.map(Job::staged).collect();
-        staged.sort_by_key(|job| (job.staged_at, job.id.clone()));
-        staged
-    }
-
-    /// `false`, and nothing, when there is such a batch or one of its members is not free.
-    pub(super) fn open_batch(&mut self, batch: &OpenBatch, now: Timestamp) -> bool {
-        let ids: BTreeSet<&RecordingId> = batch.members.iter().map(|member| &member.id).collect();
-        let free: BTreeSet<RecordingId> = self.staged().into_iter().map(|job| job.id).collect();
-        let is_each_free = ids.len() == batch.members.len() && ids.iter().all(|id| free.contains(*id));
-        if self.batches.contains_key(&batch.batch_id) || !is_each_free {
-            return false;
-        }
-        self.batches.insert(batch.batch_id.clone(), (batch.dt.clone(), batch.plan.clone(), now));
-        for id in ids {
-            self.jobs.get_mut(id).expect("what is free is known").batch = Some(batch.batch_id.clone());
-        }
-        true
-    }
-
-    pub(super) fn open_batches(&self) -> Vec<OpenBatch> {
-        let mut batches: Vec<_> = self.batches.iter().collect();
-        batches.sort_by_key(|(id, (_, _, opened_at))| (*opened_at, *id));
-        let members = |batch: &str| {
-            let members = self.jobs.values().filter(|job| job.batch.as_deref() == Some(batch));
-            members.map(Job::staged).collect()
-        };
-        let open = |(id, (dt, plan, _)): (&String, &Batch)| OpenBatch {
-            batch_id: id.clone(),
-            dt: dt.clone(),
-            plan: plan.clone(),
-            members: members(id),
-        };
-        batches.into_iter().map(open).collect()
-    }
-
-    fn members(&mut self, batch: &str) -> impl Iterator<Item = &mut Job> {
-        self.jobs.values_mut().filter(move |job| job.batch.as_deref() == Some(batch))
-    }
-
-    pub(super) fn abandon_batch(&mut self, batch: &str) {
-        self.members(batch).for_each(|job| job.batch = None);
-        self.batches.remove(batch);
-    }
-
-    pub(super) fn close_batch(&mut self, batch: &str, now: Timestamp) {
-        self.members(batch).for_each(|job| job.publish(now));
-        self.batches.remove(batch);
-    }
-
-    pub(super) fn start_over(&mut self, id: &RecordingId, now: Timestamp) {
-        if let Some(job) = self.jobs.get_mut(id).filter(|job| job.is(JobState::Staged)) {
-            job.step(Step::StartOver, now);
-            (job.batch, job.result) = (None, None);
-        }
-    }
-
-    pub(super) fn mark_published(&mut self, ids: &[RecordingId], now: Timestamp) {
-        let is_meant = |job: &&mut Job| job.is(JobState::Staged) && ids.contains(&job.first.recording.id);
-        self.jobs.values_mut().filter(is_meant).for_each(|job| job.publish(now));
-    }
-
-    pub(super) fn unreported_dead(&self) -> Vec<DeadJob> {
-        let dead = self.jobs.values().filter(|job| job.is(JobState::Dead) && !job.reported);
-        dead.map(|job| {
-            let known = job.failure.clone().expect("what is dead has a reason");
-            DeadJob {
-                id: job.first.recording.id.clone(),
-                call_id: job.call_id.clone(),
-                started_at: job.first.started_at,
-                failure: Failure::new(known.stage, known.reason, Treatment::Permanent, known.detail),
-                attempts: job.life.attempt,
-                first_seen_at: job.first_seen,
-                last_tried_at: job.changed,
-                run_id: job.run.clone().expect("what is dead was claimed"),
-            }
-        })
-        .collect()
-    }
-
-    pub(super) fn mark_reported(&mut self, ids: &[RecordingId]) {
-        let is_meant = |job: &&mut Job| ids.contains(&job.first.recording.id);
-        self.jobs.values_mut().filter(is_meant).for_each(|job| job.reported = true);
     }
 }
