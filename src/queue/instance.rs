@@ -1,6 +1,7 @@
 //! How running processes on one machine know of each other: a random id each, and a lock on a file of that name.
 //!
-//! The lock is the kernel's, so it goes when the process goes, however it goes. Lock free = process gone.
+//! The lock is the kernel's, so it goes when the process goes, however it goes. Lock free = process gone. The file of a
+//! process that was killed stays until the next one registers.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -15,13 +16,22 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Registers a process under `<state_dir>/instances/`. `id` must be a fresh random word.
+    /// Registers a process under `<state_dir>/instances/`, and removes the files of those that are gone. `id` must be a
+    /// fresh random word.
     ///
     /// # Errors
-    /// When the folder or the file cannot be made or locked.
+    /// When the folder or the file cannot be made, read or locked.
     pub fn register(state_dir: &Path, id: String) -> io::Result<Self> {
         let folder = folder(state_dir);
         fs::create_dir_all(&folder)?;
+        // One at a time, so that a file is not taken for litter between its making and its locking.
+        let registering = File::open(&folder)?;
+        registering.lock()?;
+        for entry in fs::read_dir(&folder)? {
+            if let Ok(other) = entry?.file_name().into_string() {
+                is_alive(state_dir, &other);
+            }
+        }
         let path = folder.join(&id);
         let lock = OpenOptions::new().create_new(true).write(true).open(&path)?;
         lock.try_lock().map_err(io::Error::from)?;
@@ -42,8 +52,8 @@ impl Drop for Instance {
     }
 }
 
-/// Whether the process that registered as `id` still runs. An id that was never registered is not alive.
-#[must_use]
+/// Whether the process that registered as `id` still runs. An id that was never registered is not alive. The file of one
+/// that is gone is removed.
 pub fn is_alive(state_dir: &Path, id: &str) -> bool {
     let path = folder(state_dir).join(id);
     let Ok(file) = File::open(&path) else { return false };
@@ -90,5 +100,16 @@ mod tests {
         std::fs::write(&litter, "").unwrap();
         assert!(!is_alive(state.path(), "dead"));
         assert!(!litter.exists());
+    }
+
+    #[test]
+    fn who_registers_removes_the_files_of_the_dead_and_spares_the_living() {
+        let state = tempfile::tempdir().unwrap();
+        let living = Instance::register(state.path(), "a1".into()).unwrap();
+        let litter = state.path().join("instances/dead");
+        std::fs::write(&litter, "").unwrap();
+        let _own = Instance::register(state.path(), "a2".into()).unwrap();
+        assert!(!litter.exists());
+        assert!(is_alive(state.path(), living.id()));
     }
 }
