@@ -5,13 +5,13 @@
 mod call_history;
 mod chaos;
 mod check;
+mod crash;
 mod decode;
 mod engine_process;
 mod lake;
 mod main_job;
 mod models;
 mod sign_in;
-mod slow;
 mod stt;
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "the server is a program too, and choosing its port is for that")]
