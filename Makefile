@@ -56,6 +56,7 @@ test: setup models fixtures ## Runs the tests
 	cargo test
 
 test-slow: setup models fixtures ## Runs the tests that take minutes
+	cargo build --example scripted_engine
 	cargo test --test it -- --ignored
 
 test-corpus: setup models ## Transcribes a corpus of real speech and checks error rates: make test-corpus CORPUS=DIR

@@ -35,21 +35,33 @@ pub struct SpoolSlot {
 }
 
 impl Spool {
-    /// Makes this process's folder and removes what processes that are gone left behind.
+    /// Removes what processes that are gone left in the spool folder, if there is one.
     ///
     /// # Errors
-    /// When the folder cannot be made or read.
-    pub fn open(spool_dir: &Path, instance: &str, max_bytes: u64, is_alive: &dyn Fn(&str) -> bool) -> io::Result<Self> {
-        let private = |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        private(spool_dir)?;
-        for entry in fs::read_dir(spool_dir)? {
+    /// When the folder cannot be read or a part of it cannot be removed.
+    pub fn remove_abandoned(spool_dir: &Path, is_alive: &dyn Fn(&str) -> bool) -> io::Result<()> {
+        // Two processes that start together find the same; what one of them has removed is no error of the other.
+        let unless_gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+        let entries = match fs::read_dir(spool_dir) {
+            Ok(entries) => entries,
+            Err(error) => return unless_gone(error),
+        };
+        for entry in entries {
             let entry = entry?;
             if !entry.file_name().to_str().is_some_and(is_alive) {
-                fs::remove_dir_all(entry.path())?;
+                fs::remove_dir_all(entry.path()).or_else(unless_gone)?;
             }
         }
+        Ok(())
+    }
+
+    /// Makes this process's folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(spool_dir: &Path, instance: &str, max_bytes: u64) -> io::Result<Self> {
         let folder = spool_dir.join(instance);
-        private(&folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let blocks = u32::try_from((max_bytes / BLOCK_BYTES).max(1)).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4);
         let budget = Arc::new(Semaphore::new(usize::try_from(blocks).unwrap_or(Semaphore::MAX_PERMITS)));
         Ok(Self { folder, budget, blocks })
@@ -117,7 +129,8 @@ mod tests {
         fs::create_dir_all(spool_dir.join("dead")).unwrap();
         fs::write(spool_dir.join("dead/audio"), "left over").unwrap();
         fs::create_dir_all(spool_dir.join("alive")).unwrap();
-        let spool = Spool::open(&spool_dir, "me", 1 << 30, &|id| id == "alive").unwrap();
+        Spool::remove_abandoned(&spool_dir, &|id| id == "alive").unwrap();
+        let spool = Spool::open(&spool_dir, "me", 1 << 30).unwrap();
         assert!(!spool_dir.join("dead").exists());
         assert!(spool_dir.join("alive").exists());
         let slot = spool.reserve(&recording(10), &lease(1)).await;
@@ -130,7 +143,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_spool_makes_the_next_download_wait() {
         let state = tempfile::tempdir().unwrap();
-        let spool = Spool::open(&state.path().join("spool"), "me", 20 << 20, &|_| true).unwrap();
+        let spool = Spool::open(&state.path().join("spool"), "me", 20 << 20).unwrap();
         let first = spool.reserve(&recording(1_000), &lease(1)).await;
         let (long, second_lease) = (recording(100_000), lease(2));
         let mut second = Box::pin(spool.reserve(&long, &second_lease));

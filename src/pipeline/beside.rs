@@ -84,6 +84,7 @@ impl Publisher {
                 rows += put.rows;
             }
             self.outbox.delivered(batch).await?;
+            failpoint::pass("parcels-delivered");
         }
         Ok(rows)
     }

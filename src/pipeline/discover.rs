@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use super::RunError;
 use super::sweep::{Sweep, Window};
 use crate::domain::{Recording, RecordingId};
+use crate::failpoint;
 use crate::lake::{Lake, PublishedId};
 use crate::queue::{Enqueued, JobQueue, JobRecord, JobState, ListingMarks, NewJob, PublishedBefore, Redo};
 use crate::source::{Listed, RecordingSource, Slice, SourceError, TimeWindow};
@@ -120,6 +121,7 @@ impl Discovery<'_> {
             }
             if is_whole && self.takes_all() {
                 self.marks.mark_listed(&slice, self.now).await?;
+                failpoint::pass("slice-listed");
             }
         }
         if let (Some(first), Some(last)) = bounds
@@ -203,6 +205,7 @@ impl Discovery<'_> {
                 && let Some(result) = in_lake.result_of(self.lake, &job).await?
             {
                 self.queue.adopt_published(job.clone(), result, self.now).await?;
+                failpoint::pass("found-in-lake");
             }
             if self.only.is_some() && known.contains(&job.recording.id) {
                 self.reopen_if_gone(&job).await?;
@@ -210,6 +213,7 @@ impl Discovery<'_> {
             jobs.push(job);
         }
         let enqueued = self.queue.enqueue(jobs, self.room, self.redo, self.now).await?;
+        failpoint::pass("enqueued");
         let Enqueued { new, open: _, done, dead, redone, left_out } = enqueued;
         self.room = self.room.saturating_sub((new.len() + redone.len()) as u64);
         discovered.new += new.len() as u64;

@@ -12,6 +12,7 @@ use super::item::whole_millis;
 use super::publisher::Publisher;
 use super::{RunError, Stop};
 use crate::domain::{CallLeg, CallRecord, RunId};
+use crate::failpoint;
 use crate::queue::NewLegs;
 use crate::source::{CallHistorySource, LegsAnswer, SourceError, TimeWindow};
 
@@ -172,6 +173,7 @@ impl<'a> Keeper<'a> {
         drop(answers);
         self.learn_from_lake(&known).await?;
         let posted = self.publisher.outbox.post_legs(known, now, self.run).await?;
+        failpoint::pass("legs-posted");
         self.legs += posted;
         self.waiting += posted;
         if self.waiting >= MOST_WAITING {
@@ -211,6 +213,7 @@ impl<'a> Keeper<'a> {
         for dt in days {
             if !self.adopted.contains(&dt) {
                 self.publisher.outbox.adopt_legs(self.publisher.lake.written_legs(&dt).await?).await?;
+                failpoint::pass("legs-adopted");
                 self.adopted.insert(dt);
             }
         }

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::domain::{Reason, Recipe, RecordingId, Treatment};
 use crate::fetch::slot::Spool;
 use crate::lake::SCHEMA_VERSION;
-use crate::queue::{Claimant, Claimed, Company, Scope, instance};
+use crate::queue::{Claimant, Claimed, Company, Scope};
 use crate::stt::{ModelPath, SpeechToText};
 use crate::telemetry::Event;
 
@@ -42,11 +42,9 @@ pub(super) fn recipe(speech: &SpeechToText) -> Recipe {
 impl Run<'_> {
     /// Opens what only the work itself needs: spool, model and workers.
     pub(super) async fn open_shop(&self, model: &ModelPath) -> Result<Arc<Shop>, RunError> {
-        let state_dir = &self.config.paths.state_dir;
-        let own = self.instance.id();
-        let is_alive = |id: &str| id == own || instance::is_alive(state_dir, id);
-        let spool = Spool::open(&self.config.paths.spool_dir(), own, self.config.paths.spool_max_bytes, &is_alive)
-            .map_err(|source| RunError::State { path: state_dir.clone(), source })?;
+        let paths = &self.config.paths;
+        let spool = Spool::open(&paths.spool_dir(), self.instance.id(), paths.spool_max_bytes)
+            .map_err(|source| RunError::State { path: paths.state_dir.clone(), source })?;
         let began = Instant::now();
         let speech = load_engine(self.config, model).await?;
         let workers = speech.workers();
@@ -106,7 +104,13 @@ impl Run<'_> {
                 next_due.map(|due| due.duration_since(Timestamp::now())).filter(|wait| *wait <= WAIT_FOR_RETRIES);
             let wait = wait.map(|wait| Duration::try_from(wait).unwrap_or(Duration::ZERO));
             if in_work.is_empty() {
-                let Some(wait) = wait else { return Ok(()) };
+                let Some(wait) = wait else {
+                    // The last look at what a process beside this one may have left by dying.
+                    if may_claim && self.take_back().await? > 0 {
+                        continue;
+                    }
+                    return Ok(());
+                };
                 let jobs = self.queue.counts(&claimable).await?.waiting;
                 self.reporter.emit(Event::WaitingForRetries { jobs, wait });
             }

@@ -90,6 +90,7 @@ impl Publisher {
         if !published.is_empty() {
             let ids: Vec<_> = published.iter().map(|job| job.id.clone()).collect();
             self.batches.mark_published(&ids, Timestamp::now()).await?;
+            failpoint::pass("found-published");
             self.remove_staged(&published).await?;
         }
         Ok(staged)
@@ -123,16 +124,20 @@ impl Publisher {
         count: &mut PublishedCount,
         only_publisher: &OnlyPublisher,
     ) -> Result<(), RunError> {
+        let plan = plan_of(&batch)?;
+        // A run that was killed here may have begun to start members over: the plan knows how many there were.
+        let is_whole = batch.members.len() == plan.fingerprints.len();
         let in_lake = self.fingerprints(&batch.dt).await?;
-        if batch.members.iter().all(|job| in_lake.contains(&job.fingerprint)) {
+        if is_whole && batch.members.iter().all(|job| in_lake.contains(&job.fingerprint)) {
             self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
+            failpoint::pass("whole-batch-closed");
             return self.remove_staged(&batch.members).await;
         }
         let (readable, transcripts) = self.load(batch.members.clone()).await?;
-        if readable.len() == batch.members.len() {
+        if readable.len() == plan.fingerprints.len() {
             return self.write(batch, transcripts, count).await;
         }
-        self.lake.remove_batch(&plan_of(&batch)?, &only_publisher.lake).await?;
+        self.lake.remove_batch(&plan, &only_publisher.lake).await?;
         failpoint::pass("batch-removed");
         Ok(self.batches.abandon_batch(&batch.batch_id).await?)
     }
@@ -180,6 +185,7 @@ impl Publisher {
                 Err(error @ (StagingError::Missing { .. } | StagingError::Corrupt { .. })) => {
                     tracing::error!(recording_id = %job.id, %error, "finished transcript is lost; starting over");
                     self.batches.start_over(&job.id, Timestamp::now()).await?;
+                    failpoint::pass("started-over");
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -213,6 +219,7 @@ impl Publisher {
             self.lake.write_quarantine(&[quarantine_row(job)]).await?;
             failpoint::pass("quarantine-put");
             self.batches.mark_reported(std::slice::from_ref(&job.id)).await?;
+            failpoint::pass("dead-reported");
         }
         Ok(dead.len() as u64)
     }

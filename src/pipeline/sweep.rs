@@ -19,6 +19,7 @@ use super::{ExitCode, RunError, Stop, Summary};
 use crate::config::Config;
 use crate::domain::{RecordingId, RunId};
 use crate::failpoint;
+use crate::fetch::slot::Spool;
 use crate::lake::{Lake, Staging};
 use crate::queue::instance::{self, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
@@ -223,25 +224,33 @@ impl<'a> Run<'a> {
         if changed {
             failpoint::pass("summed-up");
             self.publisher.write_run(&summary.row(self.sweep.trigger, self.started_at)).await?;
+            failpoint::pass("run-put");
         }
         Ok(summary)
     }
 
-    /// Claims of processes that died come back; those that are out of attempts are dead.
-    pub(super) async fn take_back(&mut self) -> Result<(), RunError> {
-        let state_dir = &self.config.paths.state_dir;
-        let own = self.instance.id();
-        let is_alive = |id: &str| id == own || instance::is_alive(state_dir, id);
+    /// Whether the process that registered as `id` runs; this one does.
+    fn is_alive(&self, id: &str) -> bool {
+        id == self.instance.id() || instance::is_alive(&self.config.paths.state_dir, id)
+    }
+
+    /// Claims of processes that died come back; those that are out of attempts are dead. Returns how many came back.
+    pub(super) async fn take_back(&mut self) -> Result<u64, RunError> {
+        let is_alive = |id: &str| self.is_alive(id);
         let Reclaimed { back, died } = self.queue.reclaim(&is_alive, &self.run_id, Timestamp::now()).await?;
+        failpoint::pass("taken-back");
         if back + died > 0 {
             self.reporter.emit(Event::TakenBack { jobs: back + died });
         }
         self.failed += died;
-        Ok(())
+        Ok(back)
     }
 
     /// What an earlier run left when it was cut short is taken up, or removed where nobody needs it.
     async fn tidy_up(&mut self) -> Result<(), RunError> {
+        let paths = &self.config.paths;
+        Spool::remove_abandoned(&paths.spool_dir(), &|id| self.is_alive(id))
+            .map_err(|source| RunError::State { path: paths.state_dir.clone(), source })?;
         let tidied = self.publisher.tidy_up(self.queue.as_ref()).await?;
         if tidied != Tidied::default() {
             self.reporter.emit(Event::TidiedUp { adopted: tidied.adopted, removed: tidied.removed });

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::RunError;
 use super::publisher::{Publisher, plan_of};
 use crate::domain::{Fingerprint, FinishedTranscript, Recipe};
+use crate::failpoint;
 use crate::lake::{SCHEMA_VERSION, StagedRef, StagingError};
 use crate::queue::{FoundStaged, JobQueue, JobRecord, JobState, NewJob};
 
@@ -34,18 +35,21 @@ impl Publisher {
         let open = self.batches.open_batches().await?;
         let in_work = open.iter().map(plan_of).collect::<Result<Vec<_>, _>>()?;
         tidied.removed += self.lake.remove_leftovers(&in_work, &only_publisher.lake).await?;
+        failpoint::pass("leftovers-removed");
         for staged in self.all_staged().await? {
             match self.fate(queue, &staged).await? {
                 Fate::Stays => {}
                 Fate::Adopted(found) => {
                     let id = found.job.recording.id.clone();
                     if queue.adopt_staged(*found, Timestamp::now()).await? {
+                        failpoint::pass("staged-adopted");
                         tracing::info!(recording_id = %id, "took up a finished transcript that nobody knew of");
                         tidied.adopted += 1;
                     }
                 }
                 Fate::Removed => {
                     self.remove_file(staged).await?;
+                    failpoint::pass("unwanted-removed");
                     tidied.removed += 1;
                 }
             }

@@ -13,6 +13,7 @@ use super::item::whole_millis;
 use super::publisher::Publisher;
 use super::{RunError, Stop};
 use crate::domain::{RecordingId, SpokenLine, TranscriptOutcome, words};
+use crate::failpoint;
 use crate::lake::{OurText, Table, ZoomSegmentRow, ZoomTranscriptRow};
 use crate::queue::{DueTranscript, Parcel, QueueError, TranscriptNote};
 use crate::source::{Absence, SourceError, TranscriptAnswer, TranscriptSource};
@@ -232,7 +233,9 @@ impl<'a> Keeper<'a> {
         let count = rows.iter().map(|parcel| parcel.rows.len() as u64).sum::<u64>();
         let (tries, first_try_at) = (due.tries, due.first_try_at.unwrap_or(self.now));
         let note = TranscriptNote { id: due.id, tries, first_try_at, next_try_at, outcome, rows };
-        if self.publisher.outbox.note_transcript(note).await? {
+        let is_noted = self.publisher.outbox.note_transcript(note).await?;
+        failpoint::pass("transcript-noted");
+        if is_noted {
             self.waiting += count;
             self.count.add(absence, next_try_at.is_none(), agreement);
         }

@@ -14,7 +14,7 @@ use transcribe::stt::process::{Ending, EngineProgram, Host, Refusal, Settings};
 use transcribe::stt::{EngineError, ModelPath, SpeechToText, SpeechWindow, Transcriber, Watch};
 use transcribe::telemetry::LogSettings;
 
-use crate::workspace::{Workspace, cached, scripted_engine};
+use crate::workspace::{Workspace, cached, children_of, scripted_engine};
 
 /// Longer than anything here may take, however busy the machine: only a test that fails waits for it.
 const AT_LAST: Duration = Duration::from_secs(120);
@@ -61,17 +61,6 @@ fn said_until_both_are_gone(mut stderr: BufReader<ChildStderr>) -> String {
         tell.send(read.map(|_bytes| said)).unwrap();
     });
     told.recv_timeout(AT_LAST).expect("the run or its engine lives on").unwrap()
-}
-
-/// The process ids of the children of `parent`.
-fn children_of(parent: u32) -> Vec<u32> {
-    let mut children = Vec::new();
-    // Each thread has a list of the processes that it started.
-    for task in std::fs::read_dir(format!("/proc/{parent}/task")).unwrap() {
-        let listed = std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default();
-        children.extend(listed.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
-    }
-    children
 }
 
 fn kill(process: u32) {

@@ -5,6 +5,7 @@
 mod call_history;
 mod chaos;
 mod check;
+mod crash;
 mod decode;
 mod disk_full;
 mod engine_process;
@@ -14,7 +15,6 @@ mod main_job;
 mod models;
 mod reconcile;
 mod sign_in;
-mod slow;
 mod small_disk;
 mod state_folder;
 mod stt;

@@ -33,6 +33,42 @@ pub(crate) fn scripted_engine() -> PathBuf {
     path
 }
 
+/// What `tests/support/read_lake.py` prints.
+pub(crate) fn read_lake<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Value {
+    let output = Command::new(project().join(".venv/bin/python"))
+        .arg(project().join("tests/support/read_lake.py"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The process ids of the children of `parent`; none when it is gone.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    // Each thread has a list of the processes that it started. Threads come and go.
+    for task in std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten() {
+        let listed = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        children.extend(listed.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
+    }
+    children
+}
+
+/// Copies files with their permissions.
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
 /// Where one test runs the program.
 pub(crate) struct Workspace {
     folder: TempDir,
@@ -132,7 +168,24 @@ impl Workspace {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
-        let output = self.command(arguments).output().unwrap();
+        Self::outcome(self.command(arguments))
+    }
+
+    /// As [`Workspace::run`], with a failpoint that ends the process when it passes `boundary` after it passed it
+    /// `passed` times. Returns whether it did; a run that passes it less often ends as usual.
+    pub(crate) fn dies_at(&self, arguments: &[&str], boundary: &str, passed: usize) -> bool {
+        let mut command = self.command(arguments);
+        let spared = if passed == 0 { String::new() } else { format!("{passed}*off->") };
+        let others = self.environment.get("FAILPOINTS").cloned().unwrap_or_default();
+        command.env("FAILPOINTS", format!("{others};{boundary}={spared}return"));
+        let outcome = Self::outcome(command);
+        // -1: ended by a signal.
+        assert!([-1, 0, 4, 5].contains(&outcome.code), "{boundary}: {}: {}", outcome.code, outcome.stderr);
+        outcome.code == -1
+    }
+
+    fn outcome(mut command: Command) -> Outcome {
+        let output = command.output().unwrap();
         Outcome {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -142,13 +195,18 @@ impl Workspace {
 
     /// Rows that DuckDB reads from the lake; `sql` names tables by `read_parquet('TABLE/**/*.parquet')`.
     pub(crate) fn query(&self, sql: &str) -> Vec<Vec<Value>> {
-        let output = Command::new(project().join(".venv/bin/python"))
-            .arg(project().join("tests/support/read_lake.py"))
-            .args(["query", self.lake().to_str().unwrap(), sql])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
+        serde_json::from_value(read_lake(["query", self.lake().to_str().unwrap(), sql])).unwrap()
+    }
+
+    /// Another workspace with the same environment and, so far, the same state and lake.
+    pub(crate) fn copy(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["state", "lake"] {
+            copy_folder(&self.path().join(name), &folder.path().join(name));
+        }
+        let mut environment = self.environment.clone();
+        environment.insert("HOME".into(), folder.path().display().to_string());
+        Self { folder, environment }
     }
 
     /// Every file below the lake with its size and time of change: equal snapshots mean that nothing was touched.

@@ -5,15 +5,20 @@ usage: read_lake.py query LAKE SQL       rows of a DuckDB query; paths in it are
        read_lake.py arrow LAKE TABLE     [column, type] as PyArrow sees the table, partition key included,
                                          and its number of rows
        read_lake.py physical FILE        [column, physical type, logical type] of one file
+       read_lake.py rows LAKE...         {table: [columns, rows in order]} of each lake, without what belongs to
+                                         the run that made a row; `runs` is left out
+       read_lake.py counted LAKE...      recordings that the runs of each lake counted as done and as failed
 """
 
+import glob
 import json
 import os
 import sys
 
 import duckdb
-import pyarrow.dataset
-import pyarrow.parquet
+
+# Who made a row, when, and in how many tries: what two runs over the same recordings may tell differently.
+OF_THE_RUN = {"run_id", "attempt", "attempts", "transcribed_at", "fetched_at", "first_seen_at", "last_tried_at"}
 
 
 def query(lake, sql):
@@ -25,7 +30,36 @@ def describe(lake, glob):
     return [row[:2] for row in query(lake, f"DESCRIBE FROM read_parquet('{glob}', hive_partitioning=true, hive_types={{'dt': VARCHAR}})")]
 
 
+def rows(*lakes):
+    return [rows_of(lake) for lake in lakes]
+
+
+def rows_of(lake):
+    tables = {}
+    for table in sorted(os.listdir(lake)):
+        if table == "runs" or not os.path.isdir(os.path.join(lake, table)):
+            continue
+        columns = [name for name, _ in describe(lake, f"{table}/**/*.parquet") if name not in OF_THE_RUN]
+        names = ", ".join(f'"{name}"::VARCHAR' for name in columns)
+        files = f"read_parquet('{table}/**/*.parquet', hive_partitioning=true, hive_types={{'dt': VARCHAR}})"
+        tables[table] = [columns, query(lake, f"SELECT {names} FROM {files} ORDER BY ALL")]
+    return tables
+
+
+def counted(*lakes):
+    return [counted_in(lake) for lake in lakes]
+
+
+def counted_in(lake):
+    if not glob.glob(os.path.join(lake, "runs/*/*.parquet")):
+        return [0, 0]
+    sums = "coalesce(sum(done), 0)::BIGINT, coalesce(sum(failed), 0)::BIGINT"
+    return query(lake, f"SELECT {sums} FROM read_parquet('runs/**/*.parquet')")[0]
+
+
 def arrow(lake, table):
+    import pyarrow.dataset  # here: it takes long to load
+
     partitioning = pyarrow.dataset.partitioning(pyarrow.schema([("dt", pyarrow.string())]), flavor="hive")
     dataset = pyarrow.dataset.dataset(os.path.join(lake, table), format="parquet", partitioning=partitioning)
     rows = dataset.to_table()
@@ -33,12 +67,14 @@ def arrow(lake, table):
 
 
 def physical(path):
+    import pyarrow.parquet
+
     schema = pyarrow.parquet.ParquetFile(path).schema
     columns = [schema.column(index) for index in range(len(schema))]
     return [[column.name, column.physical_type, str(column.logical_type)] for column in columns]
 
 
-COMMANDS = {"query": query, "describe": describe, "arrow": arrow, "physical": physical}
+COMMANDS = {"query": query, "describe": describe, "arrow": arrow, "physical": physical, "rows": rows, "counted": counted}
 
 if __name__ == "__main__":
     json.dump(COMMANDS[sys.argv[1]](*sys.argv[2:]), sys.stdout, default=str, ensure_ascii=False)
