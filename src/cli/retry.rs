@@ -38,15 +38,15 @@ pub(crate) struct RetryArgs {
 
 pub(super) fn run(session: &Session, args: &RetryArgs, format: OutputFormat) -> anyhow::Result<ExitCode> {
     let selection = selection(args)?;
-    let Some(queue) = ledger::open(session)? else {
-        let path = session.config.queue.ledger.display();
-        writeln!(std::io::stdout().lock(), "there is no ledger at {path} yet: nothing was ever tried")?;
-        return Ok(if args.ids.is_empty() { ExitCode::Done } else { ExitCode::RecordingsFailed });
-    };
     let named: Vec<RecordingId> = selection.ids.iter().flatten().cloned().collect();
-    let known = ledger::ask(queue.known(&named))?;
+    // Without a ledger nothing was ever tried.
+    let (known, revived) = match ledger::open(session)? {
+        Some(queue) => {
+            ledger::ask(async { Ok((queue.known(&named).await?, queue.revive(&selection, Timestamp::now()).await?)) })?
+        }
+        None => (BTreeSet::new(), 0),
+    };
     let unknown: Vec<&RecordingId> = named.iter().filter(|id| !known.contains(*id)).collect();
-    let revived = ledger::ask(queue.revive(&selection, Timestamp::now()))?;
     let mut out = std::io::stdout().lock();
     match format {
         OutputFormat::Human => {

@@ -39,7 +39,11 @@ pub(super) fn run(session: &Session, args: &StatusArgs, format: OutputFormat) ->
         None => (None, Vec::new()),
     };
     let (Some(record), life) = known else {
-        writeln!(std::io::stdout().lock(), "not found: {id} is not known here")?;
+        let mut out = std::io::stdout().lock();
+        match format {
+            OutputFormat::Human => writeln!(out, "not found: {id} is not known here")?,
+            OutputFormat::Json => writeln!(out, "{}", json!({"id": id.as_str(), "state": null}))?,
+        }
         return Ok(ExitCode::RecordingsFailed);
     };
     match format {

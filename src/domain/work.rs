@@ -110,6 +110,8 @@ pub enum Reason {
     BadMetadata,
     /// The speech-to-text engine reported an error.
     EngineFailed,
+    /// The engine does not survive anything on this machine.
+    EngineBroken,
     /// The process died with this recording in flight; for a dead one, it did so each time that nothing else was.
     EngineCrash,
     /// A stage took much longer than the recording is long, or showed no sign of life.
@@ -152,6 +154,7 @@ impl Reason {
             Self::Unreadable => "unreadable",
             Self::BadMetadata => "bad_metadata",
             Self::EngineFailed => "engine_failed",
+            Self::EngineBroken => "engine_broken",
             Self::EngineCrash => "engine_crash",
             Self::TimedOut => "timed_out",
             Self::Disk => "disk",
@@ -181,6 +184,9 @@ impl Reason {
             Self::Unreadable => "the file cannot be read; check its permissions",
             Self::BadMetadata => "the JSON file beside it cannot be read; mend or remove it",
             Self::EngineFailed => "the speech-to-text engine reported an error",
+            Self::EngineBroken => {
+                "the speech-to-text engine dies of anything on this machine; check its memory, stt.model and the log"
+            }
             Self::EngineCrash => "the process died each time it worked on it alone",
             Self::TimedOut => "it took much longer than it is long, or got stuck; `transcribe retry` tries it again",
             Self::Disk => "a disk of this machine is full or not writable",

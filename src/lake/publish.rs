@@ -128,21 +128,14 @@ impl Lake {
         Ok(published)
     }
 
-    /// Writes what a comparison found, one object per day.
+    /// Writes what a comparison found as one object into the day on which it was made: a nightly one adds one file, not
+    /// one for each day that it looked at. The days are in the rows.
     ///
     /// # Errors
     /// As [`Lake::publish`].
     pub async fn write_coverage(&self, rows: Vec<CoverageRow>) -> Result<Published, LakeError> {
-        let mut days: BTreeMap<String, Vec<CoverageRow>> = BTreeMap::new();
-        for row in rows {
-            days.entry(row.day.clone()).or_default().push(row);
-        }
-        let mut published = Published::default();
-        for (day, rows) in days {
-            check_day(&day)?;
-            published.objects.push(self.write_rows(&day, rows).await?);
-        }
-        Ok(published)
+        let Some(checked_at) = rows.first().map(|row| row.checked_at) else { return Ok(Published::default()) };
+        Ok(Published { objects: vec![self.write_rows(&self.dt(checked_at), rows).await?] })
     }
 
     /// Writes the row of a run into the day on which the run started.

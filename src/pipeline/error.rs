@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::ExitCode;
+use crate::domain::Treatment;
 use crate::lake::{LakeError, LakeErrorKind, StagingError};
 use crate::queue::QueueError;
 use crate::source::SourceError;
@@ -51,6 +52,7 @@ impl RunError {
             },
             Self::Staging(_) => ExitCode::WorkRemains,
             Self::Source(error) => source_exit_code(error),
+            Self::Speech(error) if error.treatment() == Treatment::Local => ExitCode::WorkRemains,
             Self::Speech(_) => ExitCode::Configuration,
         }
     }
@@ -69,6 +71,10 @@ impl RunError {
             Self::Queue(QueueError::Busy { .. }) => {
                 Some("find the process that holds the ledger open, then run again: nothing is lost".into())
             }
+            Self::Speech(error) if error.treatment() == Treatment::Local => Some(
+                "this machine lacks memory or processes for it: free some, or set stt.workers or a smaller stt.model"
+                    .into(),
+            ),
             Self::Source(SourceError::Unavailable { .. }) => Some("run again later: nothing is lost".into()),
             Self::Source(SourceError::LimitReached { resumes_at }) => {
                 Some(format!("run again after {}: nothing is lost", resumes_at.strftime("%Y-%m-%d %H:%M UTC")))

@@ -58,6 +58,8 @@ pub(super) enum ItemOutcome {
     Staged,
     /// It waits for another try.
     Waiting,
+    /// The engine died with it in flight, among others.
+    Crashed,
     Dead,
     /// Given back because the run is stopping, or because another process took it over.
     GivenBack,
@@ -100,6 +102,10 @@ impl Shop {
                 }
                 Err(failure) => self.judge(&id, attempt, failure),
             },
+            // Whoever stops this process may have stopped the engine's as well.
+            Ended::Failed(failure) if self.stop.is_aborting() && failure.treatment == Treatment::Crashed => {
+                (Settlement::Released, ItemOutcome::GivenBack)
+            }
             Ended::Failed(failure) if alone && failure.treatment == Treatment::Crashed => {
                 self.accuse(&id, attempt, failure).await
             }
@@ -112,7 +118,7 @@ impl Shop {
                 failpoint::pass("settled");
                 match (state, outcome, failure) {
                     // The ledger counts the crashes, and this was one too many.
-                    (JobState::Dead, ItemOutcome::Waiting, Some(failure)) => {
+                    (JobState::Dead, ItemOutcome::Crashed, Some(failure)) => {
                         self.reporter.emit(Event::Dead { id: &id, attempt, failure: &failure });
                         Ok(ItemOutcome::Dead)
                     }
@@ -141,7 +147,11 @@ impl Shop {
     }
 
     async fn transcribe(self: &Arc<Self>, claimed: &Claimed, cancel: &CancellationToken) -> Ended {
-        let slot = self.spool.reserve(&claimed.recording, &claimed.lease).await;
+        // Work that is stuck may never give its share of the spool back.
+        let Ok(slot) = timeout(pace::SPOOL, self.spool.reserve(&claimed.recording, &claimed.lease)).await else {
+            let detail = format!("spool_full_s={}", pace::SPOOL.as_secs());
+            return Ended::Failed(Failure::new(Stage::Fetch, Reason::TimedOut, Treatment::Local, detail));
+        };
         let began = Instant::now();
         let listed = claimed.recording.duration_s.and_then(|seconds| u64::try_from(seconds).ok());
         let limit = pace::FETCH.of(Duration::from_secs(listed.unwrap_or(0)));
@@ -308,7 +318,7 @@ impl Shop {
             Treatment::Permanent => self.bury(id, attempt, failure),
             Treatment::Crashed => {
                 self.reporter.emit(Event::Crashed { id, failure: &failure });
-                (Settlement::Crashed { failure }, ItemOutcome::Waiting)
+                (Settlement::Crashed { failure }, ItemOutcome::Crashed)
             }
             Treatment::Transient if used_up && !host_is_down => self.bury(id, attempt, failure),
             Treatment::Transient if used_up => {
@@ -330,14 +340,18 @@ impl Shop {
 
     /// The engine died with nothing but this recording in flight: its fault, unless the engine dies of anything here.
     async fn accuse(self: &Arc<Self>, id: &RecordingId, attempt: i32, failure: Failure) -> (Settlement, ItemOutcome) {
+        match self.examine_engine().await {
+            None => self.judge(id, attempt, failure),
+            Some(broken) => (Settlement::Released, ItemOutcome::Halt(broken)),
+        }
+    }
+
+    /// Has the engine decode something harmless; what is wrong with this machine if it does not survive that.
+    pub(super) async fn examine_engine(self: &Arc<Self>) -> Option<Failure> {
         let shop = Arc::clone(self);
         match tokio::task::spawn_blocking(move || shop.speech.prove_healthy()).await {
-            Ok(Ok(())) => self.judge(id, attempt, failure),
-            _broken => {
-                let detail = format!("engine_broken {}", failure.detail);
-                let broken = Failure::new(Stage::Stt, Reason::EngineFailed, Treatment::Local, detail);
-                (Settlement::Released, ItemOutcome::Halt(broken))
-            }
+            Ok(Ok(())) => None,
+            _broken => Some(Failure::new(Stage::Stt, Reason::EngineBroken, Treatment::Local, "")),
         }
     }
 

@@ -12,6 +12,8 @@ pub(super) struct TimeLimit {
 /// A download at a hundredth of the usual rate of telephone audio is none. Each request has limits of its own
 /// (`zoom.request_timeout`, `zoom.download_timeout`); this one is for all of them together.
 pub(super) const FETCH: TimeLimit = TimeLimit { base: Duration::from_secs(6 * 3_600), times: 100 };
+/// How long a download may wait for room in the spool: as long as the recordings before it may take.
+pub(super) const SPOOL: Duration = Duration::from_secs(24 * 3_600);
 /// Decoding takes a thousandth of the audio's length.
 pub(super) const DECODE: TimeLimit = TimeLimit { base: Duration::from_secs(10 * 60), times: 5 };
 /// The largest models on a slow core take ten to twenty times the audio's length.

@@ -76,17 +76,24 @@ impl Run<'_> {
         let mut taken = BTreeSet::new();
         let mut halted = false;
         let mut one_is_alone = false;
+        let mut engine_died = false;
         let mut taken_back = Instant::now();
         loop {
             if in_work.is_empty() {
                 one_is_alone = false;
+                // Before anything else is thrown at it: does the engine survive what no recording is to blame for?
+                if std::mem::take(&mut engine_died)
+                    && let Some(broken) = shop.examine_engine().await
+                {
+                    halted |= self.digest(ItemOutcome::Halt(broken)).await?;
+                }
             }
             if taken_back.elapsed() >= self.config.queue.lease {
                 // A process beside this one may have died meanwhile.
                 self.take_back().await?;
                 taken_back = Instant::now();
             }
-            let may_claim = !halted && !self.stop.is_draining();
+            let may_claim = !halted && !engine_died && !self.stop.is_draining();
             let has_room = in_work.len() < most_in_work && !one_is_alone;
             // Past the limit only recordings that this run took up before come in question: their retries.
             let limit_reached = self.sweep.limit.is_some_and(|limit| taken.len() as u64 >= limit);
@@ -117,6 +124,7 @@ impl Run<'_> {
             tokio::select! {
                 Some(joined) = in_work.join_next() => {
                     let outcome = joined.map_err(RunError::Stage)??;
+                    engine_died |= matches!(outcome, ItemOutcome::Crashed);
                     halted |= self.digest(outcome).await?;
                 }
                 // At least a moment, so that a job that another process holds is not asked for in a busy loop.
@@ -156,7 +164,7 @@ impl Run<'_> {
         match outcome {
             ItemOutcome::Staged => self.note_publication(self.publisher.publish_due().await?),
             ItemOutcome::Dead => self.failed += 1,
-            ItemOutcome::Waiting | ItemOutcome::GivenBack => {}
+            ItemOutcome::Waiting | ItemOutcome::Crashed | ItemOutcome::GivenBack => {}
             ItemOutcome::Halt(failure) => {
                 let code = match (failure.treatment, failure.reason) {
                     (Treatment::Fatal, Reason::CredentialsRefused) => ExitCode::CredentialsRefused,

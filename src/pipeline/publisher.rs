@@ -4,7 +4,7 @@
 //! in the same bytes under the same keys.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -260,7 +260,10 @@ pub(super) fn plan_of(batch: &OpenBatch) -> Result<BatchPlan, QueueError> {
 
 fn lock_file(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    file.lock()?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        tracing::info!("another process publishes; waiting for it");
+        file.lock()?;
+    }
     Ok(file)
 }
 

@@ -50,7 +50,7 @@ impl Stop {
         });
     }
 
-    /// The first interrupt or termination aborts; the second ends the process at once with exit code 130.
+    /// The first interrupt, termination or hang-up aborts; the second ends the process at once with exit code 130.
     ///
     /// # Errors
     /// When the process cannot listen for signals.
@@ -58,12 +58,14 @@ impl Stop {
         use tokio::signal::unix::{SignalKind, signal};
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let stop = self.clone();
         tokio::spawn(async move {
             for _ in 0..2 {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
                 }
                 if stop.is_aborting() {
                     std::process::exit(130);

@@ -79,7 +79,14 @@ pub fn sweep(state_dir: &Path) -> io::Result<()> {
 
 /// Whether somebody holds the file's lock; a file that nobody holds is litter and is removed.
 fn is_held(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+        Err(error) => {
+            tracing::warn!(%error, "instance file cannot be opened; taking its owner for alive");
+            return true;
+        }
+    };
     match file.try_lock_shared() {
         Ok(()) => {
             // Under the lock: nobody can take it for his own meanwhile and keep a file that is gone.

@@ -9,7 +9,7 @@ use crate::support::{Clip, Fault, Route, Script, ZoomServer};
 use crate::workspace::{Outcome, Workspace, cached};
 
 const COVERAGE: &str = "select day, zoom_recordings, zoom_seconds, lake_recordings, lake_seconds, reason, recordings,
-    seconds, day = dt from read_parquet('coverage/**/*.parquet', hive_partitioning = true, hive_types = {'dt': VARCHAR})
+    seconds, dt = checked_at::date::varchar from read_parquet('coverage/**/*.parquet', hive_partitioning = true, hive_types = {'dt': VARCHAR})
     order by day, reason";
 
 /// Ten seconds in which nobody speaks, an hour ago.

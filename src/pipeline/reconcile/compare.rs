@@ -161,11 +161,14 @@ impl Comparison {
     }
 
     /// Recordings of which the lake has segments or words alone.
-    pub(super) fn orphans(&self) -> impl Iterator<Item = &str> {
-        self.orphans.iter().map(|(_day, orphan)| orphan.recording_id.as_str())
+    pub(super) fn unexplained(&self) -> impl Iterator<Item = String> {
+        let orphans = self.orphans.iter().map(|(_day, orphan)| orphan.recording_id.clone());
+        let missing = self.listed.iter().filter(|(_id, entry)| !entry.found && entry.why_missing() == Difference::Lost);
+        orphans.chain(missing.map(|(id, _entry)| id.to_string()))
     }
 
-    /// What came of it. `unfinished` are those of the orphans whose rows a run will complete.
+    /// What came of it. `unfinished` are those of the unexplained that a run took up meanwhile and will
+    /// complete.
     pub(super) fn finish(mut self, unfinished: &BTreeSet<RecordingId>, run_id: RunId) -> Coverage {
         let mut parts = HashSet::new();
         for (day, orphan) in std::mem::take(&mut self.orphans) {
@@ -186,7 +189,12 @@ impl Comparison {
             if entry.found {
                 continue;
             }
-            let (reason, millis) = (entry.why_missing(), entry.millis());
+            let is_on_its_way = || RecordingId::parse(&id.to_string()).is_ok_and(|id| unfinished.contains(&id));
+            let reason = match entry.why_missing() {
+                Difference::Lost if is_on_its_way() => Difference::NotYet,
+                reason => reason,
+            };
+            let millis = entry.millis();
             let both = self.days.entry(entry.day).or_default();
             both.zoom.add(Tally { recordings: 1, millis });
             both.differ(reason, millis);

@@ -172,15 +172,16 @@ impl Reconciliation<'_> {
                 }
             }
         }
-        let unfinished = self.unfinished(comparison.orphans()).await?;
+        let unfinished = self.unfinished(comparison.unexplained()).await?;
         Ok(comparison.finish(&unfinished, run_id))
     }
 
-    /// Those of these recordings that a run will finish: a batch that a crash cut short has put some of its objects.
-    async fn unfinished(&self, ids: impl Iterator<Item = &str>) -> Result<BTreeSet<RecordingId>, RunError> {
+    /// Those of these recordings that a run will finish: one beside this took them up after they were listed, or a batch
+    /// that a crash cut short has put some of its objects.
+    async fn unfinished(&self, ids: impl Iterator<Item = String>) -> Result<BTreeSet<RecordingId>, RunError> {
         let Some(ledger) = self.ledger else { return Ok(BTreeSet::new()) };
         // What is no id is nothing that a run finishes.
-        let ids: Vec<RecordingId> = ids.filter_map(|id| RecordingId::parse(id).ok()).collect();
+        let ids: Vec<RecordingId> = ids.filter_map(|id| RecordingId::parse(&id).ok()).collect();
         let records = ledger.records(&ids).await?;
         let is_open = |state: JobState| !matches!(state, JobState::Published | JobState::Dead);
         Ok(records.into_iter().filter(|record| is_open(record.state)).map(|record| record.id).collect())

@@ -81,11 +81,15 @@ impl Host {
             // Gone before the next one starts: there is memory for one copy of the weights.
             State::Running(connection) => connection.close(),
         }
-        let (connection, _) =
+        let (connection, hello) =
             connect(&self.program, &self.settings, &self.signs_of_life).map_err(|refusal| match refusal {
                 Refusal::Model(error) => EngineError::NotStarted { why: error.to_string() },
                 Refusal::Engine(error) => error,
             })?;
+        if hello != self.hello {
+            // Its text would go under the name of the one before.
+            return Err(EngineError::NotStarted { why: "another_version".to_owned() });
+        }
         let connection = Arc::new(connection);
         *state = State::Running(Arc::clone(&connection));
         Ok(connection)

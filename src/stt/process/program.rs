@@ -35,9 +35,9 @@ impl EngineProgram {
     /// # Errors
     /// When the system does not say which file that is.
     pub fn own() -> io::Result<Self> {
-        // When its file was replaced by a newer one meanwhile, Linux still knows the running program by this name.
-        let running = PathBuf::from("/proc/self/exe");
-        let own = Some(std::env::current_exe()?).filter(|path| path.exists()).unwrap_or(running);
+        // On Linux this is the running program even when its file was replaced by a newer one meanwhile.
+        let running = Some(PathBuf::from("/proc/self/exe")).filter(|path| path.exists());
+        let own = running.map_or_else(std::env::current_exe, Ok)?;
         let mut program = Self::at(failpoint::value("engine-program").map_or(own, PathBuf::from));
         if let Some(limit_ms) = failpoint::value("engine-silence-ms").and_then(|text| text.parse().ok()) {
             program = program.silent_for_at_most(Duration::from_millis(limit_ms));
@@ -80,6 +80,8 @@ impl EngineProgram {
         let mut command = Command::new(&self.path);
         command.arg0(env!("CARGO_PKG_NAME")).arg(SUBCOMMAND);
         command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        // ggml would call a debugger for each crash, which takes minutes and shows what was said.
+        command.env("GGML_NO_BACKTRACE", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn()
     }
 }
