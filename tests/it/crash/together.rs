@@ -62,6 +62,8 @@ async fn a_run_takes_over_the_recordings_of_one_that_is_killed_beside_it() {
     assert_eq!(survivor.code, Some(0), "{}", survivor.said);
     assert!(survivor.said.contains("took back recordings of a process that ended"), "{}", survivor.said);
     assert_eq!(workspace.query(ROWS), [[json!(6), json!(6)]]);
+    // The audio that the killed one had spooled goes with the next run.
+    finish(&workspace);
     assert_nothing_is_left_over(&workspace, "a kill beside a run");
 }
 
