@@ -60,7 +60,7 @@ pub(super) fn behaves_like_the_model<E: Engine>() {
     let config = Config { failure_persistence: None, ..Config::with_cases(CASES) };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let ends = RefCell::new(BTreeSet::new());
-    let outcome = runner.run(&vec(ops::op(), 1..MOST_OPS), |ops| {
+    let try_out = |ops: Vec<Op>| {
         runtime.block_on(async {
             let mut world = World::new(E::fresh().await).await;
             for op in &ops {
@@ -70,7 +70,12 @@ pub(super) fn behaves_like_the_model<E: Engine>() {
             ends.borrow_mut().extend(world.seen);
             Ok(())
         })
-    });
+    };
+    for ops in ops::by_hand() {
+        let outcome: TestCaseResult = try_out(ops);
+        outcome.unwrap();
+    }
+    let outcome = runner.run(&vec(ops::op(), 1..MOST_OPS), try_out);
     if let Err(error) = outcome {
         panic!("{error}");
     }

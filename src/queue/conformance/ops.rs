@@ -129,7 +129,12 @@ fn listing() -> impl Strategy<Value = Listing> {
 }
 
 fn reason() -> impl Strategy<Value = Reason> {
-    prop::sample::select(vec![Reason::Truncated, Reason::NotFound, Reason::SourceUnavailable, Reason::EngineFailed])
+    prop::sample::select(vec![
+        Reason::Truncated,
+        Reason::NotFound,
+        Reason::SourceUnavailable,
+        Reason::SourceUnavailable,
+    ])
 }
 
 fn how() -> impl Strategy<Value = How> {
@@ -185,6 +190,19 @@ fn batch() -> impl Strategy<Value = Op> {
         1 => (0..RECORDINGS).prop_map(|recording| Op::StartOver { recording }),
         1 => recordings(3).prop_map(|recordings| Op::MarkPublished { recordings }),
     ]
+}
+
+/// What random operations come to too seldom: a recording that kills process after process, and one that is known to be
+/// bad when its host goes down.
+pub(super) fn by_hand() -> [Vec<Op>; 2] {
+    let listing = Listing { recording: 0, hours_ago: 20, duration_s: None, call: None, version: 0 };
+    let list = Op::List { found: vec![listing], room: u64::MAX, again: Again::Nothing };
+    let claim = Op::Claim { process: 0, source: SourceKind::Zoom, only: None, company: Company::Nobody };
+    let fail = |reason| Op::Settle { lease: 0, how: How::Retry { reason, seconds: 0 } };
+    let death = [claim.clone(), Op::Die { process: 0 }, Op::Reclaim];
+    let deaths = std::iter::repeat_n(death, 6).flatten();
+    let bad = [claim.clone(), fail(Reason::NotFound), claim, fail(Reason::SourceUnavailable)];
+    [std::iter::once(list.clone()).chain(deaths).collect(), std::iter::once(list).chain(bad).collect()]
 }
 
 pub(super) fn op() -> impl Strategy<Value = Op> {
