@@ -32,17 +32,21 @@ pub(super) struct Progress {
     patience: Duration,
     last: u64,
     changed_at: Instant,
+    looked_at: Instant,
 }
 
 impl Progress {
     /// Work that stands still for longer than `patience` has stopped.
     pub(super) fn watch(patience: Duration, count: u64, now: Instant) -> Self {
-        Self { patience, last: count, changed_at: now }
+        Self { patience, last: count, changed_at: now, looked_at: now }
     }
 
-    /// Whether it still gets on, now that the counter stands at `count`.
+    /// Whether it still gets on, now that the counter stands at `count`. To be asked several times within the patience: a
+    /// process that was stopped for longer and goes on has its work ahead.
     pub(super) fn goes_on(&mut self, count: u64, now: Instant) -> bool {
-        if count != self.last {
+        let was_stopped = now.saturating_duration_since(self.looked_at) > self.patience / 2;
+        self.looked_at = now;
+        if count != self.last || was_stopped {
             (self.last, self.changed_at) = (count, now);
         }
         now.saturating_duration_since(self.changed_at) <= self.patience
@@ -65,10 +69,21 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut progress = Progress::watch(Duration::from_secs(60), 5, start);
-        assert!(progress.goes_on(5, at(60)));
+        assert!((0..=60).all(|second| progress.goes_on(5, at(second))));
         assert!(!progress.goes_on(5, at(61)));
         assert!(progress.goes_on(6, at(62)), "it was only slow");
-        assert!(progress.goes_on(6, at(122)));
+        assert!((63..=122).all(|second| progress.goes_on(6, at(second))));
         assert!(!progress.goes_on(6, at(123)));
+    }
+
+    #[test]
+    fn a_process_that_was_stopped_is_given_its_time_again() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut progress = Progress::watch(Duration::from_secs(60), 5, start);
+        assert!(progress.goes_on(5, at(50)));
+        assert!(progress.goes_on(5, at(5_000)), "nobody could get on meanwhile");
+        assert!((5_001..=5_060).all(|second| progress.goes_on(5, at(second))));
+        assert!(!progress.goes_on(5, at(5_061)));
     }
 }

@@ -96,7 +96,7 @@ impl Publisher {
         Ok(staged)
     }
 
-    async fn fingerprints(&self, dt: &str) -> Result<BTreeSet<Fingerprint>, RunError> {
+    pub(super) async fn fingerprints(&self, dt: &str) -> Result<BTreeSet<Fingerprint>, RunError> {
         let rows = self.lake.published_ids(&[dt.to_owned()]).await?;
         Ok(rows.into_iter().map(|row| row.fingerprint).collect())
     }
@@ -116,8 +116,10 @@ impl Publisher {
         Ok(batch)
     }
 
-    /// Writes an interrupted batch again, if all of its members can still be read. If not, and its rows are not in the
-    /// lake either, what was put of it is removed and its other members go into a new one.
+    /// Writes an interrupted batch again, if all of its members can still be read and none is in the lake. Its own
+    /// `recordings` object holds all of them or is not there: where some are in the lake, another ledger's run put them,
+    /// and where one cannot be read, it starts over. Then what was put of the batch is removed, and its other members go
+    /// into a new one.
     async fn resume(
         &self,
         batch: OpenBatch,
@@ -125,17 +127,19 @@ impl Publisher {
         only_publisher: &OnlyPublisher,
     ) -> Result<(), RunError> {
         let plan = plan_of(&batch)?;
-        // A run that was killed here may have begun to start members over: the plan knows how many there were.
-        let is_whole = batch.members.len() == plan.fingerprints.len();
         let in_lake = self.fingerprints(&batch.dt).await?;
-        if is_whole && batch.members.iter().all(|job| in_lake.contains(&job.fingerprint)) {
+        // The plan, not the members: a run that was killed here may have begun to start some of them over.
+        let published = plan.fingerprints.iter().filter(|fingerprint| in_lake.contains(fingerprint)).count();
+        if published == plan.fingerprints.len() {
             self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
             failpoint::pass("whole-batch-closed");
             return self.remove_staged(&batch.members).await;
         }
-        let (readable, transcripts) = self.load(batch.members.clone()).await?;
-        if readable.len() == plan.fingerprints.len() {
-            return self.write(batch, transcripts, count).await;
+        if published == 0 {
+            let (readable, transcripts) = self.load(batch.members.clone()).await?;
+            if readable.len() == plan.fingerprints.len() {
+                return self.write(batch, transcripts, count).await;
+            }
         }
         self.lake.remove_batch(&plan, &only_publisher.lake).await?;
         failpoint::pass("batch-removed");
@@ -260,9 +264,13 @@ pub(super) fn plan_of(batch: &OpenBatch) -> Result<BatchPlan, QueueError> {
 
 fn lock_file(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        tracing::info!("another process publishes; waiting for it");
-        file.lock()?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            tracing::info!("another process publishes; waiting for it");
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
     }
     Ok(file)
 }

@@ -1,6 +1,9 @@
 //! What a run left behind when it was cut short: finished transcripts that the ledger does not know of are taken up, and
 //! files that nobody refers to are removed. Runs before the listing, while no other process publishes.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 
 use super::RunError;
@@ -36,8 +39,10 @@ impl Publisher {
         let in_work = open.iter().map(plan_of).collect::<Result<Vec<_>, _>>()?;
         tidied.removed += self.lake.remove_leftovers(&in_work, &only_publisher.lake).await?;
         failpoint::pass("leftovers-removed");
+        // A lost ledger leaves many of them: each day of the lake is read once.
+        let mut in_lake = BTreeMap::new();
         for staged in self.all_staged().await? {
-            match self.fate(queue, &staged).await? {
+            match self.fate(queue, &staged, &mut in_lake).await? {
                 Fate::Stays => {}
                 Fate::Adopted(found) => {
                     let id = found.job.recording.id.clone();
@@ -72,7 +77,12 @@ impl Publisher {
         Ok(removing.await.map_err(RunError::Stage)??)
     }
 
-    async fn fate(&self, queue: &dyn JobQueue, staged: &StagedRef) -> Result<Fate, RunError> {
+    async fn fate(
+        &self,
+        queue: &dyn JobQueue,
+        staged: &StagedRef,
+        in_lake: &mut BTreeMap<String, BTreeSet<Fingerprint>>,
+    ) -> Result<Fate, RunError> {
         let (staging, staged) = (self.staging.clone(), staged.clone());
         let loaded = tokio::task::spawn_blocking(move || {
             let loaded = staging.load(&staged);
@@ -90,9 +100,11 @@ impl Publisher {
         let (finished, bytes) = finished;
         // After the file: whoever wrote it holds its claim, or has settled it, by now.
         let Some(known) = queue.record(&finished.recording.id).await? else {
-            let in_lake = self.lake.published_ids(std::slice::from_ref(&finished.dt)).await?;
-            let is_published = in_lake.iter().any(|row| row.fingerprint == finished.fingerprint);
-            return Ok(if is_published { Fate::Removed } else { adopted(finished, bytes) });
+            let day = match in_lake.entry(finished.dt.clone()) {
+                Entry::Occupied(day) => day.into_mut(),
+                Entry::Vacant(day) => day.insert(self.fingerprints(&finished.dt).await?),
+            };
+            return Ok(if day.contains(&finished.fingerprint) { Fate::Removed } else { adopted(finished, bytes) });
         };
         Ok(match known.state {
             JobState::Claimed => Fate::Stays,

@@ -178,8 +178,7 @@ impl Life {
             (Waiting, Step::Due) => Self { state: Seen, ..self },
             (Seen | Waiting | Dead, Step::Adopt) => Self { state: Staged, deaths: 0, ..self },
             (Staged, Step::Publish) => Self { state: Published, ..self },
-            (Staged, Step::StartOver) => Self { state: Seen, ..self },
-            (Published, Step::StartOver) => Self { state: Seen, attempt: 0, ..self },
+            (Staged | Published, Step::StartOver) => Self { state: Seen, attempt: 0, ..self },
             (Dead | Waiting, Step::Revive) => Self { state: Seen, attempt: 0, deaths: 0, ..self },
             // What is not in the lake has used no fingerprint up.
             (Dead, Step::Redo) => Self { state: Seen, attempt: 0, deaths: 0, ..self },

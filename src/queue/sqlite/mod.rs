@@ -94,7 +94,12 @@ fn local_trouble_told_apart(error: QueueError, path: &Path) -> QueueError {
         (Some(ErrorCode::DiskFull), _) | (_, Some(ffi::SQLITE_IOERR_SHMSIZE)) => {
             QueueError::DiskFull { path, source: source.into() }
         }
-        (Some(ErrorCode::SystemIoFailure), _) => QueueError::Disk { path, source },
+        (Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen), _) => {
+            QueueError::Disk { path, source }
+        }
+        (Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase), _) => {
+            QueueError::Open { path, source: source.into() }
+        }
         (Some(ErrorCode::DatabaseBusy), _) => QueueError::Busy { path, source },
         _ => QueueError::Sqlite(source),
     }

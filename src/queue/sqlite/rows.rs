@@ -152,13 +152,14 @@ pub(super) fn refresh(tx: &Transaction<'_>, job: &NewJob) -> Result<(), QueueErr
     Ok(())
 }
 
-/// A listing may know which call a recording belongs to when an earlier one did not, whatever became of it.
+/// A listing may know which call a recording belongs to when an earlier one did not, whatever became of it. Only what is
+/// being told to the table `quarantine` stays as it is: a crash in between must tell the same again.
 pub(super) fn learn_call(tx: &Transaction<'_>, job: &NewJob) -> Result<(), QueueError> {
     let recording = &job.recording;
     tx.prepare_cached(
         "UPDATE jobs SET call_id = coalesce(call_id, ?2), call_element_id = coalesce(call_element_id, ?3),
                 call_history_id = coalesce(call_history_id, ?4)
-         WHERE recording_id = ?1 AND ((call_id IS NULL AND ?2 IS NOT NULL)
+         WHERE recording_id = ?1 AND NOT (state = 'dead' AND reported = 0) AND ((call_id IS NULL AND ?2 IS NOT NULL)
              OR (call_element_id IS NULL AND ?3 IS NOT NULL) OR (call_history_id IS NULL AND ?4 IS NOT NULL))",
     )?
     .execute(params![

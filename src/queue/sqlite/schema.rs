@@ -1,6 +1,6 @@
 //! The ledger's tables and their versions.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -144,6 +144,7 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
         }
         _ => failed(error.into()),
     })?;
+    let _alone = lock_folder(path).map_err(|error| failed(error.into()))?;
     let connection = Connection::open(path).map_err(|error| failed(error.into()))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // The first statement that reads the file: what is no ledger shows here.
@@ -155,6 +156,15 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
+}
+
+/// SQLite waits for nobody while it changes the journal of a new file, so two processes that make the ledger at the same
+/// time do it one after the other: by a lock on its folder, which leaves no file behind.
+fn lock_folder(path: &Path) -> std::io::Result<File> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder)?;
+    folder.lock()?;
+    Ok(folder)
 }
 
 fn migrate(transaction: &Transaction<'_>, path: &Path) -> Result<(), QueueError> {

@@ -89,3 +89,23 @@ async fn two_ledgers_and_one_lake_leave_the_rows_of_one_ledger_even_when_a_run_i
     assert_nothing_is_left_over(&disturbed, "two ledgers");
     assert_same_rows(&undisturbed, &[("two ledgers".to_owned(), disturbed)]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_which_another_ledger_published_a_part_meanwhile_puts_the_rest_only() {
+    let zoom = ZoomServer::start(good_clips()).await;
+    let undisturbed = workspace(&zoom);
+    undisturbed.run(&RUN).expect_code(0);
+    let mut finished = Vec::new();
+    // The second batch is that of the day with two recordings.
+    for (boundary, passed) in [("batch-recorded", 1), ("object-put", 3)] {
+        let disturbed = workspace(&zoom);
+        assert!(disturbed.dies_at(&RUN, boundary, passed), "{boundary}");
+        let mut other = workspace(&zoom);
+        other.set("TRANSCRIBE__LAKE__URL", disturbed.lake().display().to_string());
+        other.run(&["--since", "7d", "--recording", "a2"]).expect_code(0);
+        finish(&disturbed);
+        assert_nothing_is_left_over(&disturbed, boundary);
+        finished.push((boundary.to_owned(), disturbed));
+    }
+    assert_same_rows(&undisturbed, &finished);
+}
