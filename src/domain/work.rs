@@ -9,11 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::recording::RecordingId;
 
 /// One run of the program, as it stands in every row it wrote: `YYYYMMDDThhmmssZ-` and eight random hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(pub String);
 
 impl RunId {
+    /// The process that ran it, as others know it; empty where the run has no such name.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        self.0.rsplit_once('-').map_or("", |(_time, instance)| instance)
+    }
+
     /// `word` tells runs apart that started in the same second.
     #[must_use]
     pub fn new(started_at: Timestamp, word: &str) -> Self {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::RunError;
 use super::item::before;
-use crate::domain::{Fingerprint, FinishedTranscript};
+use crate::domain::{Fingerprint, FinishedTranscript, RunId};
 use crate::failpoint;
 use crate::lake::{BatchPlan, Lake, LakeLock, QuarantineRow, RunRow, Staging, StagingError};
 use crate::queue::{BatchLog, DeadJob, OpenBatch, Outbox, QueueError, StagedJob};
@@ -214,18 +214,25 @@ impl Publisher {
         removed.await.map_err(RunError::Stage)
     }
 
-    /// Writes the quarantine rows of recordings that died, then marks them as told.
-    pub(super) async fn report_dead(&self) -> Result<u64, RunError> {
+    /// Writes the quarantine rows of recordings that died in runs that are `over`, one object a run and day, then marks
+    /// them as told. Nobody dies any more in a run that is over, so a crash in between puts the same objects again.
+    pub(super) async fn report_dead(&self, over: impl Fn(&RunId) -> bool) -> Result<u64, RunError> {
         let _only_publisher = self.lock().await?;
-        let dead = self.batches.unreported_dead().await?;
-        // One object a death: its key follows from the row alone, so that a crash in between repeats no row.
-        for job in &dead {
-            self.lake.write_quarantine(&[quarantine_row(job)]).await?;
-            failpoint::pass("quarantine-put");
-            self.batches.mark_reported(std::slice::from_ref(&job.id)).await?;
-            failpoint::pass("dead-reported");
+        let mut runs: BTreeMap<RunId, Vec<DeadJob>> = BTreeMap::new();
+        for job in self.batches.unreported_dead().await? {
+            runs.entry(job.run_id.clone()).or_default().push(job);
         }
-        Ok(dead.len() as u64)
+        let mut told = 0;
+        for (_run, dead) in runs.into_iter().filter(|(run, _dead)| over(run)) {
+            let rows: Vec<QuarantineRow> = dead.iter().map(quarantine_row).collect();
+            self.lake.write_quarantine(&rows).await?;
+            failpoint::pass("quarantine-put");
+            let ids: Vec<_> = dead.into_iter().map(|job| job.id).collect();
+            self.batches.mark_reported(&ids).await?;
+            failpoint::pass("dead-reported");
+            told += ids.len() as u64;
+        }
+        Ok(told)
     }
 
     /// Writes the row of a run.

@@ -197,7 +197,8 @@ impl<'a> Run<'a> {
             processed?;
         }
         self.note_publication(self.publisher.publish_all().await?);
-        let reported = self.publisher.report_dead().await?;
+        let is_over = |run: &RunId| *run == self.run_id || !self.is_alive(run.instance());
+        let reported = self.publisher.report_dead(is_over).await?;
         let beside = if discovered.failure.is_some() {
             // What an earlier crash left is written all the same.
             Beside { rows: self.publisher.deliver().await?, ..Beside::default() }
