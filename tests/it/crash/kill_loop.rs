@@ -16,11 +16,12 @@ use crate::workspace::Workspace;
 const KILLS: usize = 200;
 /// Unless `KILL_LOOP_SEED` names another.
 const SEED: u64 = 20_261_107;
-/// Recordings at the beginning; then a new one appears after every fifth kill.
+/// Recordings at the beginning; then a new one appears after every kill, so that there is work to be killed in.
 const AT_FIRST: usize = 12;
-const EVERY: usize = 5;
-/// About what a run with two or three recordings to do says; one that ends before is not killed.
-const MOST_LINES: usize = 24;
+/// About what a run with one or two recordings to do says, and the part of it from the first claim on. A run that ends
+/// before its moment is not killed.
+const MOST_LINES: usize = 12;
+const LINES_OF_WORK: usize = 6;
 /// Deaths alone that a recording survives, and one less than are taken for its guilt.
 const DEATHS_ALONE: i64 = 2;
 
@@ -56,7 +57,7 @@ impl Blow {
 fn recording(number: usize) -> Clip {
     let fixtures = [HELLO, FOX, STEREO, SILENCE, COUNTING];
     let days_ago = i64::try_from(number % 6).unwrap();
-    clip(&format!("k{number:02}"), days_ago, fixtures[number % fixtures.len()])
+    clip(&format!("k{number:03}"), days_ago, fixtures[number % fixtures.len()])
 }
 
 /// Recordings that one more death alone would bring into quarantine. By then any judge would take them for guilty, so
@@ -71,12 +72,30 @@ fn in_danger(workspace: &Workspace) -> BTreeSet<String> {
     ids.collect::<Result<_, _>>().unwrap()
 }
 
-/// Reads the lines of a run until so many were said and those in danger are done; false when it ended before.
-fn reaches(run: &mut Started, lines: usize, mut in_danger: BTreeSet<String>) -> bool {
-    let mut said = 0;
-    while said < lines || !in_danger.is_empty() {
+/// When a blow strikes.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// After so many lines.
+    lines: usize,
+    /// Counted from the first claim on, not from the start.
+    in_work: bool,
+}
+
+impl Moment {
+    fn draw(random: &mut SmallRng) -> Self {
+        let in_work = random.random_ratio(1, 2);
+        let most = if in_work { LINES_OF_WORK } else { MOST_LINES };
+        Self { lines: random.random_range(1..=most), in_work }
+    }
+}
+
+/// Reads the lines of a run until its moment has come and those in danger are done; false when it ended before.
+fn reaches(run: &mut Started, moment: Moment, mut in_danger: BTreeSet<String>) -> bool {
+    let (mut said, mut counts) = (0, !moment.in_work);
+    while said < moment.lines || !in_danger.is_empty() {
         let Some(line) = run.line() else { return false };
-        said += 1;
+        counts |= line.contains(" recording claimed ");
+        said += usize::from(counts);
         if line.contains(" transcribed ") {
             in_danger.retain(|id| !line.contains(&format!("recording_id={id}")));
         }
@@ -95,23 +114,22 @@ async fn two_hundred_kills_at_random_moments_lose_nothing_double_nothing_and_bla
     // A line a page: as few as can be, so that most moments lie in the work.
     disturbed.set("TRANSCRIBE__ZOOM__PAGE_SIZE", "300");
     let (mut kills, mut others, mut offered) = (0, 0, AT_FIRST);
-    for round in 0.. {
-        if kills >= KILLS {
-            break;
-        }
-        assert!(round < 4 * KILLS, "seed {seed}: after {round} runs only {kills} kills");
-        while offered < AT_FIRST + kills / EVERY {
+    let mut rounds = 0;
+    while kills < KILLS {
+        rounds += 1;
+        assert!(rounds < 5 * KILLS, "seed {seed}: after {rounds} runs only {kills} kills");
+        while offered < AT_FIRST + kills {
             zoom.add(recording(offered));
             offered += 1;
         }
-        let (lines, blow) = (random.random_range(1..=MOST_LINES), Blow::draw(&mut random));
+        let (moment, blow) = (Moment::draw(&mut random), Blow::draw(&mut random));
         let in_danger = in_danger(&disturbed);
         let mut run = Started::run(&disturbed, &RUN);
         let beside = random.random_ratio(1, 8).then(|| Started::run(&disturbed, &RUN));
         // Both say more than a pipe holds, and each may wait for what the other has locked.
         let (is_struck_too, beside_id) = (random.random_ratio(1, 2), beside.as_ref().map(Started::id));
         let beside = beside.map(|beside| std::thread::spawn(|| beside.end()));
-        if reaches(&mut run, lines, in_danger) {
+        if reaches(&mut run, moment, in_danger) {
             blow.strike(&run);
             if is_struck_too && let (Blow::Kill, Some(beside)) = (blow, beside_id) {
                 signal(beside, "KILL");
@@ -120,12 +138,13 @@ async fn two_hundred_kills_at_random_moments_lose_nothing_double_nothing_and_bla
         }
         for ended in std::iter::once(run.end()).chain(beside.map(|beside| beside.join().unwrap())) {
             let is_fine = ended.code.is_none_or(|code| [0, 5, 130].contains(&code));
-            assert!(is_fine, "seed {seed}, {blow:?} after {lines} lines: {:?}: {}", ended.code, ended.said);
+            assert!(is_fine, "seed {seed}, {blow:?} at {moment:?}: {:?}: {}", ended.code, ended.said);
             kills += usize::from(ended.code.is_none());
         }
         assert!(!disturbed.lake().join("quarantine").exists(), "seed {seed}: somebody was blamed after {kills} kills");
     }
     finish(&disturbed);
+    eprintln!("seed {seed}: {kills} kills and {others} other blows in {rounds} runs over {offered} recordings");
     assert!(others > 0, "seed {seed}: nothing but kills");
     assert!(!disturbed.lake().join("quarantine").exists(), "seed {seed}");
     assert_nothing_is_left_over(&disturbed, &format!("seed {seed}"));

@@ -71,6 +71,8 @@ async fn two_thousand_recordings_in_one_run_leave_memory_and_open_files_flat() {
     let (early, late) = (&samples[..samples.len() / 4], &samples[samples.len() / 4..]);
     let most_kib = |samples: &[Sample]| samples.iter().map(|sample| sample.resident_kib).max().unwrap();
     let most_files = |samples: &[Sample]| samples.iter().map(|sample| sample.open_files).max().unwrap();
+    eprintln!("resident: {} KiB, then {} KiB at most", most_kib(early), most_kib(late));
+    eprintln!("open files: {}, then {} at most", most_files(early), most_files(late));
     assert!(most_kib(early) > 1024 && most_files(early) > 10, "nothing was measured: {early:?}");
     assert!(most_kib(late) <= most_kib(early) + MARGIN_KIB, "memory grows: {samples:?}");
     assert!(most_files(late) <= most_files(early) + MARGIN_FILES, "open files grow: {samples:?}");
