@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::RunError;
 use super::sweep::{Sweep, Window};
-use crate::domain::{Recording, RecordingId};
+use crate::domain::{Reason, Recording, RecordingId};
 use crate::failpoint;
 use crate::lake::{Lake, PublishedId};
 use crate::queue::{Enqueued, JobQueue, JobRecord, JobState, ListingMarks, NewJob, PublishedBefore, Redo};
@@ -202,9 +202,12 @@ impl Discovery<'_> {
             let job = NewJob { recording, started_at, dt };
             // A lost ledger is not a lost lake: what is new here may stand there.
             if !known.contains(&job.recording.id)
-                && let Some(result) = in_lake.result_of(self.lake, &job).await?
+                && let Some(fate) = in_lake.fate_of(self.lake, &job).await?
             {
-                self.queue.adopt_published(job.clone(), result, self.now).await?;
+                match fate {
+                    Fate::Published(result) => self.queue.adopt_published(job.clone(), result, self.now).await?,
+                    Fate::Dead(reason) => self.queue.adopt_dead(job.clone(), reason, self.now).await?,
+                }
                 failpoint::pass("found-in-lake");
             }
             if self.only.is_some() && known.contains(&job.recording.id) {
@@ -284,25 +287,36 @@ fn merged(mut windows: Vec<TimeWindow>) -> Vec<Option<TimeWindow>> {
 /// Days of the lake that are remembered at a time: more than a slice has.
 const DAYS_REMEMBERED: usize = 40;
 
+/// What became of a recording as far as the lake knows.
+#[derive(Debug, Clone)]
+enum Fate {
+    Published(PublishedBefore),
+    /// It is in quarantine and nowhere else.
+    Dead(Option<Reason>),
+}
+
 /// What the lake holds of the days that were asked about last, read once a day.
 #[derive(Debug, Default)]
 struct LakeMemory {
-    days: BTreeMap<String, BTreeMap<RecordingId, PublishedBefore>>,
+    days: BTreeMap<String, BTreeMap<RecordingId, Fate>>,
 }
 
 impl LakeMemory {
-    async fn result_of(&mut self, lake: &Lake, job: &NewJob) -> Result<Option<PublishedBefore>, RunError> {
+    async fn fate_of(&mut self, lake: &Lake, job: &NewJob) -> Result<Option<Fate>, RunError> {
         if !self.days.contains_key(&job.dt) {
             if self.days.len() >= DAYS_REMEMBERED {
                 self.days.clear();
             }
-            let mut day: BTreeMap<RecordingId, PublishedBefore> = BTreeMap::new();
+            let mut published: BTreeMap<RecordingId, PublishedBefore> = BTreeMap::new();
             for row in lake.published_ids(std::slice::from_ref(&job.dt)).await? {
                 let PublishedId { recording_id, fingerprint, audio_sha256, .. } = row;
                 // Each earlier result but the first may have come of an order to do it anew, so their number is enough.
-                let redo = day.get(&recording_id).map_or(0, |earlier| earlier.redo + 1);
-                day.insert(recording_id, PublishedBefore { fingerprint, audio_sha256, redo });
+                let redo = published.get(&recording_id).map_or(0, |earlier| earlier.redo + 1);
+                published.insert(recording_id, PublishedBefore { fingerprint, audio_sha256, redo });
             }
+            let dead = lake.quarantined(&job.dt).await?.into_iter().map(|(id, reason)| (id, Fate::Dead(reason)));
+            let mut day: BTreeMap<RecordingId, Fate> = dead.collect();
+            day.extend(published.into_iter().map(|(id, result)| (id, Fate::Published(result))));
             self.days.insert(job.dt.clone(), day);
         }
         Ok(self.days.get(&job.dt).and_then(|day| day.get(&job.recording.id)).cloned())

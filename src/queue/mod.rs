@@ -244,6 +244,10 @@ pub trait JobQueue: Send + Sync {
     /// Records as published what the lake already holds (a lost ledger). A recording that is known stays as it is.
     async fn adopt_published(&self, job: NewJob, result: PublishedBefore, now: Timestamp) -> Result<(), QueueError>;
 
+    /// Records as dead what the lake's quarantine names (a lost ledger), so that it is not tried and told again. A
+    /// recording that is known stays as it is.
+    async fn adopt_dead(&self, job: NewJob, reason: Option<Reason>, now: Timestamp) -> Result<(), QueueError>;
+
     /// Records as staged a transcript that is durable although nobody settled it; `false`, and nothing, when the
     /// recording is claimed, staged or published.
     async fn adopt_staged(&self, found: FoundStaged, now: Timestamp) -> Result<bool, QueueError>;

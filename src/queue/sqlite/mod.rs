@@ -202,6 +202,22 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
+    async fn adopt_dead(&self, job: NewJob, reason: Option<Reason>, now: Timestamp) -> Result<(), QueueError> {
+        self.transact(move |tx| {
+            let id = &job.recording.id;
+            if rows::record(tx, id)?.is_some() {
+                return Ok(());
+            }
+            insert(tx, &job, now)?;
+            tx.execute(
+                "UPDATE jobs SET state = 'dead', reason = ?2, reported = 1 WHERE recording_id = ?1",
+                params![id.as_str(), reason.map(Reason::as_str)],
+            )?;
+            steps::remember(tx, id, "found_in_quarantine", 0, None, now)
+        })
+        .await
+    }
+
     async fn adopt_staged(&self, found: FoundStaged, now: Timestamp) -> Result<bool, QueueError> {
         let max_attempts = self.settings.max_attempts;
         self.transact(move |tx| {

@@ -8,7 +8,7 @@ use super::scene::{RUN, assert_nothing_is_left_over, assert_same_rows, finish, w
 use crate::workspace::project;
 
 const LISTING: &[&str] = &["taken-back", "leftovers-removed", "enqueued", "slice-listed", "listed"];
-const WORK: &[&str] = &["claimed", "fetched", "decoded", "transcribed", "staged", "settled"];
+const WORK: &[&str] = &["claimed", "fetched", "decoding", "decoded", "transcribed", "staged", "settled"];
 const PUBLISHING: &[&str] = &["batch-recorded", "object-put", "batch-put", "batch-closed", "staged-removed"];
 const BESIDE: &[&str] = &[
     "quarantine-put",

@@ -10,6 +10,8 @@ use super::scene::{
     COUNTING, FOX, HELLO, RUN, SILENCE, STEREO, assert_nothing_is_left_over, assert_same_rows, clip, finish, workspace,
 };
 use super::started::{Started, signal};
+use serde_json::json;
+
 use crate::support::{Clip, ZoomServer};
 use crate::workspace::Workspace;
 
@@ -148,8 +150,10 @@ async fn two_hundred_kills_at_random_moments_lose_nothing_double_nothing_and_bla
     assert!(others > 0, "seed {seed}: nothing but kills");
     assert!(!disturbed.lake().join("quarantine").exists(), "seed {seed}");
     assert_nothing_is_left_over(&disturbed, &format!("seed {seed}"));
-    // Here `transcribe reconcile` says: none lost, none twice.
     let undisturbed = workspace(&zoom);
     undisturbed.run(&RUN).expect_code(0);
-    assert_same_rows(&undisturbed, &[(format!("seed {seed}"), disturbed)]);
+    let disturbed = [(format!("seed {seed}"), disturbed)];
+    assert_same_rows(&undisturbed, &disturbed);
+    let proof = disturbed[0].1.run(&["reconcile", RUN[0], RUN[1], "--format", "json"]).expect_code(0).json();
+    assert_eq!((&proof["lost"], &proof["double"]), (&json!(0), &json!(0)), "seed {seed}: {proof}");
 }

@@ -47,17 +47,15 @@ async fn after_the_state_is_deleted_nothing_is_downloaded_again_and_no_row_is_ad
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_state_is_deleted_calls_and_zooms_own_transcripts_are_not_written_again() {
+async fn after_the_state_is_deleted_calls_transcripts_and_the_quarantine_are_not_written_again() {
     let zoom = zoom_with_everything().await;
-    // Without the one that is dead: of the dead the lake only tells, and a new ledger tries them again.
-    zoom.delete("bad");
     let workspace = workspace(&zoom);
-    workspace.run(&RUN).expect_code(0);
-    let (lake, asked) = (workspace.snapshot(), zoom.asked("recording_transcript").len());
+    workspace.run(&RUN).expect_code(4);
+    let (lake, asked, downloaded) = (workspace.snapshot(), zoom.asked("recording_transcript").len(), downloads(&zoom));
     lose_state(&workspace);
     finish(&workspace);
     assert_eq!(workspace.snapshot(), lake);
-    assert_eq!(downloads(&zoom), GOOD.len());
+    assert_eq!(downloads(&zoom), downloaded, "neither a good one nor the one in quarantine");
     let asked_again: Vec<_> =
         zoom.asked("recording_transcript").split_off(asked).into_iter().filter_map(|seen| seen.recording).collect();
     assert!(asked_again.iter().all(|id| id == "a2" || id == "a3"), "{asked_again:?} but a1 and a4 are in the lake");
