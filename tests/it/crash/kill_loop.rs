@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::json;
 
 use super::scene::{
     COUNTING, FOX, HELLO, RUN, SILENCE, STEREO, assert_nothing_is_left_over, assert_same_rows, clip, finish, workspace,
 };
 use super::started::{Started, signal};
-use serde_json::json;
-
 use crate::support::{Clip, ZoomServer};
 use crate::workspace::Workspace;
 
