@@ -354,7 +354,7 @@ async fn partitions_are_days_and_the_day_is_no_column_of_the_file() {
     let folders: Vec<_> = work.files().keys().map(|name| name.rsplit_once('/').unwrap().0.to_owned()).collect();
     let expected = [
         "call_history/dt=2026-11-02",
-        "coverage/dt=2026-11-02",
+        "coverage/dt=2026-11-03",
         "quarantine/dt=2026-11-02",
         "recordings/dt=2026-11-02",
         "runs/dt=2026-11-03",

@@ -165,7 +165,10 @@ impl Model {
             if !job.is(JobState::Published) && !job.is(JobState::Staged) {
                 job.listed = new.recording.clone();
             }
-            job.call_id = job.call_id.take().or(new.recording.call_id);
+            // What is being told to the table `quarantine` is told again in the same words.
+            if job.reported || !job.is(JobState::Dead) {
+                job.call_id = job.call_id.take().or(new.recording.call_id);
+            }
             list.insert(id);
         }
         enqueued
