@@ -20,6 +20,9 @@ use crate::queue::{Claimant, Claimed, Company, Scope};
 use crate::stt::{ModelPath, SpeechToText};
 use crate::telemetry::Event;
 
+/// How long what is due to be published may go unnoticed.
+const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(15);
+
 /// What runs at the same time.
 type InWork = JoinSet<Result<ItemOutcome, RunError>>;
 
@@ -154,6 +157,16 @@ impl Run<'_> {
         Ok(claimed)
     }
 
+    /// Publishes what is due. Looks for it now and then only: what there is to look through grows with every recording.
+    async fn publish_due(&mut self) -> Result<(), RunError> {
+        let pause = (self.config.lake.flush_every / 4).min(MOST_BETWEEN_LOOKS);
+        if self.looked_for_due.elapsed() >= pause {
+            self.note_publication(self.publisher.publish_due().await?);
+            self.looked_for_due = Instant::now();
+        }
+        Ok(())
+    }
+
     /// Which disk it is, and what to do.
     fn make_room(&self) -> String {
         format!("; downloads and transcripts lie in {}: {MAKE_ROOM}", self.config.paths.state_dir.display())
@@ -162,7 +175,7 @@ impl Run<'_> {
     /// Counts an outcome; true = no further claims.
     async fn digest(&mut self, outcome: ItemOutcome) -> Result<bool, RunError> {
         match outcome {
-            ItemOutcome::Staged => self.note_publication(self.publisher.publish_due().await?),
+            ItemOutcome::Staged => self.publish_due().await?,
             ItemOutcome::Dead => self.failed += 1,
             ItemOutcome::Waiting | ItemOutcome::Crashed | ItemOutcome::GivenBack => {}
             ItemOutcome::Halt(failure) => {

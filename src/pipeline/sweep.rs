@@ -97,6 +97,8 @@ pub(super) struct Run<'a> {
     pub(super) claimed: u64,
     pub(super) failed: u64,
     published: PublishedCount,
+    /// When staged transcripts were last looked through for what is due.
+    pub(super) looked_for_due: Instant,
     pub(super) noted: Vec<ExitCode>,
     pub(super) troubles: Vec<String>,
     notes: Vec<String>,
@@ -148,6 +150,7 @@ impl<'a> Run<'a> {
             claimed: 0,
             failed: 0,
             published: PublishedCount::default(),
+            looked_for_due: Instant::now(),
             noted: Vec::new(),
             troubles: Vec::new(),
             notes: Vec::new(),
