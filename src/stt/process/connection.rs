@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::process::{Child, ChildStdin, ChildStdout};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::Watch;
 use super::protocol::{self, Reply, Request, Settings};
@@ -21,6 +21,8 @@ use super::{Ending, EngineProgram};
 const SLICE: Duration = Duration::from_millis(100);
 /// Signs of life that may wait for their reader; more of them say nothing new.
 const WAITING_SIGNS: usize = 4;
+/// What a child that said its last has for ending by itself.
+const ENDED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why no more answers will come from this child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,16 +170,37 @@ impl Shared {
                 }
             }
         };
-        let status = {
-            let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-            // It has said its last: what keeps it running is of no use. One that ended already keeps its status.
-            child.kill().and_then(|()| child.wait())
-        };
+        let own = if garbled { None } else { self.own_end() };
+        let status = own.map_or_else(
+            || {
+                let mut child = self.child();
+                // It has said its last: what keeps it running is of no use.
+                child.kill().and_then(|()| child.wait())
+            },
+            Ok,
+        );
         let ending = match status {
             Ok(status) if !garbled => Ending::from(status),
             _ => Ending::Garbled,
         };
         self.end(End::Died(ending));
+    }
+
+    /// How a child ended that has closed its stdout. The kernel closes a process's files before it can be waited for,
+    /// and a signal that comes between the two would be taken for what ended it; so it gets [`ENDED_WITHIN`].
+    fn own_end(&self) -> Option<ExitStatus> {
+        let closed = Instant::now();
+        while closed.elapsed() < ENDED_WITHIN {
+            if let Ok(ended @ Some(_)) = self.child().try_wait() {
+                return ended;
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        None
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn deliver(&self, reply: Reply) {
@@ -218,7 +241,7 @@ impl Shared {
             }
             End::Closed => {}
         }
-        if let Err(error) = self.child.lock().unwrap_or_else(PoisonError::into_inner).kill() {
+        if let Err(error) = self.child().kill() {
             tracing::warn!(%error, "the engine's process cannot be killed");
         }
         for to in waiting.into_values() {
