@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use transcribe::domain::{AudioLocation, Fingerprint, Recording, RecordingId, RunId, SourceKind};
+use transcribe::queue::instance::Fate;
 use transcribe::queue::sqlite::{SqliteQueue, SqliteSettings};
 use transcribe::queue::{BatchLog, Claimant, Claimed, Company, JobQueue, NewJob, Redo, Scope, Settlement};
 
@@ -104,7 +105,7 @@ impl Ledger {
     }
 
     fn reclaim(&self) {
-        let reclaimed = self.wait(self.queue.reclaim(&|_| false, &RunId("next".into()), now())).expect("a ledger");
+        let reclaimed = self.wait(self.queue.reclaim(&|_| Fate::Died, &RunId("next".into()), now())).expect("a ledger");
         assert_eq!(reclaimed.back + reclaimed.died, HELD as u64);
     }
 

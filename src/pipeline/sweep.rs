@@ -21,7 +21,7 @@ use crate::domain::{RecordingId, RunId};
 use crate::failpoint;
 use crate::fetch::slot::Spool;
 use crate::lake::{Lake, Staging};
-use crate::queue::instance::{self, Instance};
+use crate::queue::instance::{self, Fate, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, ListingMarks, Reclaimed, Redo, Scope};
 use crate::source::{RecordingSource, SourceError, TimeWindow};
@@ -121,7 +121,6 @@ impl<'a> Run<'a> {
         let unusable = |source| RunError::State { path: state_dir.clone(), source };
         make_private(state_dir).map_err(unusable)?;
         let instance = Instance::register(state_dir, random_word()).map_err(unusable)?;
-        instance::sweep(state_dir).map_err(unusable)?;
         let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
         let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings)?);
         let queue: Arc<dyn JobQueue> = Arc::clone(&ledger) as _;
@@ -240,8 +239,9 @@ impl<'a> Run<'a> {
 
     /// Claims of processes that died come back; those that are out of attempts are dead. Returns how many came back.
     pub(super) async fn take_back(&mut self) -> Result<u64, RunError> {
-        let is_alive = |id: &str| self.is_alive(id);
-        let Reclaimed { back, died } = self.queue.reclaim(&is_alive, &self.run_id, Timestamp::now()).await?;
+        let state_dir = &self.config.paths.state_dir;
+        let fate = |id: &str| if id == self.instance.id() { Fate::Runs } else { instance::fate(state_dir, id) };
+        let Reclaimed { back, died } = self.queue.reclaim(&fate, &self.run_id, Timestamp::now()).await?;
         failpoint::pass("taken-back");
         if back + died > 0 {
             self.reporter.emit(Event::TakenBack { jobs: back + died });
@@ -253,8 +253,10 @@ impl<'a> Run<'a> {
     /// What an earlier run left when it was cut short is taken up, or removed where nobody needs it.
     async fn tidy_up(&mut self) -> Result<(), RunError> {
         let paths = &self.config.paths;
-        Spool::remove_abandoned(&paths.spool_dir(), &|id| self.is_alive(id))
-            .map_err(|source| RunError::State { path: paths.state_dir.clone(), source })?;
+        let unusable = |source| RunError::State { path: paths.state_dir.clone(), source };
+        // Not before the claims of the dead were taken back: their files tell that they did not end in order.
+        instance::sweep(&paths.state_dir).map_err(unusable)?;
+        Spool::remove_abandoned(&paths.spool_dir(), &|id| self.is_alive(id)).map_err(unusable)?;
         let tidied = self.publisher.tidy_up(self.queue.as_ref()).await?;
         if tidied != Tidied::default() {
             self.reporter.emit(Event::TidiedUp { adopted: tidied.adopted, removed: tidied.removed });

@@ -39,7 +39,11 @@ impl Instance {
 }
 
 impl Drop for Instance {
+    /// The file goes when the process ends in order; whoever panics leaves it, as one that is killed does.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(%error, "instance file could not be removed");
         }
@@ -60,10 +64,27 @@ fn lock_new(unlocked: &Path, path: &Path) -> io::Result<File> {
     }
 }
 
+/// What became of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    Runs,
+    /// It was cut short: its file is there and nobody holds it.
+    Died,
+    /// It removed its own file, or never had one.
+    Ended,
+}
+
+/// What became of the process that registered as `id`. The file of one that died is removed, so only the first look
+/// tells that it did.
+#[must_use]
+pub fn fate(state_dir: &Path, id: &str) -> Fate {
+    fate_of(&folder(state_dir).join(id))
+}
+
 /// Whether the process that registered as `id` still runs. An id that was never registered is not alive.
 #[must_use]
 pub fn is_alive(state_dir: &Path, id: &str) -> bool {
-    is_held(&folder(state_dir).join(id))
+    fate(state_dir, id) == Fate::Runs
 }
 
 /// Removes the files of processes that are gone.
@@ -72,19 +93,19 @@ pub fn is_alive(state_dir: &Path, id: &str) -> bool {
 /// When the folder cannot be read; a file that cannot be removed stays.
 pub fn sweep(state_dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder(state_dir))? {
-        is_held(&entry?.path());
+        fate_of(&entry?.path());
     }
     Ok(())
 }
 
 /// Whether somebody holds the file's lock; a file that nobody holds is litter and is removed.
-fn is_held(path: &Path) -> bool {
+fn fate_of(path: &Path) -> Fate {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Fate::Ended,
         Err(error) => {
             tracing::warn!(%error, "instance file cannot be opened; taking its owner for alive");
-            return true;
+            return Fate::Runs;
         }
     };
     match file.try_lock_shared() {
@@ -93,12 +114,12 @@ fn is_held(path: &Path) -> bool {
             if let Err(error) = fs::remove_file(path) {
                 tracing::debug!(%error, "stale instance file could not be removed");
             }
-            false
+            Fate::Died
         }
-        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::WouldBlock) => Fate::Runs,
         Err(TryLockError::Error(error)) => {
             tracing::warn!(%error, "instance lock cannot be read; taking its owner for alive");
-            true
+            Fate::Runs
         }
     }
 }
@@ -125,10 +146,10 @@ mod tests {
     fn an_instance_is_alive_exactly_while_it_holds_its_lock() {
         let state = tempfile::tempdir().unwrap();
         let instance = Instance::register(state.path(), "a1".into()).unwrap();
-        assert!(is_alive(state.path(), "a1"));
-        assert!(!is_alive(state.path(), "never-registered"));
+        assert_eq!(fate(state.path(), "a1"), Fate::Runs);
+        assert_eq!(fate(state.path(), "never-registered"), Fate::Ended);
         drop(instance);
-        assert!(!is_alive(state.path(), "a1"));
+        assert_eq!(fate(state.path(), "a1"), Fate::Ended);
     }
 
     #[test]
@@ -137,8 +158,20 @@ mod tests {
         fs::create_dir_all(folder(state.path())).unwrap();
         let litter = folder(state.path()).join("dead");
         fs::write(&litter, "").unwrap();
-        assert!(!is_alive(state.path(), "dead"));
+        assert_eq!(fate(state.path(), "dead"), Fate::Died);
         assert!(!litter.exists());
+    }
+
+    #[test]
+    fn a_panic_is_no_orderly_end() {
+        let state = tempfile::tempdir().unwrap();
+        let instance = Instance::register(state.path(), "a1".into()).unwrap();
+        let panicked = std::thread::spawn(move || {
+            let _instance = instance;
+            panic!("as a test of what is left behind");
+        });
+        assert!(panicked.join().is_err());
+        assert_eq!(fate(state.path(), "a1"), Fate::Died);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use self::instance::Fate;
 use crate::domain::{Fingerprint, Lease, Reason, Recording, RecordingId, RunId, SourceKind};
 
 pub use batches::{BatchLog, DeadJob, OpenBatch, StagedJob};
@@ -275,10 +276,11 @@ pub trait JobQueue: Send + Sync {
     /// Ends a claim. Refused when the claim is not the current one.
     async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Settled, QueueError>;
 
-    /// Takes back the claims of instances that are gone and of leases that ran out.
+    /// Takes back the claims of instances that are gone and of leases that ran out. One that ended in order is not held
+    /// against its jobs: it could not settle them, as on a full disk.
     async fn reclaim(
         &self,
-        is_alive: &(dyn for<'id> Fn(&'id str) -> bool + Sync),
+        fate: &(dyn for<'id> Fn(&'id str) -> Fate + Sync),
         run: &RunId,
         now: Timestamp,
     ) -> Result<Reclaimed, QueueError>;

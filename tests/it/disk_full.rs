@@ -42,6 +42,10 @@ async fn wherever_the_ledger_stops_for_lack_of_space_the_next_run_goes_on() {
         disk.make_room();
         disk.run(&workspace, &["--since", "7d"]).expect_code(0);
         assert_eq!(workspace.query(EACH), once(&ids), "{kibibytes} KiB");
+        for id in ids.iter().filter(|_| disk.is_mounted()) {
+            let life = disk.run(&workspace, &["status", "--recording", id]).expect_code(0).stdout;
+            assert!(!life.contains("crashed"), "a full disk is not the recording's fault ({kibibytes} KiB): {life}");
+        }
     }
     assert!(stopped >= 3, "the disk was large enough {} times", 6 - stopped);
 }

@@ -15,6 +15,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestCaseResult,
 
 use self::model::Model;
 use self::ops::{Again, How, Listing, OF_ZOOM, Op, PROCESSES, RECORDINGS};
+use super::instance::Fate;
 use super::{
     BatchLog, Claimant, Claimed, FoundStaged, JobQueue, JobRecord, NewJob, OpenBatch, PublishedBefore, Redo, Scope,
     Selection, Settled, Settlement, StagedJob,
@@ -89,8 +90,9 @@ struct World<E: Engine> {
     queues: Vec<E::Queue>,
     model: Model,
     now: Timestamp,
-    /// Names of the processes that run now; the others are dead.
+    /// Names of the processes that run now; the others are dead, or have ended in order.
     processes: Vec<String>,
+    ended: BTreeSet<String>,
     /// Every lease that was ever handed out, with the number of the order to redo it answers.
     leases: Vec<(Lease, u32)>,
     ops: usize,
@@ -144,6 +146,7 @@ impl<E: Engine> World<E> {
             model: Model::default(),
             now: "2026-11-10T12:00:00Z".parse().unwrap(),
             processes: (0..PROCESSES).map(|process| format!("p{process}")).collect(),
+            ended: BTreeSet::new(),
             leases: Vec::new(),
             ops: 0,
             seen: BTreeSet::new(),
@@ -217,6 +220,10 @@ impl<E: Engine> World<E> {
         match op {
             Op::Pass { seconds } => self.now += SignedDuration::from_secs(*seconds),
             Op::Die { process } => self.processes[*process] = format!("p{process}-{}", self.ops),
+            Op::End { process } => {
+                let ended = std::mem::replace(&mut self.processes[*process], format!("p{process}-{}", self.ops));
+                self.ended.insert(ended);
+            }
             Op::List { found, room, again } => {
                 let found: Vec<NewJob> = found.iter().map(|listing| self.job(listing)).collect();
                 let redo = match again {
@@ -258,11 +265,16 @@ impl<E: Engine> World<E> {
                 same("heartbeat", engine, self.model.heartbeat(&lease, now))?;
             }
             Op::Reclaim => {
-                let alive: BTreeSet<String> = self.processes.iter().cloned().collect();
-                let (is_alive, run) = (|id: &str| alive.contains(id), Self::run_of(handle));
-                let engine = self.queues[handle].reclaim(&is_alive, &run, now).await.unwrap();
+                let fate = |id: &str| match self.ended.contains(id) {
+                    true => Fate::Ended,
+                    false if self.processes.iter().any(|process| process == id) => Fate::Runs,
+                    false => Fate::Died,
+                };
+                let run = Self::run_of(handle);
+                let engine = self.queues[handle].reclaim(&fate, &run, now).await.unwrap();
+                let model = self.model.reclaim(&fate, &run, now);
                 self.note(engine.died > 0, "died of its crashes");
-                same("reclaim", engine, self.model.reclaim(&alive, &run, now))?;
+                same("reclaim", engine, model)?;
             }
             Op::Revive { named, reason, before, since } => {
                 let ago = |seconds: &i64| now - SignedDuration::from_secs(*seconds);

@@ -75,6 +75,10 @@ pub(super) enum Op {
     Die {
         process: usize,
     },
+    /// A process ends in order, with whatever it could not settle.
+    End {
+        process: usize,
+    },
     Reclaim,
     Revive {
         named: Option<Vec<usize>>,
@@ -216,6 +220,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         10 => (lease(), how()).prop_map(|(lease, how)| Op::Settle { lease, how }),
         3 => lease().prop_map(|lease| Op::Heartbeat { lease }),
         4 => (0..PROCESSES).prop_map(|process| Op::Die { process }),
+        2 => (0..PROCESSES).prop_map(|process| Op::End { process }),
         5 => Just(Op::Reclaim),
         2 => revive(),
         1 => (listing(), 0..RECIPES, 0..3_u32)

@@ -25,6 +25,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, ffi, par
 use self::rows::{
     JOB_RECORD_COLUMNS, claimed_from_row, insert, job_record_from_row, learn_call, record_failure, refresh, timestamp,
 };
+use super::instance::Fate;
 use super::state::{Life, Step};
 use super::{
     Claimant, Claimed, Company, Counts, Enqueued, Fenced, FoundStaged, JobQueue, JobRecord, JobState, NewJob,
@@ -353,22 +354,22 @@ impl JobQueue for SqliteQueue {
 
     async fn reclaim(
         &self,
-        is_alive: &(dyn for<'id> Fn(&'id str) -> bool + Sync),
+        fate: &(dyn for<'id> Fn(&'id str) -> Fate + Sync),
         run: &RunId,
         now: Timestamp,
     ) -> Result<Reclaimed, QueueError> {
         let held = self.transact(claims::held).await?;
-        let mut alive = BTreeMap::new();
-        for claim in &held {
-            alive.entry(claim.instance.clone()).or_insert_with(|| is_alive(&claim.instance));
-        }
-        let is_gone = |instance: &str| !alive.get(instance).copied().unwrap_or(false);
+        let mut fates = BTreeMap::new();
         let lost: Vec<(claims::Held, Step)> = held
             .into_iter()
-            .filter_map(|claim| match is_gone(&claim.instance) {
-                true => Some((claim, Step::Crash)),
-                false if claim.lease_until <= now.as_millisecond() => Some((claim, Step::Expire)),
-                false => None,
+            .filter_map(|claim| {
+                let fate = *fates.entry(claim.instance.clone()).or_insert_with(|| fate(&claim.instance));
+                match fate {
+                    Fate::Died => Some((claim, Step::Crash)),
+                    Fate::Ended => Some((claim, Step::Release)),
+                    Fate::Runs if claim.lease_until <= now.as_millisecond() => Some((claim, Step::Expire)),
+                    Fate::Runs => None,
+                }
             })
             .collect();
         let (run, max_attempts) = (run.clone(), self.settings.max_attempts);
@@ -378,11 +379,19 @@ impl JobQueue for SqliteQueue {
                 // Settled or claimed anew in the meantime: nothing to take back.
                 let Some(life) = steps::life_of(tx, &id)?.filter(|life| life.fence == fence) else { continue };
                 let Ok(next) = life.after(step, max_attempts) else { continue };
-                let reason = if step == Step::Crash { Reason::EngineCrash } else { Reason::TimedOut };
-                let detail = format!("attempts={} deaths={}", life.attempt, next.deaths);
-                let failure = Failure::new(Stage::Stt, reason, Treatment::Crashed, detail);
-                let next = steps::advance(tx, &id, life, step, max_attempts, Some(&failure), now)?;
-                record_failure(tx, &id, &failure)?;
+                let failure = |reason| {
+                    let detail = format!("attempts={} deaths={}", life.attempt, next.deaths);
+                    Failure::new(Stage::Stt, reason, Treatment::Crashed, detail)
+                };
+                let failure = match step {
+                    Step::Crash => Some(failure(Reason::EngineCrash)),
+                    Step::Expire => Some(failure(Reason::TimedOut)),
+                    _ => None,
+                };
+                let next = steps::advance(tx, &id, life, step, max_attempts, failure.as_ref(), now)?;
+                if let Some(failure) = &failure {
+                    record_failure(tx, &id, failure)?;
+                }
                 if next.state == JobState::Dead {
                     tx.execute("UPDATE jobs SET run_id = ?2 WHERE recording_id = ?1", params![id.as_str(), run.0])?;
                     reclaimed.died += 1;

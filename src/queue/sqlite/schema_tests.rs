@@ -3,6 +3,7 @@ use rusqlite::params;
 
 use super::*;
 use crate::domain::{AudioLocation, Fingerprint, Lease, Recording, RecordingId, RunId, SourceKind};
+use crate::queue::instance::Fate;
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{
     BatchLog, Claimant, Company, Counts, Fenced, Insight, JobQueue, JobState, ListingMarks, NewJob, Outbox, Reclaimed,
@@ -122,7 +123,8 @@ async fn everything_goes_on(queue: &SqliteQueue, version: usize) {
     // Who held a claim still does; whose process is gone does not.
     let held = || Lease { id: id("held"), attempt: 2, fence: 2 };
     assert_eq!(queue.heartbeat(&held(), now()).await.unwrap(), Fenced::Held);
-    let reclaimed = queue.reclaim(&|instance| instance == "alive", &RunId("run-1".into()), now()).await.unwrap();
+    let fate = |instance: &str| if instance == "alive" { Fate::Runs } else { Fate::Died };
+    let reclaimed = queue.reclaim(&fate, &RunId("run-1".into()), now()).await.unwrap();
     assert_eq!(reclaimed, Reclaimed { back: 1, died: 0 });
     let staged = || Settlement::Staged { fingerprint: print(), audio_sha256: "a1".into(), bytes: 10, audio_ms: 9 };
     assert_eq!(queue.settle(held(), staged(), now()).await.unwrap(), Settled::As(JobState::Staged));

@@ -128,7 +128,7 @@ async fn a_late_twin_cannot_settle_what_another_holds() {
     ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     let late = claim(&ledger.queue, now()).await.unwrap().lease;
     let after_lease = now() + SignedDuration::from_secs(61);
-    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), after_lease).await.unwrap(), back(1));
+    assert_eq!(ledger.queue.reclaim(&|_| Fate::Runs, &run(), after_lease).await.unwrap(), back(1));
     let current = claim(&ledger.queue, after_lease).await.unwrap().lease;
     assert_eq!((late.attempt, current.attempt), (1, 2));
     assert_eq!(ledger.queue.settle(late, staged_as('a'), after_lease).await.unwrap(), Settled::Lost);
@@ -144,9 +144,9 @@ async fn a_heartbeat_keeps_a_lease_and_an_expired_one_comes_back() {
     let later = now() + SignedDuration::from_secs(50);
     assert_eq!(ledger.queue.heartbeat(&lease, later).await.unwrap(), Fenced::Held);
     let past_first_lease = now() + SignedDuration::from_secs(70);
-    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), past_first_lease).await.unwrap(), back(0));
+    assert_eq!(ledger.queue.reclaim(&|_| Fate::Runs, &run(), past_first_lease).await.unwrap(), back(0));
     let past_both = now() + SignedDuration::from_secs(111);
-    assert_eq!(ledger.queue.reclaim(&|_| true, &run(), past_both).await.unwrap(), back(1));
+    assert_eq!(ledger.queue.reclaim(&|_| Fate::Runs, &run(), past_both).await.unwrap(), back(1));
     assert_eq!(ledger.queue.heartbeat(&lease, past_both).await.unwrap(), Fenced::Lost);
 }
 
@@ -157,16 +157,16 @@ async fn a_recording_that_keeps_killing_the_process_ends_as_engine_crash_and_its
     for _ in 0..DEATHS_IN_COMPANY {
         claim(&ledger.queue, now()).await.unwrap();
         assert!(ledger.queue.claim(&me(), &everything(), Company::Others, now()).await.unwrap().is_some());
-        assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), back(2));
+        assert_eq!(ledger.queue.reclaim(&|_| Fate::Died, &run(), now()).await.unwrap(), back(2));
     }
     assert!(ledger.queue.claim(&me(), &everything(), Company::Others, now()).await.unwrap().is_none());
     for attempt in 1..MAX_ATTEMPTS {
         let claimed = claim(&ledger.queue, now()).await.unwrap();
         assert_eq!((claimed.lease.id, claimed.alone, claimed.lease.attempt), (id("a"), true, attempt));
-        assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), back(1));
+        assert_eq!(ledger.queue.reclaim(&|_| Fate::Died, &run(), now()).await.unwrap(), back(1));
     }
     claim(&ledger.queue, now()).await.unwrap();
-    assert_eq!(ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap(), Reclaimed { back: 0, died: 1 });
+    assert_eq!(ledger.queue.reclaim(&|_| Fate::Died, &run(), now()).await.unwrap(), Reclaimed { back: 0, died: 1 });
     let dead = ledger.queue.unreported_dead().await.unwrap();
     assert_eq!((&dead[0].id, dead[0].failure.reason, dead[0].attempts), (&id("a"), Reason::EngineCrash, MAX_ATTEMPTS));
     let innocent = claim(&ledger.queue, now()).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_claim_that_was_given_back_fences_off_its_late_twin_although_the_attem
     let ledger = ledger();
     ledger.queue.enqueue(vec![job("a", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
     let late = claim(&ledger.queue, now()).await.unwrap().lease;
-    ledger.queue.reclaim(&|_| false, &run(), now()).await.unwrap();
+    ledger.queue.reclaim(&|_| Fate::Died, &run(), now()).await.unwrap();
     let current = claim(&ledger.queue, now()).await.unwrap().lease;
     assert_eq!(late.attempt, current.attempt);
     assert_eq!(ledger.queue.heartbeat(&late, now()).await.unwrap(), Fenced::Lost);

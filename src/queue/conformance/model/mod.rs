@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{LEASE, MAX_ATTEMPTS};
 use crate::domain::{Failure, Fingerprint, Lease, Reason, Recipe, Recording, RecordingId, RunId, Stage, Treatment};
+use crate::queue::instance::Fate;
 use crate::queue::state::{DEATHS_IN_COMPANY, Life, Step};
 use crate::queue::{
     Claimant, Claimed, Company, Counts, Enqueued, Fenced, FoundStaged, JobRecord, JobState, NewJob, PublishedBefore,
@@ -263,20 +264,22 @@ impl Model {
         Settled::As(job.life.state)
     }
 
-    pub(super) fn reclaim(&mut self, alive: &BTreeSet<String>, run: &RunId, now: Timestamp) -> Reclaimed {
+    pub(super) fn reclaim(&mut self, fate: &dyn Fn(&str) -> Fate, run: &RunId, now: Timestamp) -> Reclaimed {
         let mut reclaimed = Reclaimed::default();
         for job in self.jobs.values_mut().filter(|job| job.is(JobState::Claimed)) {
-            let is_alive = job.instance.as_ref().is_some_and(|instance| alive.contains(instance));
             let ran_out = job.lease_until.is_some_and(|until| until <= now);
-            let (step, reason) = match (is_alive, ran_out) {
-                (false, _) => (Step::Crash, Reason::EngineCrash),
-                (true, true) => (Step::Expire, Reason::TimedOut),
-                (true, false) => continue,
+            let (step, reason) = match job.instance.as_deref().map_or(Fate::Died, fate) {
+                Fate::Died => (Step::Crash, Some(Reason::EngineCrash)),
+                Fate::Ended => (Step::Release, None),
+                Fate::Runs if ran_out => (Step::Expire, Some(Reason::TimedOut)),
+                Fate::Runs => continue,
             };
             let attempts = job.life.attempt;
             job.step(step, now);
             let detail = format!("attempts={attempts} deaths={}", job.life.deaths);
-            job.blame(&Failure::new(Stage::Stt, reason, Treatment::Crashed, detail));
+            if let Some(reason) = reason {
+                job.blame(&Failure::new(Stage::Stt, reason, Treatment::Crashed, detail));
+            }
             if job.is(JobState::Dead) {
                 job.run = Some(run.clone());
                 reclaimed.died += 1;
