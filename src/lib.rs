@@ -10,7 +10,7 @@
 //! window is lost and not the run.
 //!
 //! Data moves left to right and imports point one way: [`domain`] ← [`net`], [`config`] ← [`source`], [`queue`],
-//! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`pipeline`] ← [`cli`]. Each outside library is named in one place only:
+//! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`pipeline`] ← [`trigger`] ← [`cli`]. Each outside library is named in one place only:
 //! symphonia and rubato in [`decode`], whisper_rs in [`stt`], rusqlite in [`queue`], parquet in [`lake`].
 
 pub mod cli;
@@ -26,3 +26,4 @@ pub mod queue;
 pub mod source;
 pub mod stt;
 pub mod telemetry;
+pub mod trigger;

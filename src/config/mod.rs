@@ -10,6 +10,7 @@ pub mod settings;
 pub mod units;
 
 pub use settings::{
-    Config, FolderConfig, GuardConfig, LakeConfig, LogFormat, PathsConfig, QueueConfig, SttConfig, TelemetryConfig,
-    ZoomConfig, ZoomMode, ZoomPlan,
+    Config, FolderConfig, GuardConfig, HooksConfig, LakeConfig, LogFormat, OnDeleted, PathsConfig, QueueConfig,
+    SttConfig, TelemetryConfig, TriggerConfig, WebhookConfig, WebsocketConfig, WebsocketGrant, ZoomConfig, ZoomMode,
+    ZoomPlan,
 };

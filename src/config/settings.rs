@@ -1,8 +1,10 @@
 //! The resolved configuration: every value present, checked and in its own type.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -18,6 +20,8 @@ pub struct Config {
     pub paths: PathsConfig,
     pub stt: SttConfig,
     pub lake: LakeConfig,
+    pub trigger: TriggerConfig,
+    pub hooks: HooksConfig,
     pub telemetry: TelemetryConfig,
 }
 
@@ -70,6 +74,70 @@ pub struct ZoomConfig {
     pub not_ready_wait: Duration,
     /// How long one attempt at a download may take from its first byte to its last.
     pub download_timeout: Duration,
+    pub on_deleted: OnDeleted,
+}
+
+/// What an event that a recording was deleted in Zoom does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeleted {
+    /// Its rows stay.
+    Keep,
+}
+
+/// What wakes the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerConfig {
+    /// From one sweep to the next.
+    pub sweep_every: Duration,
+    /// How far before the last complete sweep the next one begins.
+    pub overlap: Duration,
+    /// What is in work has this long after the service was told to stop.
+    pub drain: Duration,
+    pub webhook: WebhookConfig,
+    pub websocket: WebsocketConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookConfig {
+    /// `None` = no TCP listener.
+    pub listen: Option<SocketAddr>,
+    /// Whether `listen` was asked for, so that a missing secret is an error.
+    pub is_asked_for: bool,
+    pub path: String,
+    pub unix_socket: Option<PathBuf>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How far an event's timestamp may be from the clock, either way.
+    pub max_skew: Duration,
+    /// Bytes.
+    pub max_body: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebsocketConfig {
+    pub enabled: bool,
+    /// `wss`, or `ws` on loopback; with the subscription's id.
+    pub url: Url,
+    pub grant: WebsocketGrant,
+}
+
+/// The OAuth grant of the token that a WebSocket connection is opened with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebsocketGrant {
+    Client,
+    Account,
+}
+
+/// Who is told of calls while they ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HooksConfig {
+    /// Program and arguments; empty = none.
+    pub command: Vec<String>,
+    pub url: Option<Url>,
+    /// Names of events, such as `phone.callee_ringing`.
+    pub events: Vec<String>,
+    /// For one call of the command or the address.
+    pub timeout: Duration,
 }
 
 #[derive(Debug, Clone)]
@@ -153,6 +221,8 @@ pub struct LakeConfig {
     pub flush_every: Duration,
     /// … or when they hold this many bytes.
     pub flush_bytes: u64,
+    /// The service publishes fresh calls at once, but not more often than this.
+    pub fresh_every: Duration,
     /// ZSTD level, 1–22.
     pub compression_level: i32,
 }
@@ -166,4 +236,6 @@ pub enum LogFormat {
 #[derive(Debug, Clone)]
 pub struct TelemetryConfig {
     pub log_format: LogFormat,
+    /// Where the service answers questions about itself; `None` = nowhere.
+    pub metrics_listen: Option<SocketAddr>,
 }

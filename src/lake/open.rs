@@ -121,6 +121,7 @@ pub(super) mod tests {
             partition_timezone: TimeZone::get(zone).unwrap(),
             flush_every: Duration::from_secs(60),
             flush_bytes: 1 << 20,
+            fresh_every: Duration::from_secs(60),
             compression_level: 3,
         }
     }

@@ -6,6 +6,7 @@
 pub mod batches;
 #[cfg(test)]
 mod conformance;
+pub mod inbox;
 pub mod insight;
 pub mod instance;
 pub mod marks;
@@ -24,6 +25,7 @@ use self::instance::Fate;
 use crate::domain::{Fingerprint, Lease, Reason, Recording, RecordingId, RunId, SourceKind};
 
 pub use batches::{BatchLog, DeadJob, OpenBatch, StagedJob};
+pub use inbox::{Inbox, Notice, Subject, Via};
 pub use insight::{Insight, JobEvent, StateLine};
 pub use marks::ListingMarks;
 pub use outbox::{DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};

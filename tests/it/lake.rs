@@ -102,6 +102,7 @@ impl Workspace {
             partition_timezone: TimeZone::UTC,
             flush_every: Duration::from_secs(60),
             flush_bytes: 1 << 20,
+            fresh_every: Duration::from_secs(60),
             compression_level: 3,
         };
         let lake = Lake::open(&config).unwrap();

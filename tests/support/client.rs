@@ -30,6 +30,7 @@ impl ZoomServer {
             retry_for: Duration::from_secs(60),
             not_ready_wait: Duration::from_millis(1),
             download_timeout: Duration::from_secs(60),
+            on_deleted: transcribe::config::OnDeleted::Keep,
         }
     }
 }

