@@ -53,6 +53,11 @@ pub(super) enum Command {
     /// Compares recordings and seconds by day, with a reason for every difference. Prints a table, writes it to the
     /// table `coverage`, and changes nothing else. Exit code 4 when a recording is lost or there twice.
     Reconcile(ReconcileArgs),
+    /// Runs until it is stopped: transcribes calls as Zoom tells of them, and sweeps now and then for what it did not.
+    ///
+    /// SIGTERM or Ctrl-C finishes what is in work (trigger.drain), a second one gives it back. SIGHUP reads the
+    /// configuration again.
+    Serve,
     /// Signs a user in at Zoom and keeps the sign-in alive.
     #[command(subcommand)]
     Auth(AuthCommand),

@@ -11,12 +11,19 @@ use crate::stt::process::{self, ProtocolError};
 use crate::stt::whisper_cpp;
 use crate::telemetry::init_logs;
 
+/// How far the engine stands back for others, of 19.
+const NICENESS: i32 = 5;
+
 /// Serves the parent until it closes our stdin.
 pub(super) fn run(screen: &MultiProgress) -> ExitCode {
     let _ignored = match ignore_signals() {
         Ok(ignored) => ignored,
         Err(error) => return exit::report(&anyhow::Error::new(error).context("signals cannot be listened for")),
     };
+    // Listeners and everything else of this machine come first.
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "the engine keeps its priority");
+    }
     let screen = screen.clone();
     let served = process::serve(io::stdin().lock(), io::stdout(), move |settings| {
         init_logs(settings.logs, &screen);

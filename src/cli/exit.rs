@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::auth;
+use super::serve::CannotListen;
 use crate::config::layers::ConfigError;
 use crate::config::secrets::SecretError;
 use crate::pipeline::{ExitCode, RunError};
@@ -54,6 +55,11 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
         if cause.is::<SecretError>() {
             let hint = "set it in the environment, or name a file that holds it in the variable with _FILE appended; \
                         the values are on the page of your app in the Zoom App Marketplace";
+            return (ExitCode::Configuration, Some(hint.into()));
+        }
+        if cause.is::<CannotListen>() {
+            let hint =
+                "is another `transcribe serve` running? Set that key to a free address of this machine, or to \"off\"";
             return (ExitCode::Configuration, Some(hint.into()));
         }
         if cause.is::<BadArgument>() {

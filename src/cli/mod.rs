@@ -13,6 +13,7 @@ mod reconcile;
 mod retry;
 mod run;
 mod sample;
+mod serve;
 mod status;
 mod window;
 
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use indicatif::MultiProgress;
 
-use self::args::{Cli, Command, CommonArgs};
+use self::args::{Cli, Command};
 use crate::config::layers::{Layers, Merged};
 use crate::config::secrets::Environment;
 use crate::config::{Config, LogFormat};
@@ -39,6 +40,51 @@ pub(crate) struct Session {
     pub(crate) environment: Environment,
     pub(crate) screen: MultiProgress,
     pub(crate) show_bars: bool,
+    pub(crate) layering: Layering,
+}
+
+/// Where the configuration comes from, so that it can be read again.
+#[derive(Clone)]
+pub(crate) struct Layering {
+    /// The file that was asked for.
+    named: Option<PathBuf>,
+    environment: Environment,
+    flags: Vec<(String, String, String)>,
+    working_dir: PathBuf,
+    /// What was read last.
+    pub(crate) merged: Merged,
+}
+
+/// A configuration as it was read.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) merged: Merged,
+    /// The file that was read, if there is one.
+    file: Option<PathBuf>,
+}
+
+impl Layering {
+    /// Reads everything again.
+    pub(crate) fn load(&self) -> anyhow::Result<Loaded> {
+        load(self.named.as_deref(), &self.environment, &self.flags, &self.working_dir)
+    }
+}
+
+fn load(
+    named: Option<&Path>,
+    environment: &Environment,
+    flags: &[(String, String, String)],
+    working_dir: &Path,
+) -> anyhow::Result<Loaded> {
+    let file = configuration_file(named, environment, working_dir)?;
+    let merged = Merged::from_layers(&Layers {
+        file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
+        environment,
+        flags,
+        working_dir,
+    })?;
+    let config = Config::resolve(&merged)?;
+    Ok(Loaded { config, merged, file: file.map(|(path, _)| path) })
 }
 
 /// Runs the program and returns its exit code. Everything that goes wrong is printed here, once.
@@ -71,22 +117,16 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
     let working_dir = std::env::current_dir().context("the working directory cannot be read")?;
     let flags = cli.settings().collect::<Vec<_>>();
-    let file = configuration_file(&cli.common, &environment, &working_dir)?;
-    let merged = Merged::from_layers(&Layers {
-        file: file.as_ref().map(|(path, text)| (path.as_path(), text.as_str())),
-        environment: &environment,
-        flags: &flags,
-        working_dir: &working_dir,
-    })?;
-    let config = Config::resolve(&merged)?;
+    let named = cli.common.config.clone();
+    let Loaded { config, merged, file } = load(named.as_deref(), &environment, &flags, &working_dir)?;
     let logs = LogSettings { format: config.telemetry.log_format, verbosity: cli.common.verbosity() };
     init_logs(logs, &screen);
     let show_bars = std::io::stderr().is_terminal()
         && !cli.common.no_progress
         && cli.common.verbosity() == Verbosity::Normal
         && config.telemetry.log_format == LogFormat::Text;
-    let file = file.map(|(path, _)| path);
-    let session = Session { config, merged, file, environment, screen, show_bars };
+    let layering = Layering { named, environment: environment.clone(), flags, working_dir, merged: merged.clone() };
+    let session = Session { config, merged, file, environment, screen, show_bars, layering };
     match cli.command {
         None => run::run(&session, &cli.run, cli.common.format),
         Some(Command::Models(arguments)) => run_models(&session, &arguments),
@@ -96,6 +136,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Lake(command)) => lake::run(&session, &command),
         Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
+        Some(Command::Serve) => serve::run(&session),
         Some(Command::Auth(command)) => auth::run(&session, &command),
         Some(Command::Engine) => unreachable!("it was served before the configuration was read"),
     }
@@ -112,12 +153,13 @@ fn run_models(session: &Session, arguments: &models::ModelsArgs) -> anyhow::Resu
 
 /// The first configuration file of the search path, or the one that was asked for.
 fn configuration_file(
-    common: &CommonArgs,
+    named: Option<&Path>,
     environment: &Environment,
     working_dir: &Path,
 ) -> anyhow::Result<Option<(PathBuf, String)>> {
-    if let Some(path) = &common.config {
-        let text = std::fs::read_to_string(path).map_err(|source| exit::Unreadable { path: path.clone(), source })?;
+    if let Some(path) = named {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| exit::Unreadable { path: path.to_owned(), source })?;
         return Ok(Some((working_dir.join(path), text)));
     }
     let user = match (environment.get("XDG_CONFIG_HOME"), environment.get("HOME")) {

@@ -123,7 +123,7 @@ pub(super) fn source(session: &Session) -> anyhow::Result<Arc<dyn RecordingSourc
     })
 }
 
-fn model(session: &Session) -> anyhow::Result<ModelPath> {
+pub(super) fn model(session: &Session) -> anyhow::Result<ModelPath> {
     let model = models::resolve(&session.config.paths.models_dir, &session.config.stt.model)?;
     Ok(ModelPath { path: model.path, name: model.name, sha256: model.sha256 })
 }

@@ -55,6 +55,14 @@ impl Spool {
         Ok(())
     }
 
+    /// Bytes of all downloads that lie in the spool folder, of whichever process; blocking.
+    #[must_use]
+    pub fn bytes_in(spool_dir: &Path) -> u64 {
+        let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
+        let files = entries(spool_dir).flat_map(|owner| entries(&owner.path()).collect::<Vec<_>>());
+        files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+    }
+
     /// Makes this process's folder.
     ///
     /// # Errors

@@ -164,7 +164,7 @@ impl Discovery<'_> {
                 page.retain(|recording| !at_the_edge.contains(&recording.id));
                 let on_edge = page.iter().filter(|recording| edge.is_some_and(|edge| recording.is_near(edge)));
                 next_edge.extend(on_edge.map(|recording| recording.id.clone()));
-                self.take(page, in_lake, &mut discovered).await?;
+                self.take(page, Some(in_lake), &mut discovered).await?;
                 let found = place.found + discovered.found;
                 self.reporter.emit(Event::ListingOn { found, part: place.part, parts: place.parts });
             }
@@ -180,10 +180,19 @@ impl Discovery<'_> {
         Ok(discovered)
     }
 
+    /// Enqueues recordings that were not listed but told of. With `knows_lake` the ledger is taken for one that was
+    /// not lost: what it does not know is not looked for in the lake.
+    pub(super) async fn enqueue(mut self, found: Vec<Recording>, knows_lake: bool) -> Result<Discovered, RunError> {
+        let mut discovered = Discovered::default();
+        let mut in_lake = if knows_lake { None } else { Some(LakeMemory::default()) };
+        self.take(found, in_lake.as_mut(), &mut discovered).await?;
+        Ok(discovered)
+    }
+
     async fn take(
         &mut self,
         page: Vec<Recording>,
-        in_lake: &mut LakeMemory,
+        mut in_lake: Option<&mut LakeMemory>,
         discovered: &mut Discovered,
     ) -> Result<(), RunError> {
         let mut jobs = Vec::with_capacity(page.len());
@@ -202,6 +211,7 @@ impl Discovery<'_> {
             let job = NewJob { recording, started_at, dt };
             // A lost ledger is not a lost lake: what is new here may stand there.
             if !known.contains(&job.recording.id)
+                && let Some(in_lake) = in_lake.as_deref_mut()
                 && let Some(fate) = in_lake.fate_of(self.lake, &job).await?
             {
                 match fate {

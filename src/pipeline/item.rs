@@ -35,9 +35,8 @@ const HOST_IS_DOWN: Duration = Duration::from_secs(600);
 /// ([`NO_SIGN_OF_LIFE`](crate::stt::process::NO_SIGN_OF_LIFE)), and then knows which recording it was.
 const STANDSTILL: Duration = Duration::from_secs(900);
 
-/// Everything that the recordings of one run share.
+/// Everything that recordings in work share.
 pub(super) struct Shop {
-    pub(super) run_id: RunId,
     pub(super) queue: Arc<dyn JobQueue>,
     pub(super) source: Arc<dyn RecordingSource>,
     pub(super) speech: SpeechToText,
@@ -75,8 +74,8 @@ enum Ended {
 }
 
 impl Shop {
-    /// Works on one recording while extending its lease, and settles the claim.
-    pub(super) async fn work_on(self: Arc<Self>, claimed: Claimed) -> Result<ItemOutcome, RunError> {
+    /// Works on one recording for `run` while extending its lease, and settles the claim.
+    pub(super) async fn work_on(self: Arc<Self>, claimed: Claimed, run: &RunId) -> Result<ItemOutcome, RunError> {
         let (id, attempt, alone) = (claimed.lease.id.clone(), claimed.lease.attempt, claimed.alone);
         self.reporter.emit(Event::Claimed { id: &id, attempt, duration_s: claimed.recording.duration_s });
         failpoint::pass("claimed");
@@ -85,7 +84,7 @@ impl Shop {
         let _cancel_when_dropped = cancel.clone().drop_guard();
         let began = Instant::now();
         let ended = tokio::select! {
-            ended = self.transcribe(&claimed, &cancel) => ended,
+            ended = self.transcribe(&claimed, run, &cancel) => ended,
             () = self.hold(&claimed.lease) => {
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stt });
                 return Ok(ItemOutcome::GivenBack);
@@ -146,7 +145,7 @@ impl Shop {
         }
     }
 
-    async fn transcribe(self: &Arc<Self>, claimed: &Claimed, cancel: &CancellationToken) -> Ended {
+    async fn transcribe(self: &Arc<Self>, claimed: &Claimed, run: &RunId, cancel: &CancellationToken) -> Ended {
         // Work that is stuck may never give its share of the spool back.
         let Ok(slot) = timeout(pace::SPOOL, self.spool.reserve(&claimed.recording, &claimed.lease)).await else {
             let detail = format!("spool_full_s={}", pace::SPOOL.as_secs());
@@ -175,7 +174,7 @@ impl Shop {
             patience = self.stands_still(&pulse) => return Ended::Failed(timed_out(Stage::Decode, patience)),
         };
         match heard {
-            Ok(Ok((facts, transcript))) => Ended::Finished(Box::new(self.finished(claimed, facts, transcript))),
+            Ok(Ok((facts, transcript))) => Ended::Finished(Box::new(self.finished(claimed, run, facts, transcript))),
             Ok(Err(failure)) if cancel.is_cancelled() && failure.reason == Reason::EngineFailed => Ended::Aborted,
             Ok(Err(failure)) => Ended::Failed(failure),
             Err(_panicked) => {
@@ -261,7 +260,13 @@ impl Shop {
         Ok((facts, transcript))
     }
 
-    fn finished(&self, claimed: &Claimed, audio: AudioFacts, transcript: Transcript) -> FinishedTranscript {
+    fn finished(
+        &self,
+        claimed: &Claimed,
+        run: &RunId,
+        audio: AudioFacts,
+        transcript: Transcript,
+    ) -> FinishedTranscript {
         let recording: &Recording = &claimed.recording;
         let Recipe { engine, settings_sha256, .. } = self.recipe.clone();
         let fingerprint = Fingerprint::compute(&recording.id, &audio.sha256, &self.recipe, claimed.redo);
@@ -276,7 +281,7 @@ impl Shop {
             prompt_sha256: None,
             fingerprint,
             attempt: claimed.lease.attempt,
-            run_id: self.run_id.clone(),
+            run_id: run.clone(),
             transcribed_at: whole_millis(Timestamp::now()),
         }
     }

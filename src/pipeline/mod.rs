@@ -2,11 +2,12 @@
 //!
 //! * [`sweep`] runs the stages and decides when to stop.
 //! * `discover` turns a listing into jobs of the ledger.
-//! * `process` claims and keeps a bounded number of recordings in flight.
+//! * `process` claims for as long as there is work, `floor` keeps a bounded number of recordings in work.
 //! * `item` takes one claimed recording from fetch to staging.
 //! * `publisher` turns staged transcripts into tables.
 //! * `tidy` takes up or removes what a run left when it was cut short.
 //! * `beside` keeps what stands beside the recordings, after them: `history`, `transcripts`.
+//! * [`Service`] runs the same stages for as long as the process lives.
 //! * [`plan`] lists and counts without changing anything.
 //! * [`reconcile`] compares what is listed with what the lake holds.
 //!
@@ -16,6 +17,7 @@ mod beside;
 mod discover;
 mod error;
 mod exit_code;
+mod floor;
 mod history;
 mod item;
 mod pace;
@@ -24,6 +26,7 @@ mod plan;
 mod process;
 mod publisher;
 mod reconcile;
+mod service;
 mod stop;
 mod summary;
 mod sweep;
@@ -34,6 +37,7 @@ pub use error::RunError;
 pub use exit_code::ExitCode;
 pub use plan::{DayPlan, Plan, plan};
 pub use reconcile::{Coverage, DayCoverage, Tally, Trace, Unexplained, reconcile};
+pub use service::{Bell, Service, Tunables};
 pub use stop::Stop;
 pub use summary::Summary;
-pub use sweep::{RedoOrder, Sweep, Window, run_sweep};
+pub use sweep::{RedoOrder, Sweep, Window, prepare_state, run_sweep};

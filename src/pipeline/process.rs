@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::task::JoinSet;
 
 use super::error::MAKE_ROOM;
+use super::floor::Floor;
 use super::item::{ItemOutcome, Shop};
 use super::sweep::{Run, WAIT_FOR_RETRIES};
 use super::{ExitCode, RunError};
@@ -22,9 +22,6 @@ use crate::telemetry::Event;
 
 /// How long what is due to be published may go unnoticed.
 const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(15);
-
-/// What runs at the same time.
-type InWork = JoinSet<Result<ItemOutcome, RunError>>;
 
 /// Loads the model and starts the workers.
 pub(super) async fn load_engine(config: &Config, model: &ModelPath) -> Result<SpeechToText, RunError> {
@@ -53,7 +50,6 @@ impl Run<'_> {
         let workers = speech.workers();
         self.reporter.emit(Event::ModelLoaded { model: &model.name, workers, elapsed: began.elapsed() });
         Ok(Arc::new(Shop {
-            run_id: self.run_id.clone(),
             queue: Arc::clone(&self.queue),
             source: Arc::clone(&self.source),
             recipe: recipe(&speech),
@@ -67,53 +63,39 @@ impl Run<'_> {
         }))
     }
 
-    /// Claims and works until nothing is due: one recording more than there are decoders, so that the next one is
-    /// fetched while they work. One that may be the death of the engine is worked on with nothing beside it.
-    pub(super) async fn process(
-        &mut self,
-        shop: &Arc<Shop>,
-        scope: &Scope,
-        in_work: &mut InWork,
-    ) -> Result<(), RunError> {
-        let most_in_work = shop.speech.workers() + 1;
+    /// Claims and works until nothing is due.
+    pub(super) async fn process(&mut self, scope: &Scope, floor: &mut Floor) -> Result<(), RunError> {
         let mut taken = BTreeSet::new();
         let mut halted = false;
-        let mut one_is_alone = false;
-        let mut engine_died = false;
         let mut taken_back = Instant::now();
         loop {
-            if in_work.is_empty() {
-                one_is_alone = false;
-                // Before anything else is thrown at it: does the engine survive what no recording is to blame for?
-                if std::mem::take(&mut engine_died)
-                    && let Some(broken) = shop.examine_engine().await
-                {
-                    halted |= self.digest(ItemOutcome::Halt(broken)).await?;
-                }
+            if floor.is_empty()
+                && let Some(broken) = floor.examine().await
+            {
+                halted |= self.digest(ItemOutcome::Halt(broken)).await?;
             }
             if taken_back.elapsed() >= self.config.queue.lease {
                 // A process beside this one may have died meanwhile.
                 self.take_back().await?;
                 taken_back = Instant::now();
             }
-            let may_claim = !halted && !engine_died && !self.stop.is_draining();
-            let has_room = in_work.len() < most_in_work && !one_is_alone;
+            let may_claim = !halted && !floor.awaits_examination() && !self.stop.is_draining();
             // Past the limit only recordings that this run took up before come in question: their retries.
             let limit_reached = self.sweep.limit.is_some_and(|limit| taken.len() as u64 >= limit);
             let claimable =
                 if limit_reached { Scope { only: Some(taken.clone()), ..scope.clone() } } else { scope.clone() };
-            let company = if in_work.is_empty() { Company::Nobody } else { Company::Others };
-            let claimed = if may_claim && has_room { self.claim(&claimable, company, &mut taken).await? } else { None };
+            let has_room = floor.has_room();
+            let claimed =
+                if may_claim && has_room { self.claim(&claimable, floor.company(), &mut taken).await? } else { None };
             if let Some(claimed) = claimed {
-                one_is_alone = claimed.alone;
-                in_work.spawn(Arc::clone(shop).work_on(claimed));
+                floor.begin(claimed, self.run_id.clone());
                 continue;
             }
             let next_due = if may_claim { self.queue.next_due(&claimable).await? } else { None };
             let wait =
                 next_due.map(|due| due.duration_since(Timestamp::now())).filter(|wait| *wait <= WAIT_FOR_RETRIES);
             let wait = wait.map(|wait| Duration::try_from(wait).unwrap_or(Duration::ZERO));
-            if in_work.is_empty() {
+            if floor.is_empty() {
                 let Some(wait) = wait else {
                     // The last look at what a process beside this one may have left by dying.
                     if may_claim && self.take_back().await? > 0 {
@@ -125,9 +107,8 @@ impl Run<'_> {
                 self.reporter.emit(Event::WaitingForRetries { jobs, wait });
             }
             tokio::select! {
-                Some(joined) = in_work.join_next() => {
-                    let outcome = joined.map_err(RunError::Stage)??;
-                    engine_died |= matches!(outcome, ItemOutcome::Crashed);
+                Some(ended) = floor.next() => {
+                    let outcome = ended?.outcome?;
                     halted |= self.digest(outcome).await?;
                 }
                 // At least a moment, so that a job that another process holds is not asked for in a busy loop.

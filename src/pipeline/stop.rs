@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Stop {
     drain: CancellationToken,
     abort: CancellationToken,
+    interrupt: CancellationToken,
 }
 
 impl Stop {
@@ -21,6 +22,23 @@ impl Stop {
     pub fn abort(&self) {
         self.drain.cancel();
         self.abort.cancel();
+    }
+
+    /// An abort that was not planned: the process says so in its exit code.
+    pub fn interrupt(&self) {
+        self.interrupt.cancel();
+        self.abort();
+    }
+
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.is_cancelled()
+    }
+
+    /// Cancelled when claims stop, for whatever else ends then.
+    #[must_use]
+    pub fn drained(&self) -> CancellationToken {
+        self.drain.child_token()
     }
 
     #[must_use]
@@ -47,6 +65,15 @@ impl Stop {
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
             drain.cancel();
+        });
+    }
+
+    /// Aborts when `after` has passed; ends with the runtime.
+    pub fn abort_after(&self, after: Duration) {
+        let stop = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            stop.abort();
         });
     }
 

@@ -7,16 +7,16 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use rand::RngExt;
-use tokio::task::JoinSet;
 
 use super::beside::{Beside, keep_beside};
 use super::discover::{Discovered, Discovery, windows};
 use super::error::source_exit_code;
+use super::floor::Floor;
 use super::item::whole_millis;
 use super::publisher::{PublishedCount, Publisher};
 use super::tidy::Tidied;
 use super::{ExitCode, RunError, Stop, Summary};
-use crate::config::Config;
+use crate::config::{Config, PathsConfig};
 use crate::domain::{RecordingId, RunId};
 use crate::failpoint;
 use crate::fetch::slot::Spool;
@@ -89,8 +89,8 @@ pub(super) struct Run<'a> {
     pub(super) run_id: RunId,
     pub(super) source: Arc<dyn RecordingSource>,
     pub(super) queue: Arc<dyn JobQueue>,
-    marks: Arc<dyn ListingMarks>,
-    pub(super) publisher: Publisher,
+    pub(super) marks: Arc<dyn ListingMarks>,
+    pub(super) publisher: Arc<Publisher>,
     pub(super) reporter: Arc<Reporter>,
     pub(super) stop: Stop,
     pub(super) sweep: Sweep,
@@ -109,7 +109,7 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Opens everything that needs no model.
-    fn open(
+    pub(super) fn open(
         config: &'a Config,
         source: Arc<dyn RecordingSource>,
         reporter: Arc<Reporter>,
@@ -119,12 +119,12 @@ impl<'a> Run<'a> {
         let started_at = whole_millis(Timestamp::now());
         let state_dir = &config.paths.state_dir;
         let unusable = |source| RunError::State { path: state_dir.clone(), source };
-        make_private(state_dir).map_err(unusable)?;
+        prepare_state(&config.paths)?;
         let instance = Instance::register(state_dir, random_word()).map_err(unusable)?;
         let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
         let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings)?);
         let queue: Arc<dyn JobQueue> = Arc::clone(&ledger) as _;
-        let publisher = Publisher {
+        let publisher = Arc::new(Publisher {
             batches: Arc::clone(&ledger) as _,
             outbox: Arc::clone(&ledger) as _,
             lake: Lake::open(&config.lake)?,
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
             state_dir: state_dir.clone(),
             flush_every: config.lake.flush_every,
             flush_bytes: config.lake.flush_bytes,
-        };
+        });
         Ok(Self {
             config,
             started: Instant::now(),
@@ -189,28 +189,19 @@ impl<'a> Run<'a> {
                 Some(shop) => shop,
                 None => self.open_shop(model).await?,
             };
-            let mut in_work = JoinSet::new();
-            let processed = self.process(&shop, &scope, &mut in_work).await;
+            let mut floor = Floor::new(shop);
+            let processed = self.process(&scope, &mut floor).await;
             if processed.is_err() {
                 // The others are innocent: their claims are given back before the run ends.
                 self.stop.abort();
-                while in_work.join_next().await.is_some() {}
+                while floor.next().await.is_some() {}
             }
             processed?;
         }
         self.note_publication(self.publisher.publish_all().await?);
         let is_over = |run: &RunId| *run == self.run_id || !self.is_alive(run.instance());
         let reported = self.publisher.report_dead(is_over).await?;
-        let beside = if discovered.failure.is_some() {
-            // What an earlier crash left is written all the same.
-            Beside { rows: self.publisher.deliver().await?, ..Beside::default() }
-        } else {
-            keep_beside(self.source.as_ref(), &self.publisher, &self.sweep, &self.run_id, &self.stop).await?
-        };
-        self.noted.extend(beside.codes);
-        self.troubles.extend(beside.troubles);
-        self.notes.extend(beside.lines);
-        self.resume_at = self.resume_at.max(beside.resume_at);
+        let kept_rows = self.keep_beside(&discovered).await?;
         let not_found = self.not_found(&discovered).await?;
         let left = self.queue.counts(&scope).await?;
         let waiting = left.seen + left.waiting + left.staged;
@@ -223,17 +214,48 @@ impl<'a> Run<'a> {
         }
         let summary = self.sum_up(&discovered, waiting, not_found);
         let changed =
-            self.claimed + self.published.recordings + reported + discovered.new + discovered.redone + beside.rows > 0;
+            self.claimed + self.published.recordings + reported + discovered.new + discovered.redone + kept_rows > 0;
+        self.write_down(&summary, changed).await?;
+        Ok(summary)
+    }
+
+    /// A sweep that only lists, for a service in which others work: what is new waits in the ledger. Its exit code says
+    /// whether everything was listed.
+    pub(super) async fn list_only(&mut self) -> Result<Summary, RunError> {
+        let scope = Scope { source: self.config.source, only: None };
+        let discovered = self.discover(&scope, &Redo::Nothing).await?;
+        let kept_rows = self.keep_beside(&discovered).await?;
+        let summary = self.sum_up(&discovered, 0, BTreeSet::new());
+        self.write_down(&summary, discovered.new + kept_rows > 0).await?;
+        Ok(summary)
+    }
+
+    /// Keeps what stands beside the recordings; returns how many rows that were.
+    async fn keep_beside(&mut self, discovered: &Discovered) -> Result<u64, RunError> {
+        let beside = if discovered.failure.is_some() {
+            // What an earlier crash left is written all the same.
+            Beside { rows: self.publisher.deliver().await?, ..Beside::default() }
+        } else {
+            keep_beside(self.source.as_ref(), &self.publisher, &self.sweep, &self.run_id, &self.stop).await?
+        };
+        self.noted.extend(beside.codes);
+        self.troubles.extend(beside.troubles);
+        self.notes.extend(beside.lines);
+        self.resume_at = self.resume_at.max(beside.resume_at);
+        Ok(beside.rows)
+    }
+
+    async fn write_down(&self, summary: &Summary, changed: bool) -> Result<(), RunError> {
         if changed {
             failpoint::pass("summed-up");
             self.publisher.write_run(&summary.row(self.sweep.trigger, self.started_at)).await?;
             failpoint::pass("run-put");
         }
-        Ok(summary)
+        Ok(())
     }
 
     /// Whether the process that registered as `id` runs; this one does.
-    fn is_alive(&self, id: &str) -> bool {
+    pub(super) fn is_alive(&self, id: &str) -> bool {
         id == self.instance.id() || instance::is_alive(&self.config.paths.state_dir, id)
     }
 
@@ -251,7 +273,7 @@ impl<'a> Run<'a> {
     }
 
     /// What an earlier run left when it was cut short is taken up, or removed where nobody needs it.
-    async fn tidy_up(&mut self) -> Result<(), RunError> {
+    pub(super) async fn tidy_up(&mut self) -> Result<(), RunError> {
         let paths = &self.config.paths;
         let unusable = |source| RunError::State { path: paths.state_dir.clone(), source };
         // Not before the claims of the dead were taken back: their files tell that they did not end in order.
@@ -374,6 +396,14 @@ pub(super) fn describe(failure: &SourceError) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// Makes the state folder, or closes an existing one for everybody but its owner.
+///
+/// # Errors
+/// [`RunError::State`] when that cannot be done.
+pub fn prepare_state(paths: &PathsConfig) -> Result<(), RunError> {
+    make_private(&paths.state_dir).map_err(|source| RunError::State { path: paths.state_dir.clone(), source })
 }
 
 /// Makes the folder, or closes an existing one, for everybody but its owner.

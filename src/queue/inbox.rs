@@ -85,6 +85,9 @@ pub trait Inbox: Send + Sync {
     /// The oldest that nobody has acted upon, with their numbers, at most `limit`.
     async fn received(&self, limit: u32) -> Result<Vec<(i64, Notice)>, QueueError>;
 
+    /// How many nobody has acted upon.
+    async fn waiting(&self) -> Result<u64, QueueError>;
+
     /// Forgets notices that were acted upon.
     async fn acted_upon(&self, numbers: Vec<i64>) -> Result<(), QueueError>;
 }

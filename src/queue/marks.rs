@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use super::QueueError;
+use crate::domain::SourceKind;
 use crate::source::{Slice, TimeWindow};
 
 /// A recording may appear in its slice this long after it ended: younger slices are listed again.
@@ -43,6 +44,12 @@ pub trait ListingMarks: Send + Sync {
     /// Forgets the marks that end inside `window`, whose listing is complete, so that the next one looks at everything again;
     /// and those that are too old to be believed.
     async fn forget_listed(&self, window: TimeWindow, now: Timestamp) -> Result<(), QueueError>;
+
+    /// Remembers that a sweep of the service that began at `began` was complete.
+    async fn mark_sweep(&self, source: SourceKind, began: Timestamp) -> Result<(), QueueError>;
+
+    /// When the last complete sweep of the service began.
+    async fn last_sweep(&self, source: SourceKind) -> Result<Option<Timestamp>, QueueError>;
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::domain::{Failure, RecordingId, Stage};
 
+use super::metrics;
 use super::progress::Bars;
 
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +123,7 @@ impl Reporter {
     /// Logs the event and shows it on the bars.
     pub fn emit(&self, event: Event<'_>) {
         log(event);
+        metrics::count(event);
         if let Some(bars) = &self.bars {
             bars.show(event);
         }

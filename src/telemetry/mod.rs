@@ -3,9 +3,15 @@
 //! Workers emit [`Event`]s and never print. Everything here goes to stderr; stdout belongs to results.
 
 mod events;
+mod health;
 mod logs;
+mod metrics;
+mod ops;
 mod progress;
 
 pub use events::{Event, Reporter};
+pub use health::{Health, Need};
 pub use logs::{LogSettings, Verbosity, init_logs};
+pub use metrics::Metrics;
+pub use ops::{Ops, Refresh};
 pub use progress::Bars;

@@ -57,6 +57,14 @@ impl Inbox for SqliteQueue {
         .await
     }
 
+    async fn waiting(&self) -> Result<u64, QueueError> {
+        self.transact(|tx| {
+            let waiting: i64 = tx.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0))?;
+            Ok(u64::try_from(waiting).unwrap_or(0))
+        })
+        .await
+    }
+
     async fn acted_upon(&self, numbers: Vec<i64>) -> Result<(), QueueError> {
         self.transact(move |tx| {
             let mut delete = tx.prepare_cached("DELETE FROM inbox WHERE number = ?1")?;

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::SqliteQueue;
 use super::rows::timestamp;
+use crate::domain::SourceKind;
 use crate::queue::QueueError;
 use crate::queue::marks::{LIFE, ListedSlice, ListingMarks};
 use crate::source::{Slice, TimeWindow};
@@ -49,6 +50,28 @@ impl ListingMarks for SqliteQueue {
                 params![window.since.as_millisecond(), window.until.as_millisecond(), oldest],
             )?;
             Ok(())
+        })
+        .await
+    }
+
+    async fn mark_sweep(&self, source: SourceKind, began: Timestamp) -> Result<(), QueueError> {
+        self.transact(move |tx| {
+            tx.execute(
+                "INSERT INTO sweeps (source, began_ms) VALUES (?1, ?2)
+                 ON CONFLICT (source) DO UPDATE SET began_ms = max(began_ms, excluded.began_ms)",
+                params![source.as_str(), began.as_millisecond()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn last_sweep(&self, source: SourceKind) -> Result<Option<Timestamp>, QueueError> {
+        self.transact(move |tx| {
+            let began: Option<i64> = tx
+                .query_row("SELECT began_ms FROM sweeps WHERE source = ?1", [source.as_str()], |row| row.get(0))
+                .optional()?;
+            began.map(timestamp).transpose()
         })
         .await
     }

@@ -1,0 +1,327 @@
+//! Claims, works and publishes for as long as the service lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::shift::Shift;
+use super::{Bell, PAUSE, Service, Tunables};
+use crate::config::Config;
+use crate::domain::{Failure, Lease, Reason, Recording, RecordingId};
+use crate::pipeline::error::MAKE_ROOM;
+use crate::pipeline::floor::{Ended, Floor};
+use crate::pipeline::item::{ItemOutcome, Shop};
+use crate::pipeline::publisher::PublishedCount;
+use crate::pipeline::sweep::Run;
+use crate::pipeline::{RunError, Stop};
+use crate::queue::{Claimant, Scope, Settlement};
+use crate::telemetry::{Event, Health, Need};
+
+/// Calls that ended within this time are published at once.
+const FRESH: SignedDuration = SignedDuration::from_hours(24);
+/// Nothing is looked for less often than this, whatever was missed.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// A finished transcript that waits to be published: when its call ended.
+type Waiting = Vec<Option<Timestamp>>;
+
+pub(super) struct Worker<'a> {
+    config: &'a Config,
+    stop: Stop,
+    bell: Arc<Bell>,
+    health: Arc<Health>,
+    tunables: watch::Receiver<Tunables>,
+    run: Run<'a>,
+    scope: Scope,
+    floor: Floor,
+    shift: Shift,
+    /// Shifts that ended with recordings still in work.
+    ending: Vec<Shift>,
+    /// When the calls in work ended.
+    ends: BTreeMap<RecordingId, Option<Timestamp>>,
+    /// Finished since the last publication began, and those that it is writing.
+    finished: Waiting,
+    being_published: Waiting,
+    publication: Option<JoinHandle<Result<PublishedCount, RunError>>>,
+    publish_at: Option<Instant>,
+    published_at: Option<Instant>,
+    taken_back_at: Instant,
+    /// No claims before: this machine or the other side has trouble.
+    paused_until: Option<Instant>,
+    /// Claims whose end could not be written down.
+    unsettled: Vec<Lease>,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(service: &'a Service<'_>, run: Run<'a>, shop: Arc<Shop>) -> Self {
+        let shift = Shift::begin(run.instance.id());
+        Self {
+            config: service.config,
+            stop: service.stop.clone(),
+            bell: Arc::clone(&service.bell),
+            health: Arc::clone(&service.health),
+            tunables: service.tunables.clone(),
+            scope: Scope { source: service.config.source, only: None },
+            floor: Floor::new(shop),
+            shift,
+            ending: Vec::new(),
+            ends: BTreeMap::new(),
+            finished: Waiting::new(),
+            being_published: Waiting::new(),
+            publication: None,
+            // What an earlier process finished is published first of all.
+            publish_at: Some(Instant::now()),
+            published_at: None,
+            taken_back_at: Instant::now(),
+            paused_until: None,
+            unsettled: Vec::new(),
+            run,
+        }
+    }
+
+    /// Ends when the service stops and nothing is in work any more; everything that is finished is published then.
+    pub(super) async fn work(mut self) {
+        while !(self.stop.is_draining() && self.floor.is_empty()) {
+            if let Err(error) = self.step().await {
+                self.stumble(&error);
+                // What is wrong may be wrong with the next step as well.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        if let Err(error) = self.close().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "left for the next start: nothing is lost");
+        }
+    }
+
+    /// Does what can be done now, then waits for something to happen.
+    async fn step(&mut self) -> Result<(), RunError> {
+        self.settle_late().await?;
+        if self.floor.is_empty()
+            && let Some(broken) = self.floor.examine().await
+        {
+            self.halt(&broken);
+        }
+        if self.taken_back_at.elapsed() >= self.config.queue.lease {
+            self.taken_back_at = Instant::now();
+            self.take_back().await?;
+        }
+        self.change_shifts().await?;
+        self.begin_publication();
+        self.claim_all().await?;
+        let wake = self.wakes_at().await?;
+        tokio::select! {
+            Some(ended) = self.floor.next() => self.digest(ended?)?,
+            published = joined(self.publication.as_mut()) => self.note_publication(published)?,
+            () = self.bell.work.notified() => {}
+            () = tokio::time::sleep_until(wake) => {}
+            () = self.stop.draining(), if !self.stop.is_draining() => {
+                self.run.reporter.emit(Event::Stopping { why: "the service was told to stop" });
+            }
+        }
+        Ok(())
+    }
+
+    async fn claim_all(&mut self) -> Result<(), RunError> {
+        let may_claim = !self.stop.is_draining() && self.paused_until.is_none_or(|until| until <= Instant::now());
+        while may_claim && self.floor.has_room() {
+            if self.shift.is_blank() {
+                // It begins with its first recording.
+                self.shift = Shift::begin(self.run.instance.id());
+            }
+            let claimant = Claimant { instance: self.run.instance.id().to_owned(), run: self.shift.run.clone() };
+            let company = self.floor.company();
+            let Some(claimed) = self.run.queue.claim(&claimant, &self.scope, company, Timestamp::now()).await? else {
+                break;
+            };
+            self.ends.insert(claimed.lease.id.clone(), end_of(&claimed.recording));
+            self.shift.claimed += 1;
+            self.shift.in_work += 1;
+            self.floor.begin(claimed, self.shift.run.clone());
+        }
+        if may_claim {
+            self.health.met(Need::Work);
+            self.paused_until = None;
+        }
+        Ok(())
+    }
+
+    async fn wakes_at(&self) -> Result<Instant, RunError> {
+        let now = Instant::now();
+        let mut wake = now + LOOK_EVERY.min(self.config.queue.lease);
+        let may_claim = self.floor.has_room() && self.paused_until.is_none() && !self.stop.is_draining();
+        if may_claim && let Some(due) = self.run.queue.next_due(&self.scope).await? {
+            let wait = Duration::try_from(due.duration_since(Timestamp::now())).unwrap_or_default();
+            // At least a moment, so that a job that another process holds is not asked for in a busy loop.
+            wake = wake.min(now + wait.max(Duration::from_millis(20)));
+        }
+        if self.publication.is_none() {
+            wake = self.publish_at.map_or(wake, |at| wake.min(at));
+        }
+        Ok(self.paused_until.map_or(wake, |until| wake.min(until)))
+    }
+
+    fn digest(&mut self, ended: Ended) -> Result<(), RunError> {
+        let Ended { run, lease, outcome } = ended;
+        let end = self.ends.remove(&lease.id).flatten();
+        let shift = std::iter::once(&mut self.shift).chain(&mut self.ending).find(|shift| shift.run == run);
+        if let Some(shift) = shift {
+            shift.in_work -= 1;
+            shift.failed += u64::from(matches!(outcome, Ok(ItemOutcome::Dead)));
+        }
+        match outcome {
+            Ok(ItemOutcome::Staged) => {
+                self.finished.push(end);
+                self.plan_publication(end);
+            }
+            Ok(ItemOutcome::Halt(failure)) => self.halt(&failure),
+            Ok(ItemOutcome::Waiting | ItemOutcome::Crashed | ItemOutcome::Dead | ItemOutcome::GivenBack) => {}
+            Err(error) => {
+                self.unsettled.push(lease);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// A fresh call is published at once, but files are not made more often than `lake.fresh_every`; others wait for
+    /// company.
+    fn plan_publication(&mut self, end: Option<Timestamp>) {
+        let now = Instant::now();
+        let is_fresh = end.is_none_or(|end| Timestamp::now().duration_since(end) < FRESH);
+        let Tunables { fresh_every, flush_every, .. } = *self.tunables.borrow();
+        let at = match (is_fresh, self.published_at) {
+            (true, None) => now,
+            (true, Some(last)) => now.max(last + fresh_every),
+            (false, _) => now + flush_every,
+        };
+        self.publish_at = Some(self.publish_at.map_or(at, |planned| planned.min(at)));
+    }
+
+    fn begin_publication(&mut self) {
+        if self.publication.is_none() && self.publish_at.is_some_and(|at| at <= Instant::now()) {
+            self.publish_at = None;
+            self.being_published.append(&mut self.finished);
+            let publisher = Arc::clone(&self.run.publisher);
+            self.publication = Some(tokio::spawn(async move { publisher.publish_all().await }));
+        }
+    }
+
+    fn note_publication(&mut self, published: Result<PublishedCount, RunError>) -> Result<(), RunError> {
+        self.publication = None;
+        match published {
+            Ok(count) => {
+                self.health.met(Need::Lake);
+                let waited = std::mem::take(&mut self.being_published);
+                if count.recordings > 0 {
+                    self.published_at = Some(Instant::now());
+                    for end in waited.into_iter().flatten() {
+                        let latency = Timestamp::now().duration_since(end).as_secs_f64();
+                        metrics::histogram!("transcribe_end_of_call_to_row_seconds").record(latency.max(0.0));
+                    }
+                }
+                self.shift.published.recordings += count.recordings;
+                self.shift.published.audio_ms += count.audio_ms;
+                Ok(())
+            }
+            Err(error) => {
+                self.health.missed(Need::Lake, error.to_string());
+                self.publish_at = Some(Instant::now() + PAUSE);
+                Err(error)
+            }
+        }
+    }
+
+    async fn take_back(&mut self) -> Result<(), RunError> {
+        let died_before = self.run.failed;
+        self.run.run_id = self.shift.run.clone();
+        self.run.take_back().await?;
+        self.shift.failed += self.run.failed - died_before;
+        Ok(())
+    }
+
+    /// Begins a new shift when this one has lasted long enough, and writes down those that are over.
+    async fn change_shifts(&mut self) -> Result<(), RunError> {
+        if self.shift.is_long() && !self.shift.is_blank() {
+            let next = Shift::begin(self.run.instance.id());
+            self.ending.push(std::mem::replace(&mut self.shift, next));
+        }
+        while let Some(over) = self.ending.iter().position(|shift| shift.in_work == 0) {
+            self.write_down(&self.ending[over]).await?;
+            self.ending.remove(over);
+        }
+        Ok(())
+    }
+
+    async fn write_down(&self, shift: &Shift) -> Result<(), RunError> {
+        let publisher = &self.run.publisher;
+        publisher.report_dead(|run| *run == shift.run || !self.run.is_alive(run.instance())).await?;
+        publisher.write_run(&shift.row()).await
+    }
+
+    /// Gives back claims whose end could not be written down.
+    async fn settle_late(&mut self) -> Result<(), RunError> {
+        while let Some(Lease { id, attempt, fence }) = self.unsettled.last() {
+            let lease = Lease { id: id.clone(), attempt: *attempt, fence: *fence };
+            self.run.queue.settle(lease, Settlement::Released, Timestamp::now()).await?;
+            self.unsettled.pop();
+        }
+        Ok(())
+    }
+
+    /// This machine or the whole source is at fault: no claims for a while.
+    fn halt(&mut self, failure: &Failure) {
+        self.run.reporter.emit(Event::Stopping { why: failure.reason.as_str() });
+        let mut why = failure.reason.in_words().to_owned();
+        if failure.reason == Reason::Disk {
+            why = format!("{why}; downloads and transcripts lie in paths.state_dir: {MAKE_ROOM}");
+        }
+        self.rest(failure.retry_after().max(PAUSE), &why);
+    }
+
+    fn stumble(&mut self, error: &RunError) {
+        tracing::error!(error = error as &dyn std::error::Error, "the service cannot go on for now");
+        self.rest(PAUSE, &error.to_string());
+    }
+
+    fn rest(&mut self, pause: Duration, why: &str) {
+        self.health.missed(Need::Work, why);
+        let until = Instant::now() + pause;
+        self.paused_until = Some(self.paused_until.map_or(until, |earlier| earlier.max(until)));
+    }
+
+    async fn close(&mut self) -> Result<(), RunError> {
+        self.settle_late().await?;
+        if let Some(publication) = self.publication.take() {
+            let published = publication.await.map_err(RunError::Stage)?;
+            self.note_publication(published)?;
+        }
+        self.being_published.append(&mut self.finished);
+        let published = self.run.publisher.publish_all().await;
+        self.note_publication(published)?;
+        self.run.publisher.deliver().await?;
+        for shift in self.ending.iter().chain([&self.shift]).filter(|shift| !shift.is_blank()) {
+            self.write_down(shift).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends when the task does; never without one.
+async fn joined(task: Option<&mut JoinHandle<Result<PublishedCount, RunError>>>) -> Result<PublishedCount, RunError> {
+    match task {
+        Some(task) => task.await.map_err(RunError::Stage)?,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the call ended, as far as the listing or the event says.
+fn end_of(recording: &Recording) -> Option<Timestamp> {
+    let length = recording.duration_s.map(|seconds| SignedDuration::from_secs(i64::from(seconds)));
+    let by_length = || recording.started_at?.checked_add(length?).ok();
+    recording.ended_at.or_else(by_length)
+}
