@@ -67,7 +67,7 @@ pub(super) fn count(event: Event<'_>) {
         Event::Transcribed { audio_ms, elapsed, .. } => {
             ended("transcribed").increment(1);
             let audio = Duration::from_millis(u64::try_from(audio_ms).unwrap_or(0));
-            metrics::counter!("transcribe_audio_seconds_total").increment(audio.as_secs());
+            metrics::counter!("transcribe_audio_seconds_total").increment(u64::try_from(audio_ms.max(0) + 500).unwrap_or(0) / 1000);
             if audio > Duration::ZERO {
                 let factor = elapsed.as_secs_f64() / audio.as_secs_f64();
                 metrics::histogram!("transcribe_real_time_factor").record(factor);
