@@ -4,5 +4,7 @@
 //! answered, and acting on them is the service's work. What no event told is found by the next sweep.
 
 pub mod intake;
+pub mod websocket;
 
 pub use intake::{Intake, NotKept};
+pub use websocket::WebSocketClient;

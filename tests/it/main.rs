@@ -23,6 +23,7 @@ mod stt;
 mod support;
 #[path = "../support/transcripts.rs"]
 mod transcripts;
+mod websocket;
 mod workspace;
 mod zoom;
 mod zoom_transcript;

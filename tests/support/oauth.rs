@@ -27,6 +27,8 @@ pub(super) struct OAuth {
     codes: HashMap<String, PendingCode>,
     /// Live refresh token → whose it is.
     refresh_tokens: HashMap<String, String>,
+    /// Tokens of the app itself, which open WebSockets and not the API.
+    app_tokens: Vec<String>,
     /// What a token's answer says otherwise; `null` leaves the field out.
     overrides: Map<String, Value>,
     clock_ahead: SignedDuration,
@@ -75,14 +77,16 @@ pub(super) fn token(world: &World, seen: &Seen, body: &Bytes) -> Response {
     let mut changing = world.changing();
     changing.oauth.forms.push(form.clone());
     let grant = given("grant_type");
-    if seen.method != "POST" || !matches!(grant, "account_credentials" | "authorization_code" | "refresh_token") {
+    let grants = ["account_credentials", "client_credentials", "authorization_code", "refresh_token"];
+    if seen.method != "POST" || !grants.contains(&grant) {
         return refusal("unsupported grant type", "unsupported_grant_type");
     }
     if seen.authorization.as_deref() != Some(BASIC) {
         return refusal("Invalid client_id or client_secret", "invalid_client");
     }
-    let user = match grant {
-        "account_credentials" if given("account_id") == ACCOUNT_ID => None,
+    let owner = match grant {
+        "client_credentials" => Owner::App,
+        "account_credentials" if given("account_id") == ACCOUNT_ID => Owner::Account,
         "account_credentials" => return refusal("Invalid client_id or client_secret", "invalid_client"),
         "authorization_code" => {
             let proof = URL_SAFE_NO_PAD.encode(Sha256::digest(given("code_verifier")));
@@ -93,35 +97,47 @@ pub(super) fn token(world: &World, seen: &Seen, body: &Bytes) -> Response {
             }
             // Who agrees again ends what was agreed before.
             changing.oauth.refresh_tokens.retain(|_, user| user != USER);
-            Some(USER.to_owned())
+            Owner::User(USER.to_owned())
         }
         _ => match changing.oauth.refresh_tokens.remove(given("refresh_token")) {
-            Some(user) => Some(user),
+            Some(user) => Owner::User(user),
             None => return refusal("Invalid Token!", "invalid_grant"),
         },
     };
-    issue(&mut changing, user, &world.api_address)
+    issue(&mut changing, owner, &world.api_address)
 }
 
 fn refusal(reason: &str, error: &str) -> Response {
     json_answer(400, &json!({ "reason": reason, "error": error }))
 }
 
-fn issue(changing: &mut Changing, user: Option<String>, api_address: &str) -> Response {
-    let scope = match user {
-        None => "phone:read:list_call_recordings:admin phone:read:call_recording:admin",
-        Some(_) => "phone:read:list_recordings phone:read:call_recording",
+/// Whose token it is.
+enum Owner {
+    Account,
+    App,
+    User(String),
+}
+
+fn issue(changing: &mut Changing, owner: Owner, api_address: &str) -> Response {
+    let scope = match owner {
+        Owner::Account => "phone:read:list_call_recordings:admin phone:read:call_recording:admin",
+        Owner::App => "",
+        Owner::User(_) => "phone:read:list_recordings phone:read:call_recording",
     };
     let token = changing.next("token");
     let mut body = json!({
         "access_token": token, "token_type": "bearer", "expires_in": 3599, "scope": scope, "api_url": api_address
     });
-    if let Some(user) = &user {
-        let refresh_token = changing.next("refresh");
-        body["refresh_token"] = json!(refresh_token);
-        changing.oauth.refresh_tokens.insert(refresh_token, user.clone());
+    match owner {
+        Owner::Account => drop(changing.access_tokens.insert(token, Identity::Account)),
+        Owner::App => changing.oauth.app_tokens.push(token),
+        Owner::User(user) => {
+            let refresh_token = changing.next("refresh");
+            body["refresh_token"] = json!(refresh_token);
+            changing.oauth.refresh_tokens.insert(refresh_token, user.clone());
+            changing.access_tokens.insert(token, Identity::User(user));
+        }
     }
-    changing.access_tokens.insert(token, user.map_or(Identity::Account, Identity::User));
     for (key, value) in &changing.oauth.overrides {
         body[key] = value.clone();
     }
@@ -179,11 +195,17 @@ impl ZoomServer {
         self.world.changing().oauth.forms.clone()
     }
 
+    /// The tokens of the app itself, in order.
+    pub(crate) fn app_tokens(&self) -> Vec<String> {
+        self.world.changing().oauth.app_tokens.clone()
+    }
+
     /// Every token that was handed out and every code that still is out.
     pub(crate) fn secrets_handed_out(&self) -> Vec<String> {
         let changing = self.world.changing();
-        let refresh_tokens = changing.oauth.refresh_tokens.keys();
-        refresh_tokens.chain(changing.access_tokens.keys()).chain(changing.oauth.codes.keys()).cloned().collect()
+        let oauth = &changing.oauth;
+        let tokens = oauth.refresh_tokens.keys().chain(&oauth.app_tokens);
+        tokens.chain(changing.access_tokens.keys()).chain(changing.oauth.codes.keys()).cloned().collect()
     }
 
     /// The environment that points `transcribe` here as a user's app.

@@ -21,7 +21,7 @@ const MAX_PAGE_BYTES: u64 = 32 * 1024 * 1024;
 /// Talks to Zoom's API on behalf of one account.
 pub struct ZoomClient {
     http: HttpClients,
-    auth: Authenticator,
+    auth: Arc<Authenticator>,
     limits: Limits,
     retry: Retry,
     answer_within: Duration,
@@ -32,7 +32,7 @@ impl ZoomClient {
     #[must_use]
     pub const fn new(
         http: HttpClients,
-        auth: Authenticator,
+        auth: Arc<Authenticator>,
         limits: Limits,
         retry: Retry,
         answer_within: Duration,
@@ -42,7 +42,7 @@ impl ZoomClient {
 
     /// What signs the requests.
     #[must_use]
-    pub const fn auth(&self) -> &Authenticator {
+    pub const fn auth(&self) -> &Arc<Authenticator> {
         &self.auth
     }
 

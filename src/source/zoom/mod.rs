@@ -72,7 +72,7 @@ impl ZoomSource {
             .map_err(|error| misconfigured(format!("zoom.download_hosts: {error}")))?;
         let stall = config.request_timeout;
         let http = HttpClients::new(stall).map_err(|error| misconfigured(error.to_string()))?;
-        let auth = Authenticator::new(http.trusted().clone(), config, credentials);
+        let auth = Arc::new(Authenticator::new(http.trusted().clone(), config, credentials));
         let limits = DownloadLimits { bytes: config.max_download_bytes, stall, whole: config.download_timeout };
         let downloader = Downloader::new(http.clone(), hosts, limits);
         let client = ZoomClient::new(http, auth, Limits::new(config.plan, config.rate_share), retry(config), stall);

@@ -39,7 +39,7 @@ use self::scopes::Scopes;
 use self::user::UserGrant;
 use super::error::ZoomError;
 use crate::config::secrets::{ZoomIdentity, ZoomSecrets};
-use crate::config::{ZoomConfig, ZoomMode};
+use crate::config::{WebsocketGrant, ZoomConfig, ZoomMode};
 
 pub use self::store::{SignIn, StoreError, UserStore};
 
@@ -56,8 +56,12 @@ pub struct Credentials {
 
 #[derive(Debug)]
 enum Grant {
-    Account { account_id: SecretString },
+    Account {
+        account_id: SecretString,
+    },
     User(Arc<UserGrant>),
+    /// The app itself, for its events; its token opens nothing else.
+    App,
 }
 
 impl Credentials {
@@ -75,7 +79,7 @@ impl Credentials {
 
     const fn mode(&self) -> ZoomMode {
         match self.grant {
-            Grant::Account { .. } => ZoomMode::Account,
+            Grant::Account { .. } | Grant::App => ZoomMode::Account,
             Grant::User(_) => ZoomMode::User,
         }
     }
@@ -86,6 +90,7 @@ impl Credentials {
 pub struct AccessToken {
     serial: u64,
     value: SecretString,
+    asked_at: Instant,
     usable_until: Instant,
     api: Url,
     scopes: Option<Scopes>,
@@ -103,6 +108,18 @@ impl AccessToken {
     #[must_use]
     pub const fn api(&self) -> &Url {
         &self.api
+    }
+
+    /// Since when it counts, at most: it was asked for then.
+    #[must_use]
+    pub const fn asked_at(&self) -> Instant {
+        self.asked_at
+    }
+
+    /// When nobody should rely on it any longer: some minutes before it expires.
+    #[must_use]
+    pub const fn usable_until(&self) -> Instant {
+        self.usable_until
     }
 
     /// What it may do; `None` when Zoom does not say.
@@ -170,6 +187,23 @@ impl Authenticator {
         Self { endpoint, grant: credentials.grant, api_url: config.api_url.clone(), state, finished }
     }
 
+    /// What gets the token that a WebSocket is opened with: this one itself where it is the account's, another at the
+    /// same endpoint where the app has one of its own. `None` in user mode, where Zoom opens no WebSocket.
+    #[must_use]
+    pub fn for_websocket(self: &Arc<Self>, grant: WebsocketGrant) -> Option<Arc<Self>> {
+        match (&self.grant, grant) {
+            (Grant::User(_), _) => None,
+            (Grant::Account { .. } | Grant::App, WebsocketGrant::Account) => Some(Arc::clone(self)),
+            (Grant::Account { .. } | Grant::App, WebsocketGrant::Client) => Some(Arc::new(Self {
+                endpoint: Arc::clone(&self.endpoint),
+                grant: Grant::App,
+                api_url: self.api_url.clone(),
+                state: Mutex::default(),
+                finished: AtomicU64::new(0),
+            })),
+        }
+    }
+
     /// A token that is good for some minutes at least.
     ///
     /// # Errors
@@ -201,7 +235,7 @@ impl Authenticator {
     /// [`StoreError`] when there is one and it cannot be read.
     pub fn stored_sign_in(&self) -> Option<Result<Option<SignIn>, StoreError>> {
         match &self.grant {
-            Grant::Account { .. } => None,
+            Grant::Account { .. } | Grant::App => None,
             Grant::User(grant) => Some(grant.stored()),
         }
     }
@@ -234,6 +268,7 @@ impl Authenticator {
                 let account_id = account_id.expose_secret();
                 self.endpoint.ask(&[("grant_type", "account_credentials"), ("account_id", account_id)]).await
             }
+            Grant::App => self.endpoint.ask(&[("grant_type", "client_credentials")]).await,
             Grant::User(grant) => {
                 let (grant, endpoint) = (Arc::clone(grant), Arc::clone(&self.endpoint));
                 // A task of its own: a caller that goes away must not take the rotated token with it.
@@ -253,6 +288,7 @@ impl Authenticator {
         AccessToken {
             serial,
             value: issued.access_token,
+            asked_at: issued.asked_at,
             usable_until: issued.asked_at + issued.life - MARGIN.min(issued.life / 2),
             api: api_base(&self.api_url, &self.endpoint.oauth_url, issued.api_url.as_ref()),
             scopes: issued.scopes,
