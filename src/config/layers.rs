@@ -134,6 +134,7 @@ fn known(defaults: &BTreeMap<String, Layered>, key: &str, layer: &Layer) -> Resu
         "zoom.client_id" => Some("ZOOM_CLIENT_ID"),
         "zoom.client_secret" => Some("ZOOM_CLIENT_SECRET"),
         "zoom.refresh_token" => Some("ZOOM_REFRESH_TOKEN"),
+        "zoom.webhook_secret_token" => Some(super::secrets::WEBHOOK_SECRET),
         _ => None,
     };
     if let Some(variable) = secret {

@@ -10,6 +10,9 @@ use super::ZoomMode;
 /// The process environment as a map, so that everything that depends on it can be tested without changing it.
 pub type Environment = BTreeMap<String, String>;
 
+/// The variable of the secret that Zoom signs its events with.
+pub const WEBHOOK_SECRET: &str = "ZOOM_WEBHOOK_SECRET_TOKEN";
+
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error("{name} is not set")]
@@ -51,16 +54,27 @@ impl ZoomSecrets {
     pub fn read(environment: &Environment, mode: ZoomMode) -> Result<Self, SecretError> {
         let identity = match mode {
             ZoomMode::Account => ZoomIdentity::Account { account_id: read(environment, "ZOOM_ACCOUNT_ID")?.into() },
-            ZoomMode::User => ZoomIdentity::User {
-                refresh_token: match read(environment, "ZOOM_REFRESH_TOKEN") {
-                    Ok(token) => Some(token.into()),
-                    Err(SecretError::Missing { .. }) => None,
-                    Err(error) => return Err(error),
-                },
-            },
+            ZoomMode::User => ZoomIdentity::User { refresh_token: read_if_set(environment, "ZOOM_REFRESH_TOKEN")? },
         };
         let client_id = read(environment, "ZOOM_CLIENT_ID")?;
         Ok(Self { client_id, client_secret: read(environment, "ZOOM_CLIENT_SECRET")?.into(), identity })
+    }
+}
+
+/// Reads `ZOOM_WEBHOOK_SECRET_TOKEN` or the file that `ZOOM_WEBHOOK_SECRET_TOKEN_FILE` names; `None` when neither is
+/// set.
+///
+/// # Errors
+/// [`SecretError`] when it is empty or unreadable.
+pub fn webhook_secret(environment: &Environment) -> Result<Option<SecretString>, SecretError> {
+    read_if_set(environment, WEBHOOK_SECRET)
+}
+
+fn read_if_set(environment: &Environment, name: &'static str) -> Result<Option<SecretString>, SecretError> {
+    match read(environment, name) {
+        Ok(secret) => Ok(Some(secret.into())),
+        Err(SecretError::Missing { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -119,5 +133,20 @@ mod tests {
         assert!(!format!("{secrets:?}").contains("r3fresh"));
         let error = ZoomSecrets::read(&environment, ZoomMode::Account).unwrap_err();
         assert_eq!(error.to_string(), "ZOOM_ACCOUNT_ID is not set");
+    }
+
+    #[test]
+    fn a_webhook_needs_no_secret_but_an_empty_one_is_an_error() {
+        let mut environment = Environment::new();
+        assert!(webhook_secret(&environment).unwrap().is_none());
+        environment.insert(WEBHOOK_SECRET.into(), " whsec ".into());
+        let secret = webhook_secret(&environment).unwrap().unwrap();
+        assert_eq!(secret.expose_secret(), "whsec");
+        environment.insert(WEBHOOK_SECRET.into(), "  ".into());
+        let error = webhook_secret(&environment).unwrap_err();
+        assert_eq!(error.to_string(), "ZOOM_WEBHOOK_SECRET_TOKEN is empty");
+        let gone = std::path::Path::new("/nowhere/at/all").display().to_string();
+        let environment = Environment::from([(format!("{WEBHOOK_SECRET}_FILE"), gone)]);
+        assert!(matches!(webhook_secret(&environment), Err(SecretError::Unreadable { .. })));
     }
 }

@@ -15,6 +15,8 @@ mod main_job;
 mod models;
 mod reconcile;
 mod sign_in;
+#[path = "../support/signed.rs"]
+mod signed;
 mod small_disk;
 mod state_folder;
 mod stt;
@@ -24,6 +26,7 @@ mod support;
 #[path = "../support/transcripts.rs"]
 mod transcripts;
 mod websocket;
+mod webhook;
 mod workspace;
 mod zoom;
 mod zoom_transcript;
