@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::auth::AuthCommand;
 use super::config::ConfigCommand;
+use super::events::EventsArgs;
 use super::lake::LakeCommand;
 use super::models::ModelsArgs;
 use super::retry::RetryArgs;
@@ -53,6 +54,8 @@ pub(super) enum Command {
     /// Compares recordings and seconds by day, with a reason for every difference. Prints a table, writes it to the
     /// table `coverage`, and changes nothing else. Exit code 4 when a recording is lost or there twice.
     Reconcile(ReconcileArgs),
+    /// Shows who is calling, as a running `transcribe serve` learns it.
+    Events(EventsArgs),
     /// Signs a user in at Zoom and keeps the sign-in alive.
     #[command(subcommand)]
     Auth(AuthCommand),

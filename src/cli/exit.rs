@@ -9,6 +9,7 @@ use crate::config::secrets::SecretError;
 use crate::pipeline::{ExitCode, RunError};
 use crate::source::zoom::auth::login::LoginError;
 use crate::stt::models::{ModelError, ModelErrorKind};
+use crate::trigger::calls::FollowError;
 
 /// A file that the user named, or that lies on the search path, cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +65,9 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
         }
         if let Some(error) = cause.downcast_ref::<LoginError>() {
             return auth::classify(error);
+        }
+        if cause.is::<FollowError>() {
+            return (ExitCode::WorkRemains, None);
         }
         if let Some(error) = cause.downcast_ref::<RunError>() {
             return (error.exit_code(), error.hint());

@@ -5,6 +5,7 @@ mod auth;
 mod check;
 mod config;
 mod engine;
+mod events;
 mod exit;
 mod lake;
 mod ledger;
@@ -96,6 +97,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Lake(command)) => lake::run(&session, &command),
         Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
+        Some(Command::Events(_)) => events::run(&session, cli.common.format),
         Some(Command::Auth(command)) => auth::run(&session, &command),
         Some(Command::Engine) => unreachable!("it was served before the configuration was read"),
     }

@@ -1,8 +1,11 @@
 //! What wakes the service: Zoom's events over a webhook or a WebSocket, and the clock.
 //!
 //! Events are hints. [`event`] reads one into notices, [`intake`] keeps notices in the ledger before the sender is
-//! answered, and acting on them is the service's work. What no event told is found by the next sweep.
+//! answered, [`calls`] tells of calls while they ring, and acting on the rest is the service's work. What no event told
+//! is found by the next sweep.
 
+pub mod calls;
 pub mod intake;
 
+pub use calls::Calls;
 pub use intake::{Intake, NotKept};

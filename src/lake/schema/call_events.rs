@@ -39,8 +39,7 @@ fn caller_columns() -> Vec<C> {
         C::text("caller_number", "Number of the caller", |row| of(row).number.as_deref()).personal(),
         C::text("caller_name", "Name of the caller", |row| of(row).name.as_deref()).personal(),
         C::text("caller_extension", "Extension of the caller", |row| of(row).extension.as_deref()).personal(),
-        C::text("caller_extension_id", "Zoom's id of that extension", |row| of(row).extension_id.as_deref())
-            .personal(),
+        C::text("caller_extension_id", "Zoom's id of that extension", |row| of(row).extension_id.as_deref()).personal(),
         C::text("caller_extension_type", "Kind of that extension, as told", |row| of(row).extension_type.as_deref()),
         C::text("caller_user_id", "Zoom's id of the caller", |row| of(row).user_id.as_deref()).personal(),
         C::text("caller_connection_type", "How the caller is connected, as told", |row| {
@@ -60,8 +59,7 @@ fn callee_columns() -> Vec<C> {
         C::text("callee_number", "Number where it rings", |row| of(row).number.as_deref()).personal(),
         C::text("callee_name", "Name of whose line it is", |row| of(row).name.as_deref()).personal(),
         C::text("callee_extension", "Extension where it rings", |row| of(row).extension.as_deref()).personal(),
-        C::text("callee_extension_id", "Zoom's id of that extension", |row| of(row).extension_id.as_deref())
-            .personal(),
+        C::text("callee_extension_id", "Zoom's id of that extension", |row| of(row).extension_id.as_deref()).personal(),
         C::text("callee_extension_type", "Kind of that extension, as told", |row| of(row).extension_type.as_deref()),
         C::text("callee_user_id", "Zoom's id of whose line it is", |row| of(row).user_id.as_deref()).personal(),
         C::text("callee_connection_type", "How the line is connected, as told", |row| {
