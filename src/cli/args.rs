@@ -6,6 +6,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::auth::AuthCommand;
 use super::config::ConfigCommand;
+use super::events::EventsArgs;
 use super::lake::LakeCommand;
 use super::models::ModelsArgs;
 use super::retry::RetryArgs;
@@ -58,6 +59,8 @@ pub(super) enum Command {
     /// SIGTERM or Ctrl-C finishes what is in work (trigger.drain), a second one gives it back. SIGHUP reads the
     /// configuration again.
     Serve,
+    /// Shows who is calling, as a running `transcribe serve` learns it.
+    Events(EventsArgs),
     /// Signs a user in at Zoom and keeps the sign-in alive.
     #[command(subcommand)]
     Auth(AuthCommand),

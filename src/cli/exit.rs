@@ -10,6 +10,10 @@ use crate::config::secrets::SecretError;
 use crate::pipeline::{ExitCode, RunError};
 use crate::source::zoom::auth::login::LoginError;
 use crate::stt::models::{ModelError, ModelErrorKind};
+use crate::trigger::BindError;
+use crate::trigger::calls::CallsError;
+use crate::trigger::calls::FollowError;
+use crate::trigger::websocket::WebSocketError;
 
 /// A file that the user named, or that lies on the search path, cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +61,9 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
                         the values are on the page of your app in the Zoom App Marketplace";
             return (ExitCode::Configuration, Some(hint.into()));
         }
+        if cause.is::<BindError>() || cause.is::<WebSocketError>() || cause.is::<CallsError>() {
+            return (ExitCode::Configuration, None);
+        }
         if cause.is::<CannotListen>() {
             let hint =
                 "is another `transcribe serve` running? Set that key to a free address of this machine, or to \"off\"";
@@ -70,6 +77,9 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
         }
         if let Some(error) = cause.downcast_ref::<LoginError>() {
             return auth::classify(error);
+        }
+        if cause.is::<FollowError>() {
+            return (ExitCode::WorkRemains, None);
         }
         if let Some(error) = cause.downcast_ref::<RunError>() {
             return (error.exit_code(), error.hint());

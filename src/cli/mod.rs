@@ -5,6 +5,7 @@ mod auth;
 mod check;
 mod config;
 mod engine;
+mod events;
 mod exit;
 mod lake;
 mod ledger;
@@ -48,7 +49,7 @@ pub(crate) struct Session {
 pub(crate) struct Layering {
     /// The file that was asked for.
     named: Option<PathBuf>,
-    environment: Environment,
+    pub(crate) environment: Environment,
     flags: Vec<(String, String, String)>,
     working_dir: PathBuf,
     /// What was read last.
@@ -137,6 +138,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Serve) => serve::run(&session),
+        Some(Command::Events(_)) => events::run(&session, cli.common.format),
         Some(Command::Auth(command)) => auth::run(&session, &command),
         Some(Command::Engine) => unreachable!("it was served before the configuration was read"),
     }

@@ -114,13 +114,15 @@ fn duration(argument: &'static str, text: &str) -> Result<Duration, BadArgument>
 
 pub(super) fn source(session: &Session) -> anyhow::Result<Arc<dyn RecordingSource>> {
     Ok(match session.config.source {
-        SourceKind::Zoom => {
-            let secrets = ZoomSecrets::read(&session.environment, session.config.zoom.mode)?;
-            let credentials = Credentials::new(secrets, &session.config.paths.state_dir);
-            Arc::new(ZoomSource::new(&session.config.zoom, credentials).map_err(RunError::from)?)
-        }
+        SourceKind::Zoom => Arc::new(zoom_source(session)?),
         SourceKind::Folder => Arc::new(FolderSource::new(&session.config.folder).map_err(RunError::from)?),
     })
+}
+
+pub(super) fn zoom_source(session: &Session) -> anyhow::Result<ZoomSource> {
+    let secrets = ZoomSecrets::read(&session.environment, session.config.zoom.mode)?;
+    let credentials = Credentials::new(secrets, &session.config.paths.state_dir);
+    Ok(ZoomSource::new(&session.config.zoom, credentials).map_err(RunError::from)?)
 }
 
 pub(super) fn model(session: &Session) -> anyhow::Result<ModelPath> {

@@ -4,6 +4,7 @@
 
 pub mod audio;
 pub mod call;
+pub mod call_event;
 pub mod coverage;
 pub mod finding;
 pub mod recording;
@@ -14,6 +15,7 @@ pub mod work;
 
 pub use audio::{AudioFacts, Channel, ChannelMode, SAMPLE_RATE_HZ, Span, samples_to_ms};
 pub use call::{CallHistoryRow, CallLeg, CallParty, CallRecord, Generation, JoinKey, JoinedLeg};
+pub use call_event::{CallEvent, Station, Via};
 pub use coverage::Difference;
 pub use finding::{Finding, Obstacle, Verdict};
 pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind, short_digest};

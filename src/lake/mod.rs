@@ -13,6 +13,7 @@
 
 pub mod audit;
 mod durable;
+mod earlier;
 mod error;
 mod open;
 mod posted;
@@ -27,6 +28,7 @@ mod views;
 pub mod write;
 
 pub use audit::HeldRow;
+pub use earlier::HeardRecording;
 pub use error::{LakeError, LakeErrorKind};
 pub use open::Lake;
 pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};

@@ -7,7 +7,7 @@ use super::error::LakeError;
 use super::open::Lake;
 use super::publish::{PublishedObject, aside, check_day};
 use super::schema::{Table, TableRow, ZoomSegmentRow, ZoomTranscriptRow};
-use crate::domain::CallHistoryRow;
+use crate::domain::{CallEvent, CallHistoryRow};
 
 impl Lake {
     /// Writes rows of one table and one day as one object, under a key that follows from the rows: the same rows are
@@ -27,6 +27,9 @@ impl Lake {
             self.write_in_order(dt, rows, |row: &ZoomSegmentRow| (row.recording_id.clone(), row.segment_index)).await
         } else if table == Table::ZoomTranscripts.as_str() {
             self.write_in_order(dt, rows, |row: &ZoomTranscriptRow| (row.recording_id.clone(), row.fetched_at)).await
+        } else if table == Table::CallEvents.as_str() {
+            let key = |row: &CallEvent| (row.at(), row.call_id.clone(), row.event.clone(), row.callee.user_id.clone());
+            self.write_in_order(dt, rows, key).await
         } else {
             Err(LakeError::BatchMismatch { hash: table.to_owned() })
         }

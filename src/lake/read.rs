@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderOptions, RowFilter};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as NotAString;
@@ -117,20 +118,72 @@ impl Lake {
         columns: &[&str],
         mut keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
     ) -> Result<(), LakeError> {
+        for file in self.files(table, dt).await? {
+            let key = file.path.to_string();
+            let read =
+                async { read_columns(ParquetRecordBatchStreamBuilder::new(file).await?, columns, &mut keep).await };
+            read.await.map_err(|source| LakeError::Unreadable { key, source })?;
+        }
+        Ok(())
+    }
+
+    /// As [`Lake::read_day`], of the rows that match only.
+    pub(super) async fn read_matching<A: Fn(&str) -> bool + Clone + Send + 'static>(
+        &self,
+        table: Table,
+        dt: &str,
+        columns: &[&str],
+        matching: &Matching<A>,
+        mut keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
+    ) -> Result<(), LakeError> {
+        for file in self.files(table, dt).await? {
+            let key = file.path.to_string();
+            let read = async {
+                // With the index, pages without a match are not even fetched.
+                let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+                let builder = ParquetRecordBatchStreamBuilder::new_with_options(file, options).await?;
+                let filter = matching.filter(&builder);
+                read_columns(builder.with_row_filter(filter), columns, &mut keep).await
+            };
+            read.await.map_err(|source| LakeError::Unreadable { key, source })?;
+        }
+        Ok(())
+    }
+
+    /// The objects of one partition.
+    async fn files(&self, table: Table, dt: &str) -> Result<Vec<ObjectFile>, LakeError> {
         check_day(dt)?;
         let prefix = format!("{}/dt={dt}", table.as_str());
         let path = Path::parse(&prefix).map_err(|error| unreadable(&prefix, error))?;
         let mut objects = self.store.list(Some(&path));
+        let mut files = Vec::new();
         while let Some(object) = objects.try_next().await.map_err(|error| unreadable(&prefix, error))? {
-            let key = object.location.to_string();
-            if !key.ends_with(".parquet") {
-                continue;
+            if object.location.as_ref().ends_with(".parquet") {
+                files.push(ObjectFile { store: Arc::clone(&self.store), path: object.location, size: object.size });
             }
-            let file = ObjectFile { store: Arc::clone(&self.store), path: object.location, size: object.size };
-            let read = read_columns(file, columns, &mut keep).await;
-            read.map_err(|source| LakeError::Unreadable { key, source })?;
         }
-        Ok(())
+        Ok(files)
+    }
+}
+
+/// Which rows are read at all: those where one of the text columns `columns` is accepted.
+pub(super) struct Matching<A> {
+    pub(super) columns: &'static [&'static str],
+    pub(super) accepts: A,
+}
+
+impl<A: Fn(&str) -> bool + Clone + Send + 'static> Matching<A> {
+    fn filter(&self, builder: &ParquetRecordBatchStreamBuilder<ObjectFile>) -> RowFilter {
+        let projection = ProjectionMask::columns(builder.parquet_schema(), self.columns.iter().copied());
+        let accepts = self.accepts.clone();
+        let predicate = ArrowPredicateFn::new(projection, move |batch: RecordBatch| {
+            let texts: Option<Vec<&StringArray>> =
+                batch.columns().iter().map(|column| column.as_string_opt::<i32>()).collect();
+            let texts = texts.ok_or_else(|| ArrowError::SchemaError(WRONG_TYPE.to_owned()))?;
+            let is_wanted = |row: usize| texts.iter().any(|text| text.is_valid(row) && accepts(text.value(row)));
+            Ok((0..batch.num_rows()).map(|row| Some(is_wanted(row))).collect::<BooleanArray>())
+        });
+        RowFilter::new(vec![Box::new(predicate)])
     }
 }
 
@@ -149,11 +202,10 @@ pub(super) fn unreadable(key: &str, error: impl Into<object_store::Error>) -> La
 pub(super) type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn read_columns(
-    file: ObjectFile,
+    builder: ParquetRecordBatchStreamBuilder<ObjectFile>,
     columns: &[&str],
     keep: &mut impl FnMut(&RecordBatch) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
-    let builder = ParquetRecordBatchStreamBuilder::new(file).await?;
     let projection = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let mut batches = builder.with_projection(projection).build()?;
     while let Some(batch) = batches.try_next().await? {

@@ -90,6 +90,13 @@ impl RateLimiter {
     /// # Errors
     /// [`RateLimitExhausted`] while the limiter is closed or the day's requests are used up.
     pub async fn ready(&self) -> Result<(), RateLimitExhausted> {
+        let asked = Instant::now();
+        let ready = self.granted().await;
+        metrics::histogram!("transcribe_rate_limit_wait_seconds").record(asked.elapsed().as_secs_f64());
+        ready
+    }
+
+    async fn granted(&self) -> Result<(), RateLimitExhausted> {
         loop {
             if let Some(pause) = self.pause()? {
                 tokio::time::sleep(pause).await;

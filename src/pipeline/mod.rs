@@ -8,12 +8,14 @@
 //! * `tidy` takes up or removes what a run left when it was cut short.
 //! * `beside` keeps what stands beside the recordings, after them: `history`, `transcripts`.
 //! * [`Service`] runs the same stages for as long as the process lives.
+//! * [`post_call_events`] turns what was told of calls while they rang into rows.
 //! * [`plan`] lists and counts without changing anything.
 //! * [`reconcile`] compares what is listed with what the lake holds.
 //!
 //! A stage knows nothing of its neighbours; what they share is wired here.
 
 mod beside;
+mod call_events;
 mod discover;
 mod error;
 mod exit_code;
@@ -33,6 +35,7 @@ mod sweep;
 mod tidy;
 mod transcripts;
 
+pub use call_events::post_call_events;
 pub use error::RunError;
 pub use exit_code::ExitCode;
 pub use plan::{DayPlan, Plan, plan};

@@ -4,28 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::QueueError;
-
-/// How an event came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Via {
-    Webhook,
-    Websocket,
-}
-
-impl Via {
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Websocket => "websocket",
-        }
-    }
-
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Webhook, Self::Websocket].into_iter().find(|via| via.as_str() == word)
-    }
-}
+pub use crate::domain::Via;
 
 /// What a notice is about, and so what its body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

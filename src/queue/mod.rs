@@ -28,7 +28,7 @@ pub use batches::{BatchLog, DeadJob, OpenBatch, StagedJob};
 pub use inbox::{Inbox, Notice, Subject, Via};
 pub use insight::{Insight, JobEvent, StateLine};
 pub use marks::ListingMarks;
-pub use outbox::{DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};
+pub use outbox::{CallNotice, DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};
 pub use redo::Redo;
 pub use state::{JobState, Settlement};
 

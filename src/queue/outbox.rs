@@ -1,5 +1,6 @@
 //! What the ledger remembers beside the recordings: which form of each leg of a call was written last, where the
-//! search for Zoom's transcripts stands, and the rows of both that are on their way into the lake.
+//! search for Zoom's transcripts stands, which events of calls were kept, and the rows of all these that are on their way
+//! into the lake.
 //!
 //! Whatever is remembered and the rows that say so are one step. Rows are then taken out in parcels that never change
 //! once they were handed out, so that a parcel that a crash interrupted is the same when it is written again.
@@ -8,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::QueueError;
-use crate::domain::{CallLeg, CallRecord, RecordingId, RunId, TranscriptOutcome};
+use crate::domain::{CallEvent, CallLeg, CallRecord, RecordingId, RunId, TranscriptOutcome};
 
 /// Rows of one table and one day that become one object. `rows` are JSON that only the lake reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,19 @@ pub struct NewLegs {
     pub legs: Vec<(CallLeg, String)>,
     /// Whether this is all there is to know, so that the call is not asked for again until it changes.
     pub is_complete: bool,
+}
+
+/// A notice of a call as the inbox holds it, and the row that it becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallNotice {
+    /// Its number in the inbox.
+    pub number: i64,
+    /// Equal for all notices that say the same.
+    pub key: String,
+    /// The partition, `YYYY-MM-DD`.
+    pub dt: String,
+    /// `None` when its body cannot be read: it leaves the inbox without a row.
+    pub event: Option<CallEvent>,
 }
 
 /// A published recording whose own transcript is to be asked for.
@@ -83,6 +97,10 @@ pub trait Outbox: Send + Sync {
     /// Counts a try and puts its rows into the outbox; `false`, and nothing of it, when somebody else noted one
     /// meanwhile.
     async fn note_transcript(&self, note: TranscriptNote) -> Result<bool, QueueError>;
+
+    /// Puts a row for the table `call_events` into the outbox for each notice whose key did not become a row within the
+    /// last seven days, and takes all of these notices out of the inbox. Returns how many rows there are to write.
+    async fn post_call_events(&self, notices: Vec<CallNotice>, now: Timestamp) -> Result<u64, QueueError>;
 
     /// The next rows to write, at most `limit`: those that were handed out before and not confirmed, else new ones.
     /// Returns the number of the batch and its parcels; `None` when the outbox is empty.

@@ -12,8 +12,8 @@ use super::Event;
 const LATENCIES_S: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
 /// Elapsed time over audio time.
 const REAL_TIME_FACTORS: [f64; 10] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0];
-/// How long a request takes.
-const ANSWERS_S: [f64; 9] = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 3.0];
+/// How long a request takes, or waits to be sent.
+const REQUESTS_S: [f64; 10] = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 3.0, 60.0];
 
 /// Where the numbers are kept and read.
 #[derive(Debug, Clone)]
@@ -29,7 +29,8 @@ impl Metrics {
         let handle = PrometheusBuilder::new()
             .set_buckets_for_metric(of("transcribe_end_of_call_to_row_seconds"), &LATENCIES_S)?
             .set_buckets_for_metric(of("transcribe_real_time_factor"), &REAL_TIME_FACTORS)?
-            .set_buckets_for_metric(Matcher::Suffix("_answer_seconds".to_owned()), &ANSWERS_S)?
+            .set_buckets_for_metric(Matcher::Suffix("_answer_seconds".to_owned()), &REQUESTS_S)?
+            .set_buckets_for_metric(of("transcribe_rate_limit_wait_seconds"), &REQUESTS_S)?
             .install_recorder()?;
         describe();
         Ok(Self(handle))
@@ -50,7 +51,7 @@ fn describe() {
     describe_counter!("transcribe_audio_seconds_total", "Seconds of audio that were transcribed");
     describe_counter!("transcribe_published_recordings_total", "Recordings whose rows went into the lake");
     describe_counter!("transcribe_sweeps_total", "Sweeps by exit code");
-    describe_counter!("transcribe_rate_limit_wait_seconds_total", "Seconds that requests waited for the rate limit");
+    describe_histogram!("transcribe_rate_limit_wait_seconds", "How long requests waited for the rate limit");
     describe_histogram!("transcribe_real_time_factor", "Elapsed seconds for a second of audio, download included");
     describe_histogram!("transcribe_end_of_call_to_row_seconds", "From the end of a call to its row in the lake");
     describe_gauge!("transcribe_jobs", "Recordings in the ledger, by state");
@@ -67,7 +68,8 @@ pub(super) fn count(event: Event<'_>) {
         Event::Transcribed { audio_ms, elapsed, .. } => {
             ended("transcribed").increment(1);
             let audio = Duration::from_millis(u64::try_from(audio_ms).unwrap_or(0));
-            metrics::counter!("transcribe_audio_seconds_total").increment(u64::try_from(audio_ms.max(0) + 500).unwrap_or(0) / 1000);
+            metrics::counter!("transcribe_audio_seconds_total")
+                .increment(u64::try_from(audio_ms.max(0) + 500).unwrap_or(0) / 1000);
             if audio > Duration::ZERO {
                 let factor = elapsed.as_secs_f64() / audio.as_secs_f64();
                 metrics::histogram!("transcribe_real_time_factor").record(factor);

@@ -11,9 +11,9 @@ use parquet::file::metadata::{FooterTail, PageIndexPolicy, ParquetMetaData, Parq
 use serde_json::{Value, json};
 use transcribe::config::LakeConfig;
 use transcribe::domain::{
-    CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Difference, FinishedTranscript, Generation, JoinKey,
-    JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Suppression,
-    TranscriptOutcome,
+    CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Difference, FinishedTranscript, Generation,
+    JoinKey, JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Station,
+    Suppression, TranscriptOutcome, Via,
 };
 use transcribe::lake::{
     BatchPlan, CoverageRow, Lake, PublishedObject, QuarantineRow, RunRow, Staging, Table, ZoomSegmentRow,
@@ -72,7 +72,18 @@ recording_id VARCHAR, fetched_at TIMESTAMP WITH TIME ZONE, outcome VARCHAR, agre
 const COVERAGE: &str = "
 day VARCHAR, zoom_recordings INTEGER, zoom_seconds BIGINT, lake_recordings INTEGER, lake_seconds BIGINT,
 reason VARCHAR, recordings INTEGER, seconds BIGINT, run_id VARCHAR, checked_at TIMESTAMP WITH TIME ZONE";
-const TABLES: [(&str, &str); 9] = [
+const CALL_EVENTS: &str = "
+event VARCHAR, event_at TIMESTAMP WITH TIME ZONE, call_id VARCHAR, caller_number VARCHAR, caller_name VARCHAR,
+caller_extension VARCHAR, caller_extension_id VARCHAR, caller_extension_type VARCHAR, caller_user_id VARCHAR,
+caller_connection_type VARCHAR, caller_timezone VARCHAR, caller_device_type VARCHAR, caller_device_id VARCHAR,
+callee_number VARCHAR, callee_name VARCHAR, callee_extension VARCHAR, callee_extension_id VARCHAR,
+callee_extension_type VARCHAR, callee_user_id VARCHAR, callee_connection_type VARCHAR, callee_timezone VARCHAR,
+callee_device_type VARCHAR, callee_device_id VARCHAR, forwarded_by_number VARCHAR, forwarded_by_name VARCHAR,
+forwarded_by_extension VARCHAR, forwarded_by_type VARCHAR, redirect_forwarded_by_number VARCHAR,
+redirect_forwarded_by_name VARCHAR, redirect_forwarded_by_extension VARCHAR, redirect_forwarded_by_type VARCHAR,
+ringing_at TIMESTAMP WITH TIME ZONE, answered_at TIMESTAMP WITH TIME ZONE, ended_at TIMESTAMP WITH TIME ZONE,
+result VARCHAR, via VARCHAR, received_at TIMESTAMP WITH TIME ZONE";
+const TABLES: [(&str, &str); 10] = [
     ("recordings", RECORDINGS),
     ("segments", SEGMENTS),
     ("words", WORDS),
@@ -82,6 +93,7 @@ const TABLES: [(&str, &str); 9] = [
     ("zoom_segments", ZOOM_SEGMENTS),
     ("zoom_transcripts", ZOOM_TRANSCRIPTS),
     ("coverage", COVERAGE),
+    ("call_events", CALL_EVENTS),
 ];
 
 fn columns(list: &str) -> Vec<(&str, &str)> {
@@ -202,7 +214,7 @@ const PRIVATE: [&str; 14] = [
 ];
 
 /// A row of each table that goes through the ledger's outbox.
-fn posted() -> [(&'static str, String); 3] {
+fn posted() -> [(&'static str, String); 4] {
     let id = RecordingId::parse("0f3a5c7e9b1d").unwrap();
     let party = |name: &str, number: &str| CallParty {
         number: Some(number.into()),
@@ -237,7 +249,32 @@ fn posted() -> [(&'static str, String); 3] {
         agreement: Some(0.5),
         fingerprint: None,
     };
+    let station = |name: &str, number: &str| Station {
+        number: Some(number.into()),
+        name: Some(name.into()),
+        extension: Some("Ownerextmarker".into()),
+        extension_id: Some("Ownerextmarker".into()),
+        user_id: Some("Acceptedextmarker".into()),
+        device_id: Some("Ownerextmarker".into()),
+        ..Station::default()
+    };
+    let event = CallEvent {
+        event: "phone.callee_ringing".into(),
+        event_at: Some("2026-11-02T01:15:04Z".parse().unwrap()),
+        call_id: Some("7072598989368295984".into()),
+        caller: station("Callernamemarker", "+81312345678"),
+        callee: station("Calleenamemarker", "+15550001111"),
+        forwarded_by: station("Ownernamemarker", "+15550001111"),
+        redirect_forwarded_by: station("Sitenamemarker", "+15550001111"),
+        ringing_at: Some("2026-11-02T01:15:04Z".parse().unwrap()),
+        answered_at: None,
+        ended_at: None,
+        result: None,
+        via: Via::Webhook,
+        received_at: "2026-11-02T01:15:05Z".parse().unwrap(),
+    };
     [
+        ("call_events", serde_json::to_string(&event).unwrap()),
         ("call_history", serde_json::to_string(&leg).unwrap()),
         ("zoom_segments", serde_json::to_string(&line).unwrap()),
         ("zoom_transcripts", serde_json::to_string(&transcript).unwrap()),

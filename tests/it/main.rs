@@ -25,8 +25,8 @@ mod stt;
 mod support;
 #[path = "../support/transcripts.rs"]
 mod transcripts;
-mod websocket;
 mod webhook;
+mod websocket;
 mod workspace;
 mod zoom;
 mod zoom_transcript;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::fetch::slot::Spool;
 use crate::queue::{Inbox, Insight, JobState, QueueError};
+use crate::source::zoom::auth::Authenticator;
 use crate::telemetry::{Health, Need, Refresh};
 
 /// Where to look.
@@ -14,6 +15,8 @@ pub(super) struct Gauges {
     pub(super) insight: Arc<dyn Insight>,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) health: Arc<Health>,
+    /// Zoom's, where recordings come from there.
+    pub(super) auth: Option<Arc<Authenticator>>,
     pub(super) spool: PathBuf,
 }
 
@@ -47,6 +50,9 @@ impl Gauges {
     }
 
     async fn of_machine(&self) {
+        if let Some(age) = self.auth.as_ref().and_then(|auth| auth.token_age()) {
+            metrics::gauge!("transcribe_token_age_seconds").set(age.as_secs_f64());
+        }
         let spool = self.spool.clone();
         let bytes = tokio::task::spawn_blocking(move || (Spool::bytes_in(&spool), resident_bytes())).await;
         if let Ok((spool, resident)) = bytes {

@@ -1,6 +1,7 @@
 //! `transcribe serve`: everything that the service is made of, wired up; from a signal to its end.
 
 mod gauges;
+mod listeners;
 mod reload;
 mod signals;
 
@@ -13,10 +14,14 @@ use tokio::sync::watch;
 use self::gauges::Gauges;
 use self::reload::Reloadable;
 use super::{ExitCode, Session, run};
+use crate::domain::SourceKind;
+use crate::lake::Lake;
 use crate::pipeline::{Bell, RunError, Service, Stop, Tunables};
 use crate::queue::Inbox;
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
+use crate::source::RecordingSource;
 use crate::telemetry::{Health, Metrics, Ops, Reporter};
+use crate::trigger::{Calls, Intake};
 
 /// An address that was asked for cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -40,15 +45,21 @@ pub(super) fn run(session: &Session) -> anyhow::Result<ExitCode> {
 async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     let config = &session.config;
     let metrics = Metrics::install().context("metrics cannot be kept")?;
-    let source = run::source(session)?;
+    let zoom = match config.source {
+        SourceKind::Zoom => Some(Arc::new(run::zoom_source(session)?)),
+        SourceKind::Folder => None,
+    };
+    let auth = zoom.as_ref().map(|zoom| Arc::clone(zoom.auth()));
+    let source = match zoom {
+        Some(zoom) => zoom as Arc<dyn RecordingSource>,
+        None => run::source(session)?,
+    };
     let model = run::model(session)?;
     let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
     crate::pipeline::prepare_state(&config.paths)?;
     let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings).map_err(RunError::from)?);
     let (stop, bell, health) = (Stop::default(), Arc::new(Bell::default()), Arc::new(Health::default()));
     let (tune, tunables) = watch::channel(Tunables::from(config));
-    signals::listen(&stop, config.trigger.drain, Reloadable { tune, layering: session.layering.clone() })
-        .context("signals cannot be listened for")?;
     let end = stop.drained();
     let _end_with_us = end.clone().drop_guard();
 
@@ -59,6 +70,7 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
             insight: Arc::clone(&ledger) as _,
             inbox: Arc::clone(&ledger) as _,
             health: Arc::clone(&health),
+            auth: auth.clone(),
             spool: config.paths.spool_dir(),
         };
         tracing::info!(address = %listener.local_addr().unwrap_or(address), "health and metrics are served");
@@ -66,6 +78,26 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         tokio::spawn(ops.serve(listener, end.clone()));
     }
     let inbox: Arc<dyn Inbox> = ledger;
+    let lake = Lake::open(&config.lake).map_err(RunError::from)?;
+    let calls = Calls::start(&config.hooks, lake, &config.paths.state_dir, end.clone()).await?;
+    let intake = {
+        let (calls, bell) = (calls.clone(), Arc::clone(&bell));
+        Intake::start(Arc::clone(&inbox), move |notices| {
+            calls.offer(notices);
+            bell.notices_came();
+        })
+    };
+    let mut handle = None;
+    let mut answering = None;
+    if let Some(auth) = &auth {
+        if let Some(webhook) = listeners::webhook(session, &intake).await? {
+            handle = Some(webhook.handle());
+            answering = Some(tokio::spawn(webhook.serve(end.clone())));
+        }
+        listeners::websocket(session, auth, &intake, &bell, &health, &end)?;
+    }
+    let reloadable = Reloadable { tune, webhook: handle, layering: session.layering.clone() };
+    signals::listen(&stop, config.trigger.drain, reloadable).context("signals cannot be listened for")?;
     let service = Service {
         config,
         source,
@@ -79,5 +111,9 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     let manager = signals::tell_the_service_manager(&stop, health);
     Box::pin(service.run(&model)).await?;
     manager.abort();
+    if let Some(answering) = answering {
+        answering.await.context("the webhook ended unexpectedly")?;
+    }
+    calls.ended().await;
     Ok(if stop.is_interrupted() { ExitCode::Interrupted } else { ExitCode::Done })
 }

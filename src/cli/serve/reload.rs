@@ -4,14 +4,18 @@ use tokio::sync::watch;
 
 use crate::cli::Layering;
 use crate::config::layers::Merged;
+use crate::config::secrets::webhook_secret;
 use crate::pipeline::Tunables;
+use crate::trigger::webhook::Handle;
 
 /// Keys that a running service takes up.
-const LIVE: [&str; 4] = ["trigger.sweep_every", "trigger.overlap", "lake.fresh_every", "lake.flush_every"];
+const LIVE: [&str; 5] =
+    ["lake.flush_every", "lake.fresh_every", "trigger.overlap", "trigger.sweep_every", "trigger.webhook.max_skew"];
 
 /// What can be read again, and who is told.
 pub(super) struct Reloadable {
     pub(super) tune: watch::Sender<Tunables>,
+    pub(super) webhook: Option<Handle>,
     pub(super) layering: Layering,
 }
 
@@ -25,6 +29,17 @@ impl Reloadable {
                 return;
             }
         };
+        if let Some(webhook) = &self.webhook {
+            // Also where the secret's file holds another one now.
+            match webhook_secret(&self.layering.environment) {
+                Ok(Some(secret)) => webhook.replace(secret, loaded.config.trigger.webhook.max_skew),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "the configuration was not reloaded");
+                    return;
+                }
+            }
+        }
         self.tune.send_replace(Tunables::from(&loaded.config));
         for key in changed(&self.layering.merged, &loaded.merged) {
             if LIVE.contains(&key.as_str()) {

@@ -5,6 +5,7 @@
 //!
 //! The schema only grows: columns are added at the end of a list, nullable; none is renamed, retyped or removed.
 
+mod call_events;
 mod call_history;
 mod coverage;
 mod derived;
@@ -52,10 +53,11 @@ pub enum Table {
     ZoomSegments,
     ZoomTranscripts,
     Coverage,
+    CallEvents,
 }
 
 impl Table {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Recordings,
         Self::Segments,
         Self::Words,
@@ -65,6 +67,7 @@ impl Table {
         Self::CallHistory,
         Self::ZoomSegments,
         Self::ZoomTranscripts,
+        Self::CallEvents,
     ];
 
     #[must_use]
@@ -79,6 +82,7 @@ impl Table {
             Self::ZoomSegments => "zoom_segments",
             Self::ZoomTranscripts => "zoom_transcripts",
             Self::Coverage => "coverage",
+            Self::CallEvents => "call_events",
         }
     }
 }

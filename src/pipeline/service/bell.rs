@@ -1,5 +1,6 @@
 //! What the parts of the service wake each other with. Rings while nobody listens are remembered as one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ pub(super) struct Wanted {
 pub struct Bell {
     pub(super) inbox: Notify,
     pub(super) work: Notify,
+    rows: AtomicBool,
     /// The wish for a sweep has changed.
     pub(super) sweep: Notify,
     wanted: Mutex<Option<Wanted>>,
@@ -28,6 +30,17 @@ impl Bell {
     /// Something is in the inbox.
     pub fn notices_came(&self) {
         self.inbox.notify_one();
+    }
+
+    /// Rows wait to be written into the lake.
+    pub(super) fn rows_wait(&self) {
+        self.rows.store(true, Ordering::Relaxed);
+        self.work.notify_one();
+    }
+
+    /// Whether rows wait that nobody was told of yet.
+    pub(super) fn take_rows(&self) -> bool {
+        self.rows.swap(false, Ordering::Relaxed)
     }
 
     /// Events may have been missed, since a point in time where that is known: a sweep follows at once.

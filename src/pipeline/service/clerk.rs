@@ -12,7 +12,7 @@ use super::{PAUSE, Service, pause};
 use crate::config::{ZoomConfig, ZoomMode};
 use crate::domain::{Recording, SourceKind};
 use crate::failpoint;
-use crate::pipeline::{RunError, Stop};
+use crate::pipeline::{RunError, Stop, post_call_events};
 use crate::queue::{Inbox, Notice, Redo, Subject};
 use crate::source::zoom::wire::recording_from_json;
 use crate::telemetry::{Health, Need};
@@ -75,6 +75,14 @@ impl<'a> Clerk<'a> {
             if notices.is_empty() {
                 return Ok(());
             }
+            let (calls, notices): (Vec<_>, Vec<_>) =
+                notices.into_iter().partition(|(_number, notice)| notice.subject == Subject::Call);
+            if !calls.is_empty() {
+                let (outbox, lake) = (self.run.publisher.outbox.as_ref(), &self.run.publisher.lake);
+                if post_call_events(outbox, lake, calls, Timestamp::now()).await? > 0 {
+                    self.bell.rows_wait();
+                }
+            }
             let (numbers, notices): (Vec<i64>, Vec<Notice>) = notices.into_iter().unzip();
             self.act(notices).await?;
             failpoint::pass("events-acted-upon");
@@ -95,7 +103,7 @@ impl<'a> Clerk<'a> {
                 Subject::Deleted => {
                     tracing::info!("a recording was deleted in Zoom; its rows stay (zoom.on_deleted = \"keep\")");
                 }
-                Subject::Call => {}
+                Subject::Call => unreachable!("their rows were posted before"),
             }
         }
         if !found.is_empty() && self.is_zoom {

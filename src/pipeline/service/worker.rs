@@ -111,6 +111,9 @@ impl<'a> Worker<'a> {
             self.take_back().await?;
         }
         self.change_shifts().await?;
+        if self.bell.take_rows() {
+            self.plan_publication(None);
+        }
         self.begin_publication();
         self.claim_all().await?;
         let wake = self.wakes_at().await?;
@@ -207,7 +210,11 @@ impl<'a> Worker<'a> {
             self.publish_at = None;
             self.being_published.append(&mut self.finished);
             let publisher = Arc::clone(&self.run.publisher);
-            self.publication = Some(tokio::spawn(async move { publisher.publish_all().await }));
+            self.publication = Some(tokio::spawn(async move {
+                let published = publisher.publish_all().await?;
+                publisher.deliver().await?;
+                Ok(published)
+            }));
         }
     }
 
@@ -217,8 +224,8 @@ impl<'a> Worker<'a> {
             Ok(count) => {
                 self.health.met(Need::Lake);
                 let waited = std::mem::take(&mut self.being_published);
+                self.published_at = Some(Instant::now());
                 if count.recordings > 0 {
-                    self.published_at = Some(Instant::now());
                     for end in waited.into_iter().flatten() {
                         let latency = Timestamp::now().duration_since(end).as_secs_f64();
                         metrics::histogram!("transcribe_end_of_call_to_row_seconds").record(latency.max(0.0));

@@ -1,6 +1,7 @@
 //! The ledger in one SQLite file: WAL, one connection, every method one transaction.
 
 mod batches;
+mod calls;
 mod claims;
 mod inbox;
 mod insight;

@@ -10,9 +10,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::SqliteQueue;
+use super::calls;
 use super::rows::{recording_id, timestamp};
 use crate::domain::{CallHistoryRow, CallLeg, CallRecord, JoinKey, JoinedLeg, RunId, TranscriptOutcome};
-use crate::queue::{DueTranscript, NewLegs, Outbox, Parcel, QueueError, TranscriptNote};
+use crate::queue::{CallNotice, DueTranscript, NewLegs, Outbox, Parcel, QueueError, TranscriptNote};
 
 /// The table that legs are posted to.
 const CALL_HISTORY: &str = "call_history";
@@ -139,6 +140,10 @@ impl Outbox for SqliteQueue {
         .await
     }
 
+    async fn post_call_events(&self, notices: Vec<CallNotice>, now: Timestamp) -> Result<u64, QueueError> {
+        self.transact(move |tx| calls::post(tx, notices, now)).await
+    }
+
     async fn next_parcels(&self, limit: u32) -> Result<Option<(i64, Vec<Parcel>)>, QueueError> {
         self.transact(move |tx| {
             let handed_out: Option<i64> = tx.query_row("SELECT min(batch) FROM outbox", [], |row| row.get(0))?;
@@ -178,7 +183,7 @@ impl Outbox for SqliteQueue {
     }
 }
 
-fn post(tx: &Transaction<'_>, table: &str, dt: &str, row: &str) -> Result<(), QueueError> {
+pub(super) fn post(tx: &Transaction<'_>, table: &str, dt: &str, row: &str) -> Result<(), QueueError> {
     tx.prepare_cached("INSERT INTO outbox (table_name, dt, row_json) VALUES (?1, ?2, ?3)")?
         .execute([table, dt, row])?;
     Ok(())
@@ -277,7 +282,7 @@ fn recordings<const N: usize>(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-fn json(value: &impl Serialize) -> Result<String, QueueError> {
+pub(super) fn json(value: &impl Serialize) -> Result<String, QueueError> {
     serde_json::to_string(value).map_err(|_serialise| QueueError::Corrupt { what: "a row of the outbox".into() })
 }
 

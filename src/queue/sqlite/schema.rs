@@ -126,7 +126,7 @@ CREATE TABLE job_events (
 CREATE INDEX job_events_by_recording ON job_events (recording_id, event_id);
 ";
 
-/// What events told, and when the last sweep of the service began.
+/// What events told, which of them became rows of `call_events`, and when the last sweep of the service began.
 const EVENTS: &str = "
 CREATE TABLE inbox (
     number      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -137,6 +137,11 @@ CREATE TABLE inbox (
     received_ms INTEGER NOT NULL,
     body        TEXT NOT NULL
 );
+CREATE TABLE told_calls (
+    key     TEXT PRIMARY KEY,  -- of a notice that became a row of call_events
+    told_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX told_calls_by_time ON told_calls (told_ms);
 CREATE TABLE sweeps (
     source     TEXT PRIMARY KEY,
     began_ms   INTEGER NOT NULL -- the last one that was complete

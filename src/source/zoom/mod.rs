@@ -3,7 +3,8 @@
 //! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`slices`] cuts a window into
 //! what Zoom takes at once, `paging` reads any list, [`listing`] that of the recordings, [`wire`] reads Zoom's JSON, [`error`] knows what Zoom's error answers
 //! mean, [`failure`] puts a failed download into the ledger's words, [`check`] says what is wrong and how to mend it.
-//! [`history`] lists calls and their legs, [`transcript`] fetches Zoom's own transcripts.
+//! [`history`] lists calls and their legs, [`transcript`] fetches Zoom's own transcripts, [`wire_call_event`] reads what is
+//! told of a call while it rings.
 
 pub mod auth;
 pub mod check;
@@ -17,6 +18,7 @@ mod paging;
 pub mod slices;
 pub mod transcript;
 pub mod wire;
+pub mod wire_call_event;
 pub mod wire_history;
 pub mod wire_transcript;
 
@@ -59,6 +61,12 @@ pub struct ZoomSource {
 }
 
 impl ZoomSource {
+    /// What signs the requests in.
+    #[must_use]
+    pub const fn auth(&self) -> &Arc<Authenticator> {
+        self.client.auth()
+    }
+
     /// Makes the source; contacts nobody yet.
     ///
     /// # Errors

@@ -262,6 +262,13 @@ impl Authenticator {
         outcome
     }
 
+    /// How old the token is that is used now; `None` before there is one, and while one is asked for.
+    #[must_use]
+    pub fn token_age(&self) -> Option<Duration> {
+        let state = self.state.try_lock().ok()?;
+        Some(state.token.as_ref()?.asked_at.elapsed())
+    }
+
     async fn request(&self) -> Result<Issued, ZoomError> {
         match &self.grant {
             Grant::Account { account_id } => {
