@@ -14,10 +14,12 @@ mod ledger;
 mod main_job;
 mod models;
 mod reconcile;
+mod serve;
 mod sign_in;
 #[path = "../support/signed.rs"]
 mod signed;
 mod small_disk;
+mod started;
 mod state_folder;
 mod stt;
 #[path = "../support/mod.rs"]

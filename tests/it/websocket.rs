@@ -67,6 +67,10 @@ impl Inbox for Failing {
         self.queue.received(limit).await
     }
 
+    async fn waiting(&self) -> Result<u64, QueueError> {
+        self.queue.waiting().await
+    }
+
     async fn acted_upon(&self, numbers: Vec<i64>) -> Result<(), QueueError> {
         self.queue.acted_upon(numbers).await
     }

@@ -104,6 +104,7 @@ async fn events(State(source): State<Arc<Source>>) -> Response {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let client = Client { live: source.live.subscribe(), stop: source.stop.clone(), _place: place };
+    tracing::debug!("somebody follows the events of calls");
     Sse::new(client.stream()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
 

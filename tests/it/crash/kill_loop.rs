@@ -10,7 +10,7 @@ use serde_json::json;
 use super::scene::{
     COUNTING, FOX, HELLO, RUN, SILENCE, STEREO, assert_nothing_is_left_over, assert_same_rows, clip, finish, workspace,
 };
-use super::started::{Started, signal};
+use crate::started::{Started, signal};
 use crate::support::{Clip, ZoomServer};
 use crate::workspace::Workspace;
 

@@ -10,5 +10,4 @@ mod resumed;
 mod same_bytes;
 mod scene;
 mod soak;
-mod started;
 mod together;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::scene::{HELLO, RUN, assert_nothing_is_left_over, clip, workspace};
-use super::started::Started;
+use crate::started::Started;
 use crate::support::ZoomServer;
 use crate::workspace::children_of;
 

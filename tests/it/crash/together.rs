@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use super::scene::{HELLO, RUN, assert_nothing_is_left_over, clip, finish, workspace};
-use super::started::Started;
+use crate::started::Started;
 use crate::support::ZoomServer;
 use crate::workspace::Workspace;
 

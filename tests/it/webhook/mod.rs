@@ -82,6 +82,10 @@ impl Inbox for Gate {
         self.ledger.received(limit).await
     }
 
+    async fn waiting(&self) -> Result<u64, QueueError> {
+        self.ledger.waiting().await
+    }
+
     async fn acted_upon(&self, numbers: Vec<i64>) -> Result<(), QueueError> {
         self.ledger.acted_upon(numbers).await
     }

@@ -7,34 +7,34 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use crate::workspace::{Workspace, children_of};
 
 /// A run in the most verbose mode.
-pub(super) struct Started {
+pub(crate) struct Started {
     child: Child,
     lines: Lines<BufReader<ChildStderr>>,
     said: Vec<String>,
 }
 
 /// How it ended.
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// `None` = by a signal.
-    pub(super) code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// What it said on stderr.
-    pub(super) said: String,
+    pub(crate) said: String,
 }
 
 impl Started {
-    pub(super) fn run(workspace: &Workspace, arguments: &[&str]) -> Self {
+    pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Self {
         let mut command = workspace.command(arguments);
         let mut child = command.arg("-vv").stdout(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         Self { child, lines, said: Vec::new() }
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Its next line; `None` when it has ended.
-    pub(super) fn line(&mut self) -> Option<&str> {
+    pub(crate) fn line(&mut self) -> Option<&str> {
         let line = self.lines.next()?.unwrap();
         self.said.push(line);
         self.said.last().map(String::as_str)
@@ -42,28 +42,27 @@ impl Started {
 
     /// Reads on until a line has all of these.
     #[track_caller]
-    pub(super) fn wait_for(&mut self, parts: &[&str]) {
-        loop {
-            match self.line() {
-                Some(line) if parts.iter().all(|part| line.contains(part)) => return,
-                Some(_) => {}
-                None => panic!("{parts:?} was never said: {}", self.said.join("\n")),
+    pub(crate) fn wait_for(&mut self, parts: &[&str]) -> &str {
+        while let Some(line) = self.line() {
+            if parts.iter().all(|part| line.contains(part)) {
+                return self.said.last().expect("it was just said");
             }
         }
+        panic!("{parts:?} was never said: {}", self.said.join("\n"));
     }
 
     /// Sends a signal by its name without SIG.
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(self.id(), name);
     }
 
     /// The process ids of its engines.
-    pub(super) fn engines(&self) -> Vec<u32> {
+    pub(crate) fn engines(&self) -> Vec<u32> {
         children_of(self.id())
     }
 
     /// Reads until it and its engine are gone.
-    pub(super) fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> Ended {
         while self.line().is_some() {}
         let status = self.child.wait().unwrap();
         assert!(status.code().is_some() || status.signal().is_some());
@@ -72,7 +71,7 @@ impl Started {
 }
 
 /// Sends a signal to a process; one that is gone is left alone.
-pub(super) fn signal(process: u32, name: &str) {
+pub(crate) fn signal(process: u32, name: &str) {
     let sent = Command::new("kill").args([format!("-{name}"), process.to_string()]).stderr(Stdio::null()).status();
     sent.unwrap();
 }

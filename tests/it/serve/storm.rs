@@ -1,0 +1,79 @@
+//! Events by the hundred, and a kill in the middle of them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::{ROWS, Serve, completed, deliver, once, workspace};
+use crate::support::{Clip, ZoomServer};
+
+const RECORDINGS: usize = 120;
+/// The service is killed when it has answered so many.
+const KILLED_AT: usize = 60;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_before_a_kill_in_a_storm_of_events_is_in_the_lake_once() {
+    let zoom = ZoomServer::start(vec![]).await;
+    let mut workspace = workspace(&zoom);
+    workspace.with_scripted_engine(&[]);
+    let serve = Serve::start(&workspace);
+    let ids: Vec<String> = (0..RECORDINGS).map(|number| format!("{number:032x}")).collect();
+    let events: Arc<Vec<_>> = Arc::new(ids.iter().map(|id| completed(&zoom, id)).collect());
+    for id in &ids {
+        zoom.add(Clip::silent(id, 20));
+    }
+    let answered: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let (next, process) = (Arc::new(AtomicUsize::new(0)), serve.started.id());
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (events, answered, next) = (Arc::clone(&events), Arc::clone(&answered), Arc::clone(&next));
+        let webhook = serve.webhook.clone();
+        senders.spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(event) = events.get(number) else { return };
+                if deliver(&webhook, event).await == 200 {
+                    let mut answered = answered.lock().unwrap();
+                    answered.push(number);
+                    if answered.len() == KILLED_AT {
+                        crate::started::signal(process, "KILL");
+                    }
+                }
+            }
+        });
+    }
+    senders.join_all().await;
+    assert_eq!(serve.started.end().code, None, "it was killed");
+    let answered = answered.lock().unwrap().clone();
+    assert!((KILLED_AT..RECORDINGS).contains(&answered.len()), "{} were answered", answered.len());
+
+    // Zoom no longer lists any: only what the killed process wrote down can bring them back.
+    let downloads = |id: &String| zoom.downloads_of(id);
+    let listed_at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 40);
+    for id in &ids {
+        zoom.replace(Clip::silent(id, 20).started_at(listed_at));
+    }
+    let mut serve = Serve::start(&workspace);
+    while workspace_is_busy(&serve).await {
+        serve.started.wait_for(&["published"]);
+    }
+    serve.stop();
+    let mut expected: Vec<&str> = answered.iter().map(|number| ids[*number].as_str()).collect();
+    expected.sort_unstable();
+    let rows = workspace.query(ROWS);
+    let held: Vec<_> = rows.iter().filter(|row| expected.contains(&row[0].as_str().unwrap())).cloned().collect();
+    assert_eq!(held, once(&expected));
+    assert!(rows.iter().all(|row| row[1] == 1), "{rows:?}");
+    assert!(ids.iter().map(downloads).sum::<usize>() >= expected.len());
+}
+
+/// Whether anything is on its way into the lake.
+async fn workspace_is_busy(serve: &Serve) -> bool {
+    let (_, metrics) = serve.ask("/metrics").await;
+    let count = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0.0, |value| value.trim().parse::<f64>().unwrap())
+    };
+    let states = ["seen", "claimed", "waiting", "staged"];
+    let jobs = states.iter().map(|state| count(&format!("transcribe_jobs{{state=\"{state}\"}}"))).sum::<f64>();
+    jobs + count("transcribe_inbox_events") > 0.0
+}
