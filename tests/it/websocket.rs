@@ -1,9 +1,10 @@
 //! The WebSocket client against a real server: tokens, heartbeats, events that reach the ledger, and every way in which
 //! a connection ends.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -496,13 +497,18 @@ async fn a_websocket_that_cannot_work_is_refused_with_a_sentence() {
     assert!(matches!(nowhere, WebSocketError::Lock { .. }), "{nowhere}");
 }
 
-/// Log lines of this thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What this thread logs, since it asked to know.
+    static LINES: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Keeps the lines of threads that asked.
+struct Lines;
 
 impl std::io::Write for Lines {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(line)
+        LINES.with_borrow_mut(|lines| lines.iter_mut().for_each(|lines| lines.extend_from_slice(line)));
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -510,15 +516,20 @@ impl std::io::Write for Lines {
     }
 }
 
+/// Keeps what this thread logs from now on, as `-vv` would print it. For the whole process, since what one thread does
+/// not want to hear may otherwise not be said to another.
+fn keep_log_lines() {
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        let filter = EnvFilter::new("info,transcribe=trace");
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(|| Lines).init();
+    });
+    LINES.set(Some(Vec::new()));
+}
+
 #[tokio::test]
 async fn no_token_and_no_event_is_ever_logged() {
-    let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new("info,transcribe=trace"))
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    keep_log_lines();
     let mut scene = Scene::new().await;
     // A refusal that repeats the address, with the token in it.
     for status in [404, 401, 302, 500] {
@@ -536,7 +547,7 @@ async fn no_token_and_no_event_is_ever_logged() {
     opened(&mut scene, &mut running).await;
     running.stop().await;
 
-    let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let text = String::from_utf8(LINES.take().unwrap()).unwrap();
     for said in ["no such subscription", "Zoom does not take the token", "status 500", "with code 1008", "events come"]
     {
         assert!(text.contains(said), "{said}: {text}");

@@ -83,6 +83,7 @@ impl EventServer {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "it is the library's own answer to a handshake")]
 async fn accept(listener: TcpListener, changing: Arc<Mutex<Changing>>, accepted: mpsc::Sender<Line>) {
     while let Ok((stream, _)) = listener.accept().await {
         let mut query = Query::new();

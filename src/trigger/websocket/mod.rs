@@ -234,7 +234,8 @@ impl Listener {
 
     async fn connect(&mut self) -> Result<(Arc<AccessToken>, dial::Socket), Ended> {
         let token = self.token().await.map_err(Ended::NoToken)?;
-        match timeout(self.timings.answer, self.dialer.dial(&token)).await {
+        let Timings { answer, per_address, .. } = self.timings;
+        match timeout(answer, self.dialer.dial(&token, per_address)).await {
             Ok(Ok(socket)) => Ok((token, socket)),
             Ok(Err(DialError::Status { status: 401 | 403 })) => {
                 self.refused = Some(token);

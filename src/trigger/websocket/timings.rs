@@ -11,6 +11,8 @@ pub struct Timings {
     pub silence: Duration,
     /// How long connecting may take, and then the first answer; 20 s each.
     pub answer: Duration,
+    /// How long one of the host's addresses may take to accept; 5 s.
+    pub per_address: Duration,
     /// The first wait before connecting again, doubled by every further failure; 1 s.
     pub first_pause: Duration,
     /// No wait is longer than this and its jitter, and a connection that held this long begins anew with the first; 30 s.
@@ -31,6 +33,7 @@ impl Default for Timings {
             heartbeat: Duration::from_secs(30),
             silence: Duration::from_secs(60),
             answer: Duration::from_secs(20),
+            per_address: Duration::from_secs(5),
             first_pause: Duration::from_secs(1),
             longest_pause: Duration::from_secs(30),
             refused_pause: Duration::from_secs(300),
