@@ -116,8 +116,11 @@ fn line(event: &CallEvent) -> String {
 
 /// Without what would move a terminal's cursor or turn its text round.
 fn printable(text: &str) -> String {
-    let turns = |character: char| matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().filter(|character| !character.is_control() && !turns(*character)).collect()
+    text.chars().filter(|character| !character.is_control() && !turns_text(*character)).collect()
+}
+
+const fn turns_text(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! * `tidy` keeps writers apart and removes what crashes leave.
 //! * `views` writes the SQL that shows one result per recording.
 //! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
+//! * `earlier` finds what was said before with a number.
 //!
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
 

@@ -6,9 +6,9 @@ use crate::lake::Lake;
 use crate::queue::{CallNotice, Notice, Outbox, QueueError};
 use crate::source::zoom::wire_call_event::call_event_from_json;
 
-/// Turns notices of calls, as [`Inbox::received`](crate::queue::Inbox::received) hands them out, into rows of the outbox
-/// and takes them out of the inbox, in one durable step: done again after a crash, it changes nothing. Returns how many
-/// rows there are to write. One whose body is no event of a call leaves without a row.
+/// Turns notices of calls, as [`Inbox::received`](crate::queue::Inbox::received) hands them out, into rows of the
+/// outbox and takes them out of the inbox, in one durable step: done again after a crash, it changes nothing. Returns
+/// how many rows there are to write. One whose body is no event of a call leaves without a row.
 ///
 /// # Errors
 /// Those of the ledger; then nothing has changed.

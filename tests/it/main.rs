@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has failed")]
 
 mod call_history;
+mod calls;
 mod chaos;
 mod check;
 mod crash;
 mod decode;
 mod disk_full;
 mod engine_process;
+mod events_follow;
 mod lake;
 mod ledger;
 mod main_job;

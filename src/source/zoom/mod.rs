@@ -3,8 +3,8 @@
 //! [`auth`] keeps the token, [`client`] makes signed requests within the [`limits`], [`slices`] cuts a window into
 //! what Zoom takes at once, `paging` reads any list, [`listing`] that of the recordings, [`wire`] reads Zoom's JSON, [`error`] knows what Zoom's error answers
 //! mean, [`failure`] puts a failed download into the ledger's words, [`check`] says what is wrong and how to mend it.
-//! [`history`] lists calls and their legs, [`transcript`] fetches Zoom's own transcripts, [`wire_call_event`] reads what is
-//! told of a call while it rings.
+//! [`history`] lists calls and their legs, [`transcript`] fetches Zoom's own transcripts, [`wire_call_event`] reads what
+//! is told of a call while it rings.
 
 pub mod auth;
 pub mod check;

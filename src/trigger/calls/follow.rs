@@ -26,7 +26,10 @@ pub enum Heard {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FollowError {
-    #[error("no `transcribe serve` answers at {}; start it with `transcribe serve` and the same paths.state_dir", path.display())]
+    #[error(
+        "no `transcribe serve` answers at {}; start it with `transcribe serve` and the same paths.state_dir",
+        path.display()
+    )]
     NotRunning { path: PathBuf },
     #[error("the socket {} cannot be used", path.display())]
     Socket {

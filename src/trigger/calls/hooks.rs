@@ -222,3 +222,100 @@ async fn post(client: &reqwest::Client, url: &Url, json: &str, timeout: Duration
         Err(_) => Outcome::Unreachable,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::http::{StatusCode, header};
+    use axum::routing::post as on_post;
+    use tokio::net::TcpListener;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    const A_MINUTE: Duration = Duration::from_secs(60);
+
+    /// Keeps what is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            io::Write::write(&mut *self.0.lock().unwrap(), bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Log {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn program(path: &str) -> Target {
+        Target::Program { path: path.into(), arguments: Vec::new(), environment: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_one_line_of_the_log_and_nothing_of_the_call_stands_in_it() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+        let _only_here = tracing::subscriber::set_default(subscriber);
+        let mut hook = Hook { target: program("/there/is/no/such/program"), timeout: A_MINUTE, last: Mutex::default() };
+        let told = Told { event: "phone.callee_ringing".into(), json: "{\"name\":\"山田\"}".into() };
+        for _ in 0..3 {
+            hook.call(&told).await;
+        }
+        hook.target = program("true");
+        hook.call(&told).await;
+        hook.call(&told).await;
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(lines.len(), 2, "{log}");
+        assert!(lines[0].contains("WARN") && lines[0].contains("unreachable"), "{log}");
+        assert!(lines[1].contains("the hook works again"), "{log}");
+        assert!(!log.contains("山田"));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_program_tells_how_it_went() {
+        let run = async |path: &str, timeout| run(Command::new(path), "{}", timeout).await;
+        assert_eq!(run("true", A_MINUTE).await, Outcome::Done);
+        assert_eq!(run("false", A_MINUTE).await, Outcome::Failed);
+        assert_eq!(run("yes", Duration::from_millis(50)).await, Outcome::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn an_event_is_not_sent_on_to_where_a_server_points() {
+        let (asked, elsewhere) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let serve = async |counter: &Arc<AtomicUsize>, answer: (StatusCode, [(header::HeaderName, String); 1])| {
+            let counter = Arc::clone(counter);
+            let answering = move || {
+                counter.fetch_add(1, Ordering::SeqCst);
+                std::future::ready(answer.clone())
+            };
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+            tokio::spawn(axum::serve(listener, axum::Router::new().route("/", on_post(answering))).into_future());
+            url
+        };
+        let other = serve(&elsewhere, (StatusCode::OK, [(header::SERVER, "x".into())])).await;
+        let url = serve(&asked, (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, other.to_string())])).await;
+        let clients = HttpClients::new(A_MINUTE).unwrap();
+        assert_eq!(post(clients.trusted(), &url, "{}", A_MINUTE).await, Outcome::Failed);
+        assert_eq!((asked.load(Ordering::SeqCst), elsewhere.load(Ordering::SeqCst)), (1, 0));
+        assert_eq!(post(clients.trusted(), &other, "{}", A_MINUTE).await, Outcome::Done);
+        let nobody: Url = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap()
+        };
+        assert_eq!(post(clients.trusted(), &nobody, "{}", A_MINUTE).await, Outcome::Unreachable);
+    }
+}

@@ -75,7 +75,8 @@ impl Calls {
     /// Starts the stream on the socket in `state_dir` and the hooks, until `stop` is cancelled.
     ///
     /// # Errors
-    /// [`CallsError::ServedAlready`] when another service has the socket; [`CallsError::Socket`] when it cannot be made.
+    /// [`CallsError::ServedAlready`] when another service has the socket; [`CallsError::Socket`] when it cannot be
+    /// made.
     pub async fn start(
         config: &HooksConfig,
         lake: Lake,

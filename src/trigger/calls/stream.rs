@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +59,11 @@ impl EventSocket {
         match UnixStream::connect(&path).await {
             Ok(_answers) => return Err(CallsError::ServedAlready { path }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // A socket that nobody listens on, and nothing else.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                if !std::fs::symlink_metadata(&path).map_err(failed)?.file_type().is_socket() {
+                    return Err(failed(io::ErrorKind::AlreadyExists.into()));
+                }
                 std::fs::remove_file(&path).map_err(failed)?;
             }
             Err(error) => return Err(failed(error)),
