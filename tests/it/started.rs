@@ -40,6 +40,11 @@ impl Started {
         self.said.last().map(String::as_str)
     }
 
+    /// Everything that it has said so far.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.said
+    }
+
     /// Reads on until a line has all of these.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, parts: &[&str]) -> &str {

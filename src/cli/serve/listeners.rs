@@ -57,18 +57,23 @@ pub(super) fn websocket(
         intake: intake.clone(),
         read: Box::new(|bytes, received_at| match event::read(bytes, Via::Websocket, received_at) {
             Ok(Told::Notices(notices)) => notices,
-            Ok(Told::Challenge { .. } | Told::Ignored(_)) | Err(_) => Vec::new(),
+            Ok(Told::Challenge { .. } | Told::Ignored(_)) => Vec::new(),
+            Err(error) => {
+                metrics::counter!("transcribe_websocket_events_unreadable_total").increment(1);
+                tracing::warn!(%error, "Zoom's WebSocket brought an event that cannot be read");
+                Vec::new()
+            }
         }),
         gap: Box::new(move |gap| bell.events_were_missed(gap.since)),
     };
     let random = SmallRng::from_rng(&mut rand::rng());
     let client = WebSocketClient::new(config, &session.config.paths.state_dir, auth, outlets, random)?;
-    tokio::spawn(watch_over(client.state(), Arc::clone(health)));
+    tokio::spawn(watch_over(client.state(), Arc::clone(health), end.clone()));
     tokio::spawn(client.run(end.clone()));
     Ok(())
 }
 
-async fn watch_over(mut state: watch::Receiver<State>, health: Arc<Health>) {
+async fn watch_over(mut state: watch::Receiver<State>, health: Arc<Health>, end: CancellationToken) {
     loop {
         match *state.borrow_and_update() {
             // Another process of this machine listens for both.
@@ -76,6 +81,10 @@ async fn watch_over(mut state: watch::Receiver<State>, health: Arc<Health>) {
             State::Connecting => health.missed(Need::Websocket, "there is no connection to Zoom's WebSocket"),
         }
         if state.changed().await.is_err() {
+            if !end.is_cancelled() {
+                tracing::error!("the WebSocket client ended unexpectedly; sweeps go on");
+                health.missed(Need::Websocket, "the WebSocket client ended unexpectedly");
+            }
             return;
         }
     }

@@ -43,7 +43,8 @@ impl Bell {
         self.rows.swap(false, Ordering::Relaxed)
     }
 
-    /// Events may have been missed, since a point in time where that is known: a sweep follows at once.
+    /// There may be recordings of which no event told enough, since a point in time where that is known: a sweep follows
+    /// at once.
     pub fn events_were_missed(&self, since: Option<Timestamp>) {
         self.want(Wanted { since, can_wait: false });
     }

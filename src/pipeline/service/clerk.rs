@@ -92,11 +92,11 @@ impl<'a> Clerk<'a> {
 
     async fn act(&self, notices: Vec<Notice>) -> Result<(), RunError> {
         let mut found = Vec::new();
-        let mut lists = false;
+        let (mut lists, mut lists_now) = (false, false);
         for notice in notices {
             match notice.subject {
                 // Whose recordings are wanted is known to the listing only.
-                Subject::Recording if self.lists_by_owner() => lists = true,
+                Subject::Recording if self.lists_by_owner() => lists_now = true,
                 Subject::Recording => found.extend(recording(&notice)),
                 Subject::Transcript => lists |= self.zoom.transcripts,
                 Subject::History => lists |= self.zoom.history,
@@ -109,7 +109,9 @@ impl<'a> Clerk<'a> {
         if !found.is_empty() && self.is_zoom {
             self.enqueue(found).await?;
         }
-        if lists {
+        if lists_now {
+            self.bell.events_were_missed(None);
+        } else if lists {
             self.bell.sweep_is_worthwhile();
         }
         Ok(())

@@ -30,6 +30,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A finished transcript that waits to be published: when its call ended.
 type Waiting = Vec<Option<Timestamp>>;
 
+/// What was published, and how many rows beside it were written.
+type Published = Result<(PublishedCount, u64), RunError>;
+type Publication = JoinHandle<Published>;
+
 pub(super) struct Worker<'a> {
     config: &'a Config,
     stop: Stop,
@@ -47,7 +51,7 @@ pub(super) struct Worker<'a> {
     /// Finished since the last publication began, and those that it is writing.
     finished: Waiting,
     being_published: Waiting,
-    publication: Option<JoinHandle<Result<PublishedCount, RunError>>>,
+    publication: Option<Publication>,
     publish_at: Option<Instant>,
     published_at: Option<Instant>,
     taken_back_at: Instant,
@@ -212,20 +216,19 @@ impl<'a> Worker<'a> {
             let publisher = Arc::clone(&self.run.publisher);
             self.publication = Some(tokio::spawn(async move {
                 let published = publisher.publish_all().await?;
-                publisher.deliver().await?;
-                Ok(published)
+                Ok((published, publisher.deliver().await?))
             }));
         }
     }
 
-    fn note_publication(&mut self, published: Result<PublishedCount, RunError>) -> Result<(), RunError> {
+    fn note_publication(&mut self, published: Published) -> Result<(), RunError> {
         self.publication = None;
         match published {
-            Ok(count) => {
+            Ok((count, rows)) => {
                 self.health.met(Need::Lake);
                 let waited = std::mem::take(&mut self.being_published);
-                self.published_at = Some(Instant::now());
-                if count.recordings > 0 {
+                if count.recordings + rows > 0 {
+                    self.published_at = Some(Instant::now());
                     for end in waited.into_iter().flatten() {
                         let latency = Timestamp::now().duration_since(end).as_secs_f64();
                         metrics::histogram!("transcribe_end_of_call_to_row_seconds").record(latency.max(0.0));
@@ -308,9 +311,9 @@ impl<'a> Worker<'a> {
             self.note_publication(published)?;
         }
         self.being_published.append(&mut self.finished);
-        let published = self.run.publisher.publish_all().await;
-        self.note_publication(published)?;
-        self.run.publisher.deliver().await?;
+        let published = self.run.publisher.publish_all().await?;
+        let rows = self.run.publisher.deliver().await?;
+        self.note_publication(Ok((published, rows)))?;
         for shift in self.ending.iter().chain([&self.shift]).filter(|shift| !shift.is_blank()) {
             self.write_down(shift).await?;
         }
@@ -319,7 +322,7 @@ impl<'a> Worker<'a> {
 }
 
 /// Ends when the task does; never without one.
-async fn joined(task: Option<&mut JoinHandle<Result<PublishedCount, RunError>>>) -> Result<PublishedCount, RunError> {
+async fn joined(task: Option<&mut Publication>) -> Published {
     match task {
         Some(task) => task.await.map_err(RunError::Stage)?,
         None => std::future::pending().await,

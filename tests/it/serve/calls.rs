@@ -11,7 +11,7 @@ use crate::workspace::project;
 fn ringing(number: &str) -> Value {
     json!({"event": "phone.callee_ringing", "event_ts": jiff::Timestamp::now().as_millisecond(), "payload": {
         "account_id": "ACCT0example", "object": {
-            "call_id": "7401234567890123456",
+            "call_id": "7409999999999999999",
             "caller": {"phone_number": number, "name": "山田 太郎", "connection_type": "pstn_off_net"},
             "callee": {"extension_id": "eXt1", "extension_type": "user", "extension_number": 1002, "name": "佐藤 花子"},
             "ringing_start_time": jiff::Timestamp::now().to_string()}}})

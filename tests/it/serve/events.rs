@@ -14,7 +14,7 @@ async fn what_is_listed_and_what_an_event_tells_become_rows_and_a_stop_ends_in_o
     zoom.add(Clip::silent("b2", 30));
     let listings = zoom.listings().len();
     assert_eq!(serve.deliver(&completed(&zoom, "b2")).await, 200);
-    serve.wait_for_rows(1);
+    serve.wait_for_rows(2);
     assert_eq!(zoom.listings().len(), listings, "an event needs no listing");
     serve.stop();
     assert_eq!(workspace.query(ROWS), once(&["a1", "b2"]));
@@ -67,7 +67,7 @@ async fn a_recording_whose_event_was_lost_with_the_websocket_is_found_by_the_swe
     // Nobody tells of this one.
     zoom.add(Clip::silent("missed", 30));
     events.next().await.open().await;
-    serve.wait_for_rows(1);
+    serve.wait_for_rows(2);
     serve.stop();
     assert_eq!(workspace.query(ROWS), once(&["missed", "told"]));
 }

@@ -54,9 +54,11 @@ impl Serve {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    /// Waits until so many recordings were published together.
+    /// Waits until so many recordings in all were published by this process.
     fn wait_for_rows(&mut self, recordings: usize) {
-        self.started.wait_for(&["published", &format!("recordings={recordings}")]);
+        while published_in(self.started.said()) < recordings {
+            self.started.wait_for(&["published"]);
+        }
     }
 
     /// Tells it to stop and expects that it ends in order.
@@ -71,9 +73,20 @@ impl Serve {
 
 /// `address=127.0.0.1:1234` of a log line.
 fn address_in(line: &str) -> String {
-    let plain: String = strip_colours(line);
-    let (_, rest) = plain.split_once("address=").unwrap();
-    rest.split_whitespace().next().unwrap().to_owned()
+    field("address", line).unwrap()
+}
+
+/// The value of a field of a log line.
+fn field(name: &str, line: &str) -> Option<String> {
+    let plain = strip_colours(line);
+    let (_, rest) = plain.split_once(&format!("{name}="))?;
+    rest.split_whitespace().next().map(str::to_owned)
+}
+
+/// How many recordings these lines say were published.
+fn published_in(lines: &[String]) -> usize {
+    let published = lines.iter().filter(|line| strip_colours(line).contains(" published dt="));
+    published.map(|line| field("recordings", line).unwrap().parse::<usize>().unwrap()).sum()
 }
 
 fn strip_colours(line: &str) -> String {
