@@ -326,6 +326,26 @@ mod tests {
     }
 
     #[test]
+    fn events_are_counted_by_kind_whatever_their_names_are() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            for number in 0..3 {
+                told(&json!({"event": format!("made.up_{number}")}));
+            }
+            told(&event("phone.recording_completed", json!({"recordings": [{"id": ID}, {"id": null}, {}]})));
+        });
+        let counted = recorder.handle().render();
+        for line in [
+            "transcribe_events_total{via=\"webhook\",kind=\"not_phone\"} 3",
+            "transcribe_events_total{via=\"webhook\",kind=\"recording\"} 1",
+            "transcribe_event_items_unusable_total{kind=\"recording\"} 2",
+        ] {
+            assert!(counted.lines().any(|counted| counted == line), "{line}: {counted}");
+        }
+        assert!(!counted.contains("made"), "{counted}");
+    }
+
+    #[test]
     fn what_is_no_event_is_an_error() {
         let bodies = ["", "{", "[]", "null", "7", "\"event\"", "{}", r#"{"event":7}"#, r#"{"event":"x"} trailing"#];
         for body in bodies {

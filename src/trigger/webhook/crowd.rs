@@ -51,9 +51,12 @@ impl Crowd {
         Some(Seat { crowd: Arc::clone(self), number: Mutex::new(Some(number)), given_away })
     }
 
-    /// Lets the connection go that has been idle longest.
+    /// Lets the quarter go that has been idle longest, and one at least.
     pub(super) fn make_room(&self) {
-        self.seats().give_one_away();
+        let mut seats = self.seats();
+        for _ in 0..=seats.idle.len() / 4 {
+            seats.give_one_away();
+        }
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
