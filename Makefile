@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-corpus lint bench clean
+.PHONY: help setup build models fixtures demo test test-slow test-corpus lint bench load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -68,6 +68,13 @@ lint: $(VENV)/stamp ## Checks formatting and lints, warnings as errors
 	cargo clippy --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --config .deny.toml check; \
 	    else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+
+load: setup models fixtures ## Storms the service with 1,000 events a second while it works; takes five minutes
+	cargo build --bin transcribe --example zoom_server --example event_storm
+	$(PYTHON) benches/event_storm.py $(TRANSCRIBE) target/debug/examples/zoom_server target/debug/examples/event_storm \
+	    $(CACHE)/models tiny.en $(CACHE)/fixtures/speech/en_hello_world.mp3
+	$(PYTHON) benches/event_to_row.py $(TRANSCRIBE) target/debug/examples/zoom_server $(CACHE)/models base \
+	    $(CACHE)/fixtures/long/one_minute.mp3
 
 bench: setup models fixtures ## Measures decode, resample, speech-to-text and lake (release profile)
 	$(PYTHON) tests/support/fixtures.py --long $(CACHE)/fixtures

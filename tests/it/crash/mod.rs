@@ -2,7 +2,7 @@
 //! moments, and what the lake holds in the end is compared with the lake of a run that nobody disturbed.
 
 mod blame;
-mod boundaries;
+pub(crate) mod boundaries;
 mod kill_loop;
 mod lost_state;
 mod reader;

@@ -50,8 +50,7 @@ impl Serve {
 
     /// The answer of an address for operators: status and body.
     async fn ask(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("http://{}{path}", self.ops)).await.unwrap();
-        (answer.status().as_u16(), answer.text().await.unwrap())
+        ask(&self.ops, path).await
     }
 
     /// Waits until so many recordings in all were published by this process.
@@ -69,6 +68,11 @@ impl Serve {
         assert_eq!(ended.code, Some(0), "{}", ended.said);
         ended.said
     }
+}
+
+async fn ask(ops: &str, path: &str) -> (u16, String) {
+    let answer = reqwest::Client::new().get(format!("http://{ops}{path}")).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 /// `address=127.0.0.1:1234` of a log line.

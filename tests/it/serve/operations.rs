@@ -43,9 +43,8 @@ async fn a_service_whose_credentials_are_refused_says_that_it_is_not_ready_and_g
     let mut started = Started::run(&workspace, &["serve"]);
     let ops = super::address_in(started.wait_for(&["health and metrics are served"]));
     started.wait_for(&["the sweep is not complete"]);
-    let answer = reqwest::get(format!("http://{ops}/readyz")).await.unwrap();
-    assert_eq!(answer.status().as_u16(), 503);
-    let body = answer.text().await.unwrap();
+    let (status, body) = super::ask(&ops, "/readyz").await;
+    assert_eq!(status, 503);
     assert!(body.contains("\"source\":"), "{body}");
     assert!(!body.contains("wrong"), "{body}");
     started.signal("TERM");

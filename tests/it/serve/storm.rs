@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{ROWS, Serve, completed, deliver, once, workspace};
+use crate::crash::boundaries::SERVICE;
 use crate::support::{Clip, ZoomServer};
 
 const RECORDINGS: usize = 120;
@@ -64,6 +65,27 @@ async fn what_was_answered_before_a_kill_in_a_storm_of_events_is_in_the_lake_onc
     assert_eq!(held, once(&expected));
     assert!(rows.iter().all(|row| row[1] == 1), "{rows:?}");
     assert!(ids.iter().map(downloads).sum::<usize>() >= expected.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_killed_between_acting_upon_an_event_and_striking_it_off_does_it_once() {
+    for boundary in SERVICE {
+        let zoom = ZoomServer::start(vec![]).await;
+        let mut workspace = workspace(&zoom);
+        workspace.with_scripted_engine(&[]);
+        workspace.failpoint(&format!("{boundary}=return"));
+        let serve = Serve::start(&workspace);
+        zoom.add(Clip::silent("a1", 20));
+        assert_eq!(serve.deliver(&completed(&zoom, "a1")).await, 200);
+        assert_eq!(serve.started.end().code, None, "it passes {boundary}");
+        workspace.unset("FAILPOINTS").with_scripted_engine(&[]);
+        let serve = Serve::start(&workspace);
+        while workspace_is_busy(&serve).await {
+            tokio::task::yield_now().await;
+        }
+        serve.stop();
+        assert_eq!(workspace.query(ROWS), once(&["a1"]));
+    }
 }
 
 /// Whether anything is on its way into the lake.
