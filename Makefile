@@ -70,6 +70,7 @@ lint: $(VENV)/stamp ## Checks formatting and lints, warnings as errors
 	    else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
 
 load: setup models fixtures ## Storms the service with 1,000 events a second while it works; takes five minutes
+	$(PYTHON) tests/support/fixtures.py --long $(CACHE)/fixtures
 	cargo build --bin transcribe --example zoom_server --example event_storm
 	$(PYTHON) benches/event_storm.py $(TRANSCRIBE) target/debug/examples/zoom_server target/debug/examples/event_storm \
 	    $(CACHE)/models tiny.en $(CACHE)/fixtures/speech/en_hello_world.mp3

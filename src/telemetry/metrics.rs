@@ -15,6 +15,9 @@ const REAL_TIME_FACTORS: [f64; 10] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0,
 /// How long a request takes, or waits to be sent.
 const REQUESTS_S: [f64; 10] = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 3.0, 60.0];
 
+/// A thousand events a second are some tens of kilobytes of observations until then.
+const KEEP_UP_EVERY: Duration = Duration::from_secs(5);
+
 /// Where the numbers are kept and read.
 #[derive(Debug, Clone)]
 pub struct Metrics(PrometheusHandle);
@@ -34,6 +37,16 @@ impl Metrics {
             .install_recorder()?;
         describe();
         Ok(Self(handle))
+    }
+
+    /// Sums up what was observed since the last time, now and then and for good: observations are held one by one until
+    /// then, also when nobody reads them.
+    pub async fn keep_up(self) {
+        let mut turn = tokio::time::interval(KEEP_UP_EVERY);
+        loop {
+            turn.tick().await;
+            self.0.run_upkeep();
+        }
     }
 
     /// Everything that was counted, as Prometheus reads it.

@@ -45,6 +45,7 @@ pub(super) fn run(session: &Session) -> anyhow::Result<ExitCode> {
 async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     let config = &session.config;
     let metrics = Metrics::install().context("metrics cannot be kept")?;
+    tokio::spawn(metrics.clone().keep_up());
     let zoom = match config.source {
         SourceKind::Zoom => Some(Arc::new(run::zoom_source(session)?)),
         SourceKind::Folder => None,
