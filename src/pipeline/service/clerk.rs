@@ -51,10 +51,10 @@ impl<'a> Clerk<'a> {
     pub(super) async fn serve(self) {
         while !self.stop.is_draining() {
             match self.clear().await {
-                Ok(()) => self.health.met(Need::Ledger),
+                Ok(()) => self.health.met(Need::Events),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "events cannot be acted upon");
-                    self.health.missed(Need::Ledger, error.to_string());
+                    self.health.missed(Need::Events, error.to_string());
                     pause(&self.stop, PAUSE).await;
                     continue;
                 }
