@@ -1,13 +1,11 @@
 //! Traces over OTLP: what a collector gets of a run, and that a run needs none.
 
-use crate::workspace::Workspace;
-
 const ENDPOINT: &str = "TRANSCRIBE__TELEMETRY__OTLP_ENDPOINT";
 
 #[cfg(not(feature = "otlp"))]
 #[test]
 fn a_collector_is_refused_by_a_program_that_was_built_without_otlp() {
-    let mut workspace = Workspace::new();
+    let mut workspace = crate::workspace::Workspace::new();
     workspace.folder_of("calls", &["speech/en_hello_world.mp3"]);
     workspace.set(ENDPOINT, "http://127.0.0.1:4318");
     let refused = workspace.run(&["--dir", "calls"]).expect_code(3);
