@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-corpus lint bench load clean
+.PHONY: help setup build models fixtures demo test test-slow test-otlp test-corpus lint bench load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -58,6 +58,10 @@ test: setup models fixtures ## Runs the tests
 test-slow: setup models fixtures ## Runs the tests that take minutes
 	cargo build --example scripted_engine
 	cargo test --test it -- --ignored
+
+test-otlp: setup models fixtures ## Runs the tests of traces, for which it builds much of the program again
+	cargo test --features otlp --lib -- telemetry config
+	cargo test --features otlp --test it -- otlp log_lines
 
 test-corpus: setup models ## Transcribes a corpus of real speech and checks error rates: make test-corpus CORPUS=DIR
 	@[ -n "$(CORPUS)" ] || { echo "say where the corpus is: make test-corpus CORPUS=DIR"; exit 2; }

@@ -26,7 +26,7 @@ pub(super) fn run(screen: &MultiProgress) -> ExitCode {
     }
     let screen = screen.clone();
     let served = process::serve(io::stdin().lock(), io::stdout(), move |settings| {
-        init_logs(settings.logs, &screen);
+        init_logs(settings.logs, &screen, None);
         whisper_cpp::load(settings)
     });
     match served {

@@ -64,6 +64,10 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
         if cause.is::<BindError>() || cause.is::<WebSocketError>() || cause.is::<CallsError>() {
             return (ExitCode::Configuration, None);
         }
+        #[cfg(feature = "otlp")]
+        if cause.is::<crate::telemetry::TracesError>() {
+            return (ExitCode::Configuration, None);
+        }
         if cause.is::<CannotListen>() {
             let hint =
                 "is another `transcribe serve` running? Set that key to a free address of this machine, or to \"off\"";

@@ -28,6 +28,8 @@ use self::args::{Cli, Command};
 use crate::config::layers::{Layers, Merged};
 use crate::config::secrets::Environment;
 use crate::config::{Config, LogFormat};
+#[cfg(feature = "otlp")]
+use crate::telemetry::Traces;
 use crate::telemetry::{LogSettings, Verbosity, init_logs};
 
 pub use crate::pipeline::ExitCode;
@@ -121,7 +123,13 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
     let named = cli.common.config.clone();
     let Loaded { config, merged, file } = load(named.as_deref(), &environment, &flags, &working_dir)?;
     let logs = LogSettings { format: config.telemetry.log_format, verbosity: cli.common.verbosity() };
-    init_logs(logs, &screen);
+    #[cfg(feature = "otlp")]
+    let traces = config.telemetry.otlp_endpoint.as_ref().map(Traces::start).transpose()?;
+    #[cfg(feature = "otlp")]
+    let spans = traces.as_ref().map(Traces::layer);
+    #[cfg(not(feature = "otlp"))]
+    let spans = None;
+    init_logs(logs, &screen, spans);
     let show_bars = std::io::stderr().is_terminal()
         && !cli.common.no_progress
         && cli.common.verbosity() == Verbosity::Normal

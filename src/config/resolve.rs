@@ -17,7 +17,7 @@ use super::settings::{
 };
 use super::units::{parse_duration, parse_size};
 use crate::domain::{Language, SourceKind};
-use crate::net::address::{DownloadHosts, check_endpoint};
+use crate::net::address::{AddressError, DownloadHosts, check_endpoint};
 
 /// `queue.url` as it stands in the defaults.
 const DEFAULT_QUEUE: &str = "sqlite:state/ledger.sqlite";
@@ -58,6 +58,7 @@ impl Config {
             hooks: hooks(&read)?,
             telemetry: TelemetryConfig {
                 metrics_listen: read.listen("telemetry.metrics_listen")?,
+                otlp_endpoint: collector(&read)?,
                 log_format: read
                     .word("telemetry.log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             },
@@ -160,6 +161,25 @@ fn hooks(read: &Reader<'_>) -> Result<HooksConfig, ConfigError> {
     })
 }
 
+fn collector(read: &Reader<'_>) -> Result<Option<Url>, ConfigError> {
+    let key = "telemetry.otlp_endpoint";
+    let allow_http = read.flag("telemetry.otlp_allow_http")?;
+    let Some(text) = read.switch(key)? else { return Ok(None) };
+    let is_accepted = |url: &Url| match check_endpoint(url) {
+        Ok(()) => url.query().is_none(),
+        Err(AddressError::PlainHttp) => allow_http && url.query().is_none(),
+        Err(_refused) => false,
+    };
+    let expected = "\"off\" or the https:// address of an OTLP/HTTP collector (http:// only on this machine, elsewhere \
+                    with telemetry.otlp_allow_http)";
+    let url = Url::parse(&text).ok().filter(is_accepted).ok_or_else(|| read.bad(key, expected))?;
+    if cfg!(feature = "otlp") {
+        Ok(Some(url))
+    } else {
+        Err(read.refused(key, "this program was built without otlp: build it with `--features otlp`, or set \"off\""))
+    }
+}
+
 fn stt(read: &Reader<'_>) -> Result<SttConfig, ConfigError> {
     let languages = read.texts("stt.languages")?;
     let is_code = |code: &String| (2..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase());
@@ -195,12 +215,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn bad(&self, key: &str, expected: &str) -> ConfigError {
+        self.refused(key, &format!("it must be {expected}"))
+    }
+
+    fn refused(&self, key: &str, why: &str) -> ConfigError {
         let Layered { value, layer } = self.merged.get(key);
         ConfigError::BadValue {
             layer: layer.clone(),
             key: key.to_owned(),
             value: format!("`{value}`"),
-            expected: format!("it must be {expected}"),
+            expected: why.to_owned(),
         }
     }
 
@@ -442,6 +466,43 @@ mod tests {
         ] {
             let error = resolve(None, &[], &[(key, value)]).unwrap_err().to_string();
             assert!(error.contains(key) && error.contains("must be"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_collector_in_the_open_is_refused_unless_plain_http_is_allowed() {
+        let key = "telemetry.otlp_endpoint";
+        let resolve = |address: &str, allow_http: &str| {
+            let config = resolve(None, &[], &[(key, address), ("telemetry.otlp_allow_http", allow_http)]);
+            config.map(|config| config.telemetry.otlp_endpoint.map(String::from)).map_err(|error| error.to_string())
+        };
+        assert_eq!(resolve("off", "false"), Ok(None));
+        for (address, allow_http) in [
+            ("http://collector.example:4318", "false"),
+            ("http://10.0.0.1:4318", "false"),
+            ("ftp://127.0.0.1", "true"),
+            ("127.0.0.1:4318", "true"),
+            ("https://user:word@collector.example", "true"),
+            ("https://collector.example/?to=me", "true"),
+        ] {
+            let error = resolve(address, allow_http).unwrap_err();
+            assert!(error.contains(key) && error.contains("must be"), "{error}");
+        }
+        for (address, allow_http) in [
+            ("http://127.0.0.1:4318", "false"),
+            ("http://[::1]:4318", "false"),
+            ("https://collector.example/otlp", "false"),
+            ("http://collector.example:4318", "true"),
+        ] {
+            match resolve(address, allow_http) {
+                Ok(endpoint) if cfg!(feature = "otlp") => {
+                    assert_eq!(endpoint.as_deref().map(|text| text.trim_end_matches('/')), Some(address));
+                }
+                Err(error) if !cfg!(feature = "otlp") => {
+                    assert!(error.contains(key) && error.contains("built without otlp"), "{error}");
+                }
+                other => panic!("{address} became {other:?}"),
+            }
         }
     }
 

@@ -238,4 +238,7 @@ pub struct TelemetryConfig {
     pub log_format: LogFormat,
     /// Where the service answers questions about itself; `None` = nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// The collector that spans are sent to over OTLP/HTTP, without `/v1/traces`; `None` = nobody. `https`, or `http` on
+    /// loopback or where it was allowed.
+    pub otlp_endpoint: Option<Url>,
 }

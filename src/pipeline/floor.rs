@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::RunError;
 use super::item::{ItemOutcome, Shop};
@@ -57,10 +58,13 @@ impl Floor {
         let Lease { id, attempt, fence } = &claimed.lease;
         let lease = Lease { id: id.clone(), attempt: *attempt, fence: *fence };
         let shop = Arc::clone(&self.shop);
-        self.in_work.spawn(async move {
+        // Every line about a recording gets these fields, and none of its own for them.
+        let span = tracing::info_span!(parent: None, "recording", recording_id = %id, attempt, run_id = %run);
+        let work = async move {
             let outcome = shop.work_on(claimed, &run).await;
             Ended { run, lease, outcome }
-        });
+        };
+        self.in_work.spawn(work.instrument(span));
     }
 
     /// The next one whose work ends; `None` when none is in work.

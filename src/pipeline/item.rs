@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp, Unit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, info_span};
 
 use super::RunError;
 use super::pace::{self, Progress};
@@ -140,7 +141,7 @@ impl Shop {
             match self.queue.heartbeat(lease, Timestamp::now()).await {
                 Ok(Fenced::Held) => {}
                 Ok(Fenced::Lost) => return,
-                Err(error) => tracing::warn!(recording_id = %lease.id, %error, "lease could not be extended"),
+                Err(error) => tracing::warn!(%error, "lease could not be extended"),
             }
         }
     }
@@ -154,7 +155,8 @@ impl Shop {
         let began = Instant::now();
         let listed = claimed.recording.duration_s.and_then(|seconds| u64::try_from(seconds).ok());
         let limit = pace::FETCH.of(Duration::from_secs(listed.unwrap_or(0)));
-        let audio = match timeout(limit, self.source.fetch(&claimed.recording, slot.path())).await {
+        let fetching = self.source.fetch(&claimed.recording, slot.path()).instrument(info_span!("fetch"));
+        let audio = match timeout(limit, fetching).await {
             Ok(Ok(audio)) => audio,
             Ok(Err(failure)) => return Ended::Failed(failure),
             Err(_elapsed) => return Ended::Failed(timed_out(Stage::Fetch, limit)),
@@ -167,7 +169,8 @@ impl Shop {
         let hearing = {
             let (shop, pulse) = (Arc::clone(self), Arc::clone(&pulse));
             let (id, audio, cancel) = (id.clone(), audio.clone(), cancel.clone());
-            tokio::task::spawn_blocking(move || shop.hear(&id, &audio, slot, &cancel, &pulse))
+            let span = info_span!("hear");
+            tokio::task::spawn_blocking(move || span.in_scope(|| shop.hear(&id, &audio, slot, &cancel, &pulse)))
         };
         let heard = tokio::select! {
             heard = hearing => heard,
@@ -243,7 +246,8 @@ impl Shop {
         if summary.damaged_packets > 0 || missing_ms > 0 {
             let damaged_packets = summary.damaged_packets;
             tracing::warn!(
-                recording_id = %id, damaged_packets, missing_ms,
+                damaged_packets,
+                missing_ms,
                 "the audio is damaged or cut short; what is there was transcribed"
             );
         }
@@ -289,7 +293,9 @@ impl Shop {
     /// Makes the transcript durable.
     async fn put_aside(self: &Arc<Self>, finished: Box<FinishedTranscript>) -> Result<Stored, Failure> {
         let shop = Arc::clone(self);
+        let span = info_span!("stage");
         let stored = tokio::task::spawn_blocking(move || {
+            let _entered = span.entered();
             failpoint::pass("transcribed");
             let staged = shop.staging.put(&finished).map_err(|error| {
                 let detail = format!("io_error={}", error.raw_os_error().unwrap_or(0));
@@ -357,8 +363,8 @@ impl Shop {
 
     /// Has the engine decode something harmless; what is wrong with this machine if it does not survive that.
     pub(super) async fn examine_engine(self: &Arc<Self>) -> Option<Failure> {
-        let shop = Arc::clone(self);
-        match tokio::task::spawn_blocking(move || shop.speech.prove_healthy()).await {
+        let (shop, span) = (Arc::clone(self), Span::current());
+        match tokio::task::spawn_blocking(move || span.in_scope(|| shop.speech.prove_healthy())).await {
             Ok(Ok(())) => None,
             _broken => Some(Failure::new(Stage::Stt, Reason::EngineBroken, Treatment::Local, "")),
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tracing::Instrument;
 
 use super::RunError;
 use super::item::before;
@@ -166,12 +167,17 @@ impl Publisher {
         transcripts: Vec<FinishedTranscript>,
         count: &mut PublishedCount,
     ) -> Result<(), RunError> {
-        let published = self.lake.publish(&plan_of(&batch)?, transcripts).await?;
-        failpoint::pass("batch-put");
-        self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
-        failpoint::pass("batch-closed");
-        self.remove_staged(&batch.members).await?;
-        failpoint::pass("staged-removed");
+        let span = tracing::info_span!("publication", dt = batch.dt, recordings = batch.members.len());
+        let writing = async {
+            let published = self.lake.publish(&plan_of(&batch)?, transcripts).await?;
+            failpoint::pass("batch-put");
+            self.batches.close_batch(&batch.batch_id, Timestamp::now()).await?;
+            failpoint::pass("batch-closed");
+            self.remove_staged(&batch.members).await?;
+            failpoint::pass("staged-removed");
+            Ok::<_, RunError>(published)
+        };
+        let published = writing.instrument(span).await?;
         count.recordings += batch.members.len() as u64;
         count.audio_ms += batch.members.iter().map(|job| job.audio_ms).sum::<i64>();
         self.reporter.emit(Event::Published {

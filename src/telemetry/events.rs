@@ -141,6 +141,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Which recording it is, and which attempt, is in the fields of the span that the work on it is in.
 fn log(event: Event<'_>) {
     match event {
         Event::Listing { source } => tracing::debug!(source, "listing recordings"),
@@ -158,29 +159,34 @@ fn log(event: Event<'_>) {
         Event::ModelLoaded { model, workers, elapsed } => {
             tracing::info!(model, workers, elapsed_ms = millis(elapsed), "model loaded");
         }
-        Event::Claimed { id, attempt, duration_s } => {
-            tracing::debug!(recording_id = %id, attempt, duration_s, "recording claimed");
+        Event::Claimed { duration_s, .. } => {
+            tracing::debug!(duration_s, "recording claimed");
         }
-        Event::Fetched { id, size_bytes, elapsed } => {
-            tracing::debug!(recording_id = %id, size_bytes, elapsed_ms = millis(elapsed), "audio fetched");
+        Event::Fetched { size_bytes, elapsed, .. } => {
+            tracing::debug!(size_bytes, elapsed_ms = millis(elapsed), "audio fetched");
         }
-        Event::Progress { id, audio_ms } => tracing::trace!(recording_id = %id, audio_ms, "decoding"),
-        Event::Transcribed { id, audio_ms, segments, elapsed } => {
-            tracing::info!(recording_id = %id, audio_ms, segments, elapsed_ms = millis(elapsed), "transcribed");
+        Event::Progress { audio_ms, .. } => tracing::trace!(audio_ms, "decoding"),
+        Event::Transcribed { audio_ms, segments, elapsed, .. } => {
+            tracing::info!(audio_ms, segments, elapsed_ms = millis(elapsed), "transcribed");
         }
-        Event::Retrying { id, attempt, failure, wait } => tracing::warn!(
-            recording_id = %id, attempt, stage = failure.stage.as_str(), reason = failure.reason.as_str(),
-            detail = failure.detail, wait_ms = millis(wait), "will try again"
+        Event::Retrying { failure, wait, .. } => tracing::warn!(
+            stage = failure.stage.as_str(),
+            reason = failure.reason.as_str(),
+            detail = failure.detail,
+            wait_ms = millis(wait),
+            "will try again"
         ),
-        Event::Crashed { id, failure } => tracing::warn!(
-            recording_id = %id, detail = failure.detail, "the speech-to-text engine died with it in flight"
+        Event::Crashed { failure, .. } => {
+            tracing::warn!(detail = failure.detail, "the speech-to-text engine died with it in flight")
+        }
+        Event::Dead { failure, .. } => tracing::error!(
+            stage = failure.stage.as_str(),
+            reason = failure.reason.as_str(),
+            detail = failure.detail,
+            "recording goes to quarantine"
         ),
-        Event::Dead { id, attempt, failure } => tracing::error!(
-            recording_id = %id, attempt, stage = failure.stage.as_str(), reason = failure.reason.as_str(),
-            detail = failure.detail, "recording goes to quarantine"
-        ),
-        Event::ClaimLost { id, stage } => {
-            tracing::warn!(recording_id = %id, stage = stage.as_str(), "another process took the recording over");
+        Event::ClaimLost { stage, .. } => {
+            tracing::warn!(stage = stage.as_str(), "another process took the recording over");
         }
         Event::WaitingForRetries { jobs, wait } => {
             tracing::info!(jobs, wait_ms = millis(wait), "waiting for the next retry");

@@ -5,8 +5,12 @@ use std::sync::OnceLock;
 
 use indicatif::MultiProgress;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::LogFormat;
 
@@ -52,20 +56,29 @@ impl LogSettings {
     }
 }
 
-/// Starts logging for the process. Later calls change nothing.
-pub fn init_logs(settings: LogSettings, screen: &MultiProgress) {
+/// What else sees the spans of this process.
+pub type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Starts logging for the process, with `spans` besides. Later calls change nothing.
+pub fn init_logs(settings: LogSettings, screen: &MultiProgress, spans: Option<SpanLayer>) {
     let LogSettings { format, verbosity } = *IN_USE.get_or_init(|| settings);
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(verbosity.filter()))
-        .with_writer(AboveBars { screen: screen.clone() })
-        .with_target(verbosity >= Verbosity::Debug);
-    let installed = match format {
-        LogFormat::Text => subscriber.with_ansi(console_colours()).try_init(),
-        LogFormat::Json => subscriber.json().with_ansi(false).try_init(),
+    let lines =
+        fmt::layer().with_writer(AboveBars { screen: screen.clone() }).with_target(verbosity >= Verbosity::Debug);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(console_colours()).boxed(),
+        LogFormat::Json => lines.json().with_ansi(false).boxed(),
     };
+    // Spans are kept however little is logged: a line has their fields.
+    let kept = EnvFilter::new(verbosity.filter()).or(filter_fn(is_own_span));
+    let installed = tracing_subscriber::registry().with(spans).with(lines.with_filter(kept)).try_init();
     if let Err(error) = installed {
         tracing::debug!(%error, "logging was started before");
     }
+}
+
+/// Whether it is a span of this program, which says on what it works.
+pub(super) fn is_own_span(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
 }
 
 fn console_colours() -> bool {

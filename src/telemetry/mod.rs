@@ -8,10 +8,14 @@ mod logs;
 mod metrics;
 mod ops;
 mod progress;
+#[cfg(feature = "otlp")]
+mod traces;
 
 pub use events::{Event, Reporter};
 pub use health::{Health, Need};
-pub use logs::{LogSettings, Verbosity, init_logs};
+pub use logs::{LogSettings, SpanLayer, Verbosity, init_logs};
 pub use metrics::Metrics;
 pub use ops::{Ops, Refresh};
 pub use progress::Bars;
+#[cfg(feature = "otlp")]
+pub use traces::{Traces, TracesError};
