@@ -70,6 +70,8 @@ impl Stage {
 pub enum Treatment {
     /// Trying again gives the same answer: the recording is dead.
     Permanent,
+    /// It was told of before it was there: try again later; the attempt is given back.
+    TooEarly,
     /// Somebody else's trouble, likely to pass: try again later, up to `queue.max_attempts`.
     Transient,
     /// This machine's trouble (disk full, spool not writable), or the day's rate limit is used up: stop claiming; the

@@ -321,6 +321,10 @@ impl Shop {
                 (Settlement::Postponed { failure: failure.clone(), not_before }, ItemOutcome::Halt(failure))
             }
             Treatment::Permanent => self.bury(id, attempt, failure),
+            Treatment::TooEarly => {
+                self.reporter.emit(Event::Retrying { id, attempt, failure: &failure, wait });
+                (Settlement::Postponed { failure, not_before }, ItemOutcome::Waiting)
+            }
             Treatment::Crashed => {
                 self.reporter.emit(Event::Crashed { id, failure: &failure });
                 (Settlement::Crashed { failure }, ItemOutcome::Crashed)

@@ -55,6 +55,20 @@ impl Publisher {
         .await
     }
 
+    /// Writes what is due, and the days in which calls ended since `fresh_since` whatever there is of them; then the rows
+    /// of the outbox, and returns how many those are.
+    pub(super) async fn publish_fresh(&self, fresh_since: Timestamp) -> Result<(PublishedCount, u64), RunError> {
+        let (old, fresh) = (before(Timestamp::now(), self.flush_every), self.lake.dt(fresh_since));
+        let published = self
+            .publish(|day| {
+                let bytes: u64 = day.iter().map(|job| job.bytes).sum();
+                let is_fresh = |job: &StagedJob| job.dt >= fresh || job.staged_at <= old;
+                bytes >= self.flush_bytes || day.iter().any(is_fresh)
+            })
+            .await?;
+        Ok((published, self.deliver().await?))
+    }
+
     async fn publish(&self, is_due: impl Fn(&[StagedJob]) -> bool) -> Result<PublishedCount, RunError> {
         let only_publisher = self.lock().await?;
         let mut count = PublishedCount::default();

@@ -82,10 +82,19 @@ pub async fn run_sweep(
     run.sweep(model).await
 }
 
+/// What a sweep that only lists came to.
+pub(super) struct ListedOnly {
+    pub(super) summary: Summary,
+    /// Whether the recordings of the window were listed to the end, whatever went wrong beside them.
+    pub(super) is_whole: bool,
+    /// When they can be listed again, where a limit ended the listing.
+    pub(super) resume_at: Option<Timestamp>,
+}
+
 pub(super) struct Run<'a> {
     pub(super) config: &'a Config,
     started: Instant,
-    started_at: Timestamp,
+    pub(super) started_at: Timestamp,
     pub(super) run_id: RunId,
     pub(super) source: Arc<dyn RecordingSource>,
     pub(super) queue: Arc<dyn JobQueue>,
@@ -219,15 +228,17 @@ impl<'a> Run<'a> {
         Ok(summary)
     }
 
-    /// A sweep that only lists, for a service in which others work: what is new waits in the ledger. Its exit code says
-    /// whether everything was listed.
-    pub(super) async fn list_only(&mut self) -> Result<Summary, RunError> {
+    /// A sweep that only lists, for a service in which others work: what is new waits in the ledger. `beside` = also
+    /// what stands beside the recordings.
+    pub(super) async fn list_only(&mut self, beside: bool) -> Result<ListedOnly, RunError> {
         let scope = Scope { source: self.config.source, only: None };
         let discovered = self.discover(&scope, &Redo::Nothing).await?;
-        let kept_rows = self.keep_beside(&discovered).await?;
+        let is_whole = discovered.failure.is_none() && !self.stop.is_aborting();
+        let resume_at = self.resume_at;
+        let kept_rows = if beside { self.keep_beside(&discovered).await? } else { 0 };
         let summary = self.sum_up(&discovered, 0, BTreeSet::new());
         self.write_down(&summary, discovered.new + kept_rows > 0).await?;
-        Ok(summary)
+        Ok(ListedOnly { summary, is_whole, resume_at })
     }
 
     /// Keeps what stands beside the recordings; returns how many rows that were.

@@ -292,6 +292,9 @@ pub trait JobQueue: Send + Sync {
 
     async fn counts(&self, scope: &Scope) -> Result<Counts, QueueError>;
 
+    /// Since when the job waits to be claimed that waits the longest.
+    async fn oldest_seen(&self, scope: &Scope) -> Result<Option<Timestamp>, QueueError>;
+
     async fn record(&self, id: &RecordingId) -> Result<Option<JobRecord>, QueueError>;
 
     /// Those of these recordings that are known, in order of id.

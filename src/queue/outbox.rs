@@ -94,6 +94,9 @@ pub trait Outbox: Send + Sync {
         limit: u32,
     ) -> Result<Vec<DueTranscript>, QueueError>;
 
+    /// The transcripts of these recordings are said to be there: those that have no final outcome are due at `now`.
+    async fn expect_transcripts(&self, recordings: Vec<RecordingId>, now: Timestamp) -> Result<(), QueueError>;
+
     /// Counts a try and puts its rows into the outbox; `false`, and nothing of it, when somebody else noted one
     /// meanwhile.
     async fn note_transcript(&self, note: TranscriptNote) -> Result<bool, QueueError>;

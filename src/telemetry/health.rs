@@ -14,6 +14,8 @@ pub enum Need {
     Source,
     /// The lake can be written.
     Lake,
+    /// What events told is acted upon.
+    Events,
     /// Recordings are taken up.
     Work,
     /// The WebSocket, where it is wanted.
@@ -29,6 +31,7 @@ impl Need {
             Self::Ledger => "ledger",
             Self::Source => "source",
             Self::Lake => "lake",
+            Self::Events => "events",
             Self::Work => "work",
             Self::Websocket => "websocket",
         }

@@ -391,6 +391,7 @@ async fn partitions_are_days_and_the_day_is_no_column_of_the_file() {
     work.fill().await;
     let folders: Vec<_> = work.files().keys().map(|name| name.rsplit_once('/').unwrap().0.to_owned()).collect();
     let expected = [
+        "call_events/dt=2026-11-02",
         "call_history/dt=2026-11-02",
         "coverage/dt=2026-11-03",
         "quarantine/dt=2026-11-02",
@@ -587,6 +588,16 @@ async fn statistics_stand_on_plain_columns_only() {
         "callee_extension",
         "callee_user_id",
         "operator_name",
+        "caller_extension_id",
+        "caller_device_id",
+        "callee_extension_id",
+        "callee_device_id",
+        "forwarded_by_number",
+        "forwarded_by_name",
+        "forwarded_by_extension",
+        "redirect_forwarded_by_number",
+        "redirect_forwarded_by_name",
+        "redirect_forwarded_by_extension",
     ];
     let work = Workspace::new();
     work.fill().await;

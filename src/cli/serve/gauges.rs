@@ -2,18 +2,26 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
+use crate::domain::SourceKind;
 use crate::fetch::slot::Spool;
-use crate::queue::{Inbox, Insight, JobState, QueueError};
+use crate::queue::{Counts, Inbox, JobQueue, JobState, QueueError, Scope};
 use crate::source::zoom::auth::Authenticator;
 use crate::telemetry::{Health, Need, Refresh};
 
+/// Whoever asks more often gets the same answer.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// Where to look.
 pub(super) struct Gauges {
-    pub(super) insight: Arc<dyn Insight>,
+    pub(super) queue: Arc<dyn JobQueue>,
     pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) source: SourceKind,
     pub(super) health: Arc<Health>,
     /// Zoom's, where recordings come from there.
     pub(super) auth: Option<Arc<Authenticator>>,
@@ -22,27 +30,42 @@ pub(super) struct Gauges {
 
 impl Gauges {
     pub(super) fn refresh(self) -> Refresh {
-        let gauges = Arc::new(self);
+        let gauges = Arc::new((self, Mutex::new(None::<Instant>)));
         Arc::new(move || {
             let gauges = Arc::clone(&gauges);
             Box::pin(async move {
-                // A question to the ledger takes its write lock, so the answer says that it can be written.
+                let (gauges, looked_at) = gauges.as_ref();
+                let mut looked_at = looked_at.lock().await;
+                if looked_at.is_some_and(|at| at.elapsed() < LOOK_EVERY) {
+                    return;
+                }
                 match gauges.of_ledger().await {
                     Ok(()) => gauges.health.met(Need::Ledger),
                     Err(error) => gauges.health.missed(Need::Ledger, error.to_string()),
                 }
                 gauges.of_machine().await;
+                *looked_at = Some(Instant::now());
             })
         })
     }
 
     async fn of_ledger(&self) -> Result<(), QueueError> {
-        let lines = self.insight.overview().await?;
-        for state in JobState::ALL {
-            let jobs: u64 = lines.iter().filter(|line| line.state == state).map(|line| line.jobs).sum();
+        // Nothing, but committed: the ledger can be written.
+        self.inbox.receive(Vec::new()).await?;
+        let scope = Scope { source: self.source, only: None };
+        let Counts { seen, claimed, waiting, staged, published, dead, .. } = self.queue.counts(&scope).await?;
+        let jobs = [
+            (JobState::Seen, seen),
+            (JobState::Claimed, claimed),
+            (JobState::Waiting, waiting),
+            (JobState::Staged, staged),
+            (JobState::Published, published),
+            (JobState::Dead, dead),
+        ];
+        for (state, jobs) in jobs {
             metrics::gauge!("transcribe_jobs", "state" => state.as_str()).set(float(jobs));
         }
-        let oldest = lines.iter().filter(|line| line.state == JobState::Seen).map(|line| line.oldest_change).min();
+        let oldest = self.queue.oldest_seen(&scope).await?;
         let age = oldest.map_or(0.0, |oldest| Timestamp::now().duration_since(oldest).as_secs_f64().max(0.0));
         metrics::gauge!("transcribe_queue_age_seconds").set(age);
         metrics::gauge!("transcribe_inbox_events").set(float(self.inbox.waiting().await?));

@@ -20,7 +20,7 @@ use crate::pipeline::{Bell, RunError, Service, Stop, Tunables};
 use crate::queue::Inbox;
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::source::RecordingSource;
-use crate::telemetry::{Health, Metrics, Ops, Reporter};
+use crate::telemetry::{Health, Metrics, Need, Ops, Reporter};
 use crate::trigger::{Calls, Intake};
 
 /// An address that was asked for cannot be listened on.
@@ -60,6 +60,7 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     crate::pipeline::prepare_state(&config.paths)?;
     let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings).map_err(RunError::from)?);
     let (stop, bell, health) = (Stop::default(), Arc::new(Bell::default()), Arc::new(Health::default()));
+    health.missed(Need::Model, "the model is being loaded");
     let (tune, tunables) = watch::channel(Tunables::from(config));
     let end = stop.drained();
     let _end_with_us = end.clone().drop_guard();
@@ -67,9 +68,12 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     if let Some(address) = config.telemetry.metrics_listen {
         let key = "telemetry.metrics_listen";
         let listener = Ops::bind(address).await.map_err(|source| CannotListen { key, address, source })?;
+        // A connection of its own: questions keep no event waiting.
+        let asked = Arc::new(SqliteQueue::open(&config.queue.ledger, settings).map_err(RunError::from)?);
         let gauges = Gauges {
-            insight: Arc::clone(&ledger) as _,
-            inbox: Arc::clone(&ledger) as _,
+            queue: Arc::clone(&asked) as _,
+            inbox: asked,
+            source: config.source,
             health: Arc::clone(&health),
             auth: auth.clone(),
             spool: config.paths.spool_dir(),
@@ -98,7 +102,8 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         connected = listeners::websocket(session, auth, &intake, &bell, &health, &end)?;
     }
     let reloadable = Reloadable { tune, webhook: handle, layering: session.layering.clone() };
-    signals::listen(&stop, config.trigger.drain, reloadable).context("signals cannot be listened for")?;
+    signals::listen(&stop, config.trigger.drain, Arc::clone(&health), reloadable)
+        .context("signals cannot be listened for")?;
     let service = Service {
         config,
         source,

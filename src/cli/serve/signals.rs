@@ -13,7 +13,12 @@ use crate::telemetry::{Health, Need};
 
 /// The first interrupt or termination lets what is in work be finished within `drain`; the second gives it back at
 /// once; the third ends the process. A hang-up reads the configuration again.
-pub(super) fn listen(stop: &Stop, drain: Duration, mut reloadable: Reloadable) -> std::io::Result<()> {
+pub(super) fn listen(
+    stop: &Stop,
+    drain: Duration,
+    health: Arc<Health>,
+    mut reloadable: Reloadable,
+) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -26,7 +31,9 @@ pub(super) fn listen(stop: &Stop, drain: Duration, mut reloadable: Reloadable) -
                 _ = hangup.recv() => {
                     tell(&[NotifyState::Reloading]);
                     reloadable.reload();
-                    tell(&[NotifyState::Ready]);
+                    if health.is_met(Need::Model) && !stop.is_draining() {
+                        tell(&[NotifyState::Ready]);
+                    }
                     continue;
                 }
             }

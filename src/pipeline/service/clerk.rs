@@ -10,11 +10,11 @@ use super::super::discover::Discovery;
 use super::super::sweep::Run;
 use super::{PAUSE, Service, pause};
 use crate::config::{ZoomConfig, ZoomMode};
-use crate::domain::{Recording, SourceKind};
+use crate::domain::{Recording, RecordingId, SourceKind};
 use crate::failpoint;
 use crate::pipeline::{RunError, Stop, post_call_events};
 use crate::queue::{Inbox, Notice, Redo, Subject};
-use crate::source::zoom::wire::recording_from_json;
+use crate::source::zoom::wire::{RecordingFields, recording_from_json};
 use crate::telemetry::{Health, Need};
 
 use super::Bell;
@@ -51,10 +51,10 @@ impl<'a> Clerk<'a> {
     pub(super) async fn serve(self) {
         while !self.stop.is_draining() {
             match self.clear().await {
-                Ok(()) => self.health.met(Need::Ledger),
+                Ok(()) => self.health.met(Need::Events),
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "events cannot be acted upon");
-                    self.health.missed(Need::Ledger, error.to_string());
+                    self.health.missed(Need::Events, error.to_string());
                     pause(&self.stop, PAUSE).await;
                     continue;
                 }
@@ -91,14 +91,14 @@ impl<'a> Clerk<'a> {
     }
 
     async fn act(&self, notices: Vec<Notice>) -> Result<(), RunError> {
-        let mut found = Vec::new();
+        let (mut found, mut transcripts) = (Vec::new(), Vec::new());
         let (mut lists, mut lists_now) = (false, false);
         for notice in notices {
             match notice.subject {
                 // Whose recordings are wanted is known to the listing only.
                 Subject::Recording if self.lists_by_owner() => lists_now = true,
                 Subject::Recording => found.extend(recording(&notice)),
-                Subject::Transcript => lists |= self.zoom.transcripts,
+                Subject::Transcript => transcripts.extend(id(&notice)),
                 Subject::History => lists |= self.zoom.history,
                 Subject::Deleted => {
                     tracing::info!("a recording was deleted in Zoom; its rows stay (zoom.on_deleted = \"keep\")");
@@ -108,6 +108,10 @@ impl<'a> Clerk<'a> {
         }
         if !found.is_empty() && self.is_zoom {
             self.enqueue(found).await?;
+        }
+        if self.zoom.transcripts && !transcripts.is_empty() {
+            self.run.publisher.outbox.expect_transcripts(transcripts, Timestamp::now()).await?;
+            lists = true;
         }
         if lists_now {
             self.bell.events_were_missed(None);
@@ -143,6 +147,12 @@ impl<'a> Clerk<'a> {
         self.bell.work.notify_one();
         Ok(())
     }
+}
+
+/// Which recording a notice is about.
+fn id(notice: &Notice) -> Option<RecordingId> {
+    let value: Value = serde_json::from_str(&notice.body).ok()?;
+    RecordingId::parse(&RecordingFields::read(&value)?.id?).ok()
 }
 
 /// The recording that a notice tells of; the sweep finds what it does not describe.

@@ -72,7 +72,6 @@ impl Service<'_> {
     /// # Errors
     /// What keeps it from starting: state folder, ledger, lake or model cannot be used.
     pub async fn run(self, model: &ModelPath) -> Result<(), RunError> {
-        self.health.missed(Need::Model, "the model is being loaded");
         let mut run = self.open("events")?;
         run.take_back().await?;
         run.tidy_up().await?;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::super::item::whole_millis;
 use super::super::publisher::PublishedCount;
+use super::super::sweep::Run;
 use crate::domain::RunId;
 use crate::lake::RunRow;
 
@@ -29,6 +30,11 @@ impl Shift {
         let began = whole_millis(Timestamp::now());
         let run = RunId::new(began, instance);
         Self { run, began, in_work: 0, claimed: 0, failed: 0, published: PublishedCount::default() }
+    }
+
+    /// The shift that goes on with a run that was opened for the service.
+    pub(super) fn of(run: &Run<'_>) -> Self {
+        Self { run: run.run_id.clone(), began: run.started_at, failed: run.failed, ..Self::begin("") }
     }
 
     /// Whether there is nothing to tell of it.

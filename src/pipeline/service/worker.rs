@@ -1,6 +1,7 @@
 //! Claims, works and publishes for as long as the service lives.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +13,23 @@ use tokio::time::Instant;
 use super::shift::Shift;
 use super::{Bell, PAUSE, Service, Tunables};
 use crate::config::Config;
-use crate::domain::{Failure, Lease, Reason, Recording, RecordingId};
+use crate::domain::{Failure, Lease, Reason, Recording, RecordingId, RunId};
 use crate::pipeline::error::MAKE_ROOM;
 use crate::pipeline::floor::{Ended, Floor};
 use crate::pipeline::item::{ItemOutcome, Shop};
-use crate::pipeline::publisher::PublishedCount;
+use crate::pipeline::publisher::{PublishedCount, Publisher};
 use crate::pipeline::sweep::Run;
 use crate::pipeline::{RunError, Stop};
+use crate::queue::instance::is_alive;
 use crate::queue::{Claimant, Scope, Settlement};
 use crate::telemetry::{Event, Health, Need};
 
 /// Calls that ended within this time are published at once.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
+/// After a step that failed: what is wrong may be wrong with the next one as well.
+const A_MOMENT: Duration = Duration::from_secs(1);
+/// What the last publication may take after an abort, at least.
+const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 /// Nothing is looked for less often than this, whatever was missed.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
@@ -33,6 +39,14 @@ type Waiting = Vec<Option<Timestamp>>;
 /// What was published, and how many rows beside it were written.
 type Published = Result<(PublishedCount, u64), RunError>;
 type Publication = JoinHandle<Published>;
+
+/// A claimed recording: its claim, and when its call ended.
+#[derive(Debug)]
+struct InWork {
+    attempt: i32,
+    fence: i64,
+    end: Option<Timestamp>,
+}
 
 pub(super) struct Worker<'a> {
     config: &'a Config,
@@ -46,12 +60,14 @@ pub(super) struct Worker<'a> {
     shift: Shift,
     /// Shifts that ended with recordings still in work.
     ending: Vec<Shift>,
-    /// When the calls in work ended.
-    ends: BTreeMap<RecordingId, Option<Timestamp>>,
+    in_work: BTreeMap<RecordingId, InWork>,
     /// Finished since the last publication began, and those that it is writing.
     finished: Waiting,
     being_published: Waiting,
     publication: Option<Publication>,
+    /// Shifts that are over are written down, and dead recordings told of.
+    record: Option<(RunId, JoinHandle<Result<(), RunError>>)>,
+    record_again_at: Option<Instant>,
     publish_at: Option<Instant>,
     published_at: Option<Instant>,
     taken_back_at: Instant,
@@ -63,7 +79,8 @@ pub(super) struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     pub(super) fn new(service: &'a Service<'_>, run: Run<'a>, shop: Arc<Shop>) -> Self {
-        let shift = Shift::begin(run.instance.id());
+        // Recordings that died when the service started are of its first shift.
+        let shift = Shift::of(&run);
         Self {
             config: service.config,
             stop: service.stop.clone(),
@@ -74,10 +91,12 @@ impl<'a> Worker<'a> {
             floor: Floor::new(shop),
             shift,
             ending: Vec::new(),
-            ends: BTreeMap::new(),
+            in_work: BTreeMap::new(),
             finished: Waiting::new(),
             being_published: Waiting::new(),
             publication: None,
+            record: None,
+            record_again_at: None,
             // What an earlier process finished is published first of all.
             publish_at: Some(Instant::now()),
             published_at: None,
@@ -93,17 +112,43 @@ impl<'a> Worker<'a> {
         while !(self.stop.is_draining() && self.floor.is_empty()) {
             if let Err(error) = self.step().await {
                 self.stumble(&error);
-                // What is wrong may be wrong with the next step as well.
-                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
-        if let Err(error) = self.close().await {
-            tracing::error!(error = &error as &dyn std::error::Error, "left for the next start: nothing is lost");
+        let (stop, patience) = (self.stop.clone(), self.config.trigger.drain.max(LEAST_PATIENCE));
+        tokio::select! {
+            closed = self.close() => {
+                if let Err(error) = closed {
+                    tracing::error!(error = &error as &dyn std::error::Error, "left for the next start: nothing is lost");
+                }
+            }
+            () = async {
+                tokio::time::sleep(patience).await;
+                stop.aborting().await;
+            } => tracing::warn!("what is finished could not be published in time: left for the next start"),
         }
     }
 
-    /// Does what can be done now, then waits for something to happen.
+    /// Does what can be done now, then waits for something to happen: also when something could not be done.
     async fn step(&mut self) -> Result<(), RunError> {
+        let maintained = self.maintain().await;
+        let wake = match &maintained {
+            Ok(()) => self.wakes_at().await,
+            Err(_) => Ok(Instant::now() + A_MOMENT),
+        };
+        tokio::select! {
+            Some(ended) = self.floor.next() => self.digest(ended?)?,
+            published = joined(self.publication.as_mut()) => self.note_publication(published)?,
+            recorded = joined(self.record.as_mut().map(|(_run, task)| task)) => self.note_record(recorded)?,
+            () = self.bell.work.notified() => {}
+            () = tokio::time::sleep_until(*wake.as_ref().unwrap_or(&(Instant::now() + A_MOMENT))) => {}
+            () = self.stop.draining(), if !self.stop.is_draining() => {
+                self.run.reporter.emit(Event::Stopping { why: "the service was told to stop" });
+            }
+        }
+        maintained.and(wake.map(drop))
+    }
+
+    async fn maintain(&mut self) -> Result<(), RunError> {
         self.settle_late().await?;
         if self.floor.is_empty()
             && let Some(broken) = self.floor.examine().await
@@ -114,23 +159,12 @@ impl<'a> Worker<'a> {
             self.taken_back_at = Instant::now();
             self.take_back().await?;
         }
-        self.change_shifts().await?;
+        self.change_shifts();
         if self.bell.take_rows() {
             self.plan_publication(None);
         }
         self.begin_publication();
-        self.claim_all().await?;
-        let wake = self.wakes_at().await?;
-        tokio::select! {
-            Some(ended) = self.floor.next() => self.digest(ended?)?,
-            published = joined(self.publication.as_mut()) => self.note_publication(published)?,
-            () = self.bell.work.notified() => {}
-            () = tokio::time::sleep_until(wake) => {}
-            () = self.stop.draining(), if !self.stop.is_draining() => {
-                self.run.reporter.emit(Event::Stopping { why: "the service was told to stop" });
-            }
-        }
-        Ok(())
+        self.claim_all().await
     }
 
     async fn claim_all(&mut self) -> Result<(), RunError> {
@@ -145,14 +179,18 @@ impl<'a> Worker<'a> {
             let Some(claimed) = self.run.queue.claim(&claimant, &self.scope, company, Timestamp::now()).await? else {
                 break;
             };
-            self.ends.insert(claimed.lease.id.clone(), end_of(&claimed.recording));
+            let Lease { id, attempt, fence } = &claimed.lease;
+            let in_work = InWork { attempt: *attempt, fence: *fence, end: end_of(&claimed.recording) };
+            self.in_work.insert(id.clone(), in_work);
             self.shift.claimed += 1;
             self.shift.in_work += 1;
             self.floor.begin(claimed, self.shift.run.clone());
         }
         if may_claim {
-            self.health.met(Need::Work);
             self.paused_until = None;
+            if self.floor.is_empty() {
+                self.health.met(Need::Work);
+            }
         }
         Ok(())
     }
@@ -169,12 +207,13 @@ impl<'a> Worker<'a> {
         if self.publication.is_none() {
             wake = self.publish_at.map_or(wake, |at| wake.min(at));
         }
-        Ok(self.paused_until.map_or(wake, |until| wake.min(until)))
+        let paused_until = self.paused_until.filter(|_| !self.stop.is_draining());
+        Ok(paused_until.map_or(wake, |until| wake.min(until)))
     }
 
     fn digest(&mut self, ended: Ended) -> Result<(), RunError> {
         let Ended { run, lease, outcome } = ended;
-        let end = self.ends.remove(&lease.id).flatten();
+        let end = self.in_work.remove(&lease.id).and_then(|in_work| in_work.end);
         let shift = std::iter::once(&mut self.shift).chain(&mut self.ending).find(|shift| shift.run == run);
         if let Some(shift) = shift {
             shift.in_work -= 1;
@@ -182,6 +221,7 @@ impl<'a> Worker<'a> {
         }
         match outcome {
             Ok(ItemOutcome::Staged) => {
+                self.health.met(Need::Work);
                 self.finished.push(end);
                 self.plan_publication(end);
             }
@@ -212,12 +252,12 @@ impl<'a> Worker<'a> {
     fn begin_publication(&mut self) {
         if self.publication.is_none() && self.publish_at.is_some_and(|at| at <= Instant::now()) {
             self.publish_at = None;
+            // What is finished while it runs waits its time as well.
+            self.published_at = Some(Instant::now());
             self.being_published.append(&mut self.finished);
             let publisher = Arc::clone(&self.run.publisher);
-            self.publication = Some(tokio::spawn(async move {
-                let published = publisher.publish_all().await?;
-                Ok((published, publisher.deliver().await?))
-            }));
+            let fresh_since = Timestamp::now().checked_sub(FRESH).unwrap_or(Timestamp::MIN);
+            self.publication = Some(tokio::spawn(async move { publisher.publish_fresh(fresh_since).await }));
         }
     }
 
@@ -227,8 +267,9 @@ impl<'a> Worker<'a> {
             Ok((count, rows)) => {
                 self.health.met(Need::Lake);
                 let waited = std::mem::take(&mut self.being_published);
-                if count.recordings + rows > 0 {
-                    self.published_at = Some(Instant::now());
+                if count.recordings + rows == 0 {
+                    self.published_at = None;
+                } else {
                     for end in waited.into_iter().flatten() {
                         let latency = Timestamp::now().duration_since(end).as_secs_f64();
                         metrics::histogram!("transcribe_end_of_call_to_row_seconds").record(latency.max(0.0));
@@ -247,6 +288,11 @@ impl<'a> Worker<'a> {
     }
 
     async fn take_back(&mut self) -> Result<(), RunError> {
+        // Our own claims did not run out for a ledger that could not be written, or a clock that was set.
+        for (id, InWork { attempt, fence, .. }) in &self.in_work {
+            let lease = Lease { id: id.clone(), attempt: *attempt, fence: *fence };
+            self.run.queue.heartbeat(&lease, Timestamp::now()).await?;
+        }
         let died_before = self.run.failed;
         self.run.run_id = self.shift.run.clone();
         self.run.take_back().await?;
@@ -254,23 +300,34 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Begins a new shift when this one has lasted long enough, and writes down those that are over.
-    async fn change_shifts(&mut self) -> Result<(), RunError> {
+    /// Begins a new shift when this one has lasted long enough, and has those that are over written down.
+    fn change_shifts(&mut self) {
         if self.shift.is_long() && !self.shift.is_blank() {
             let next = Shift::begin(self.run.instance.id());
             self.ending.push(std::mem::replace(&mut self.shift, next));
         }
-        while let Some(over) = self.ending.iter().position(|shift| shift.in_work == 0) {
-            self.write_down(&self.ending[over]).await?;
-            self.ending.remove(over);
+        if self.record.is_none()
+            && self.record_again_at.is_none_or(|at| at <= Instant::now())
+            && let Some(over) = self.ending.iter().find(|shift| shift.in_work == 0)
+        {
+            let written = write_down(Arc::clone(&self.run.publisher), over, &self.config.paths.state_dir);
+            self.record = Some((over.run.clone(), tokio::spawn(written)));
         }
-        Ok(())
     }
 
-    async fn write_down(&self, shift: &Shift) -> Result<(), RunError> {
-        let publisher = &self.run.publisher;
-        publisher.report_dead(|run| *run == shift.run || !self.run.is_alive(run.instance())).await?;
-        publisher.write_run(&shift.row()).await
+    fn note_record(&mut self, recorded: Result<(), RunError>) -> Result<(), RunError> {
+        let Some((run, _ended)) = self.record.take() else { return recorded };
+        match recorded {
+            Ok(()) => {
+                self.ending.retain(|shift| shift.run != run);
+                self.record_again_at = None;
+                Ok(())
+            }
+            Err(error) => {
+                self.record_again_at = Some(Instant::now() + PAUSE);
+                Err(error)
+            }
+        }
     }
 
     /// Gives back claims whose end could not be written down.
@@ -310,19 +367,36 @@ impl<'a> Worker<'a> {
             let published = publication.await.map_err(RunError::Stage)?;
             self.note_publication(published)?;
         }
+        if let Some((_run, task)) = &mut self.record {
+            let recorded = task.await.map_err(RunError::Stage)?;
+            self.note_record(recorded)?;
+        }
         self.being_published.append(&mut self.finished);
         let published = self.run.publisher.publish_all().await?;
         let rows = self.run.publisher.deliver().await?;
         self.note_publication(Ok((published, rows)))?;
         for shift in self.ending.iter().chain([&self.shift]).filter(|shift| !shift.is_blank()) {
-            self.write_down(shift).await?;
+            write_down(Arc::clone(&self.run.publisher), shift, &self.config.paths.state_dir).await?;
         }
         Ok(())
     }
 }
 
+/// Tells the lake of a shift that is over: its dead, those of processes that are gone, and its row.
+fn write_down(
+    publisher: Arc<Publisher>,
+    shift: &Shift,
+    state_dir: &Path,
+) -> impl Future<Output = Result<(), RunError>> + use<> {
+    let (run, row, state_dir) = (shift.run.clone(), shift.row(), state_dir.to_owned());
+    async move {
+        publisher.report_dead(|other| *other == run || !is_alive(&state_dir, other.instance())).await?;
+        publisher.write_run(&row).await
+    }
+}
+
 /// Ends when the task does; never without one.
-async fn joined(task: Option<&mut Publication>) -> Published {
+async fn joined<T>(task: Option<&mut JoinHandle<Result<T, RunError>>>) -> Result<T, RunError> {
     match task {
         Some(task) => task.await.map_err(RunError::Stage)?,
         None => std::future::pending().await,

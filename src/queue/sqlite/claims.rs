@@ -31,6 +31,9 @@ pub(super) const COUNTS: &str = "SELECT state, count(*),
      WHERE source = ?2 AND (?1 IS NULL OR recording_id IN (SELECT value FROM json_each(?1)))
      GROUP BY state";
 
+pub(super) const OLDEST_SEEN: &str = "SELECT min(updated_ms) FROM jobs INDEXED BY jobs_to_claim
+     WHERE source = ?2 AND state = 'seen' AND (?1 IS NULL OR recording_id IN (SELECT value FROM json_each(?1)))";
+
 /// Jobs whose wait is over come in question again. Not a line of their history: the next claim says it.
 pub(super) fn end_waits(tx: &Transaction<'_>, now: Timestamp) -> Result<(), QueueError> {
     tx.prepare_cached(END_WAITS)?.execute(params![now.as_millisecond(), WAITS_AT_ONCE])?;

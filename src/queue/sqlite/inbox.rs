@@ -58,7 +58,7 @@ impl Inbox for SqliteQueue {
     }
 
     async fn waiting(&self) -> Result<u64, QueueError> {
-        self.transact(|tx| {
+        self.look(|tx| {
             let waiting: i64 = tx.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0))?;
             Ok(u64::try_from(waiting).unwrap_or(0))
         })

@@ -10,7 +10,7 @@ use crate::queue::{Insight, JobEvent, JobState, QueueError, StateLine};
 #[async_trait]
 impl Insight for SqliteQueue {
     async fn overview(&self) -> Result<Vec<StateLine>, QueueError> {
-        self.transact(|tx| {
+        self.look(|tx| {
             let mut statement = tx.prepare(
                 "SELECT state, CASE WHEN state IN ('waiting', 'dead') THEN reason END AS why, count(*),
                         coalesce(sum(coalesce(audio_ms / 1000, duration_s)), 0), min(updated_ms), max(updated_ms), min(not_before_ms)

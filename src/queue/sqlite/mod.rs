@@ -76,10 +76,27 @@ impl SqliteQueue {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> Result<T, QueueError> + Send + 'static,
     {
+        self.within(TransactionBehavior::Immediate, step).await
+    }
+
+    /// Runs a `question` that changes nothing and keeps no other process's writes waiting.
+    async fn look<T, F>(&self, question: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, QueueError> + Send + 'static,
+    {
+        self.within(TransactionBehavior::Deferred, question).await
+    }
+
+    async fn within<T, F>(&self, behavior: TransactionBehavior, step: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, QueueError> + Send + 'static,
+    {
         let connection = Arc::clone(&self.connection);
         let outcome = tokio::task::spawn_blocking(move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = connection.transaction_with_behavior(behavior)?;
             let value = step(&transaction)?;
             transaction.commit()?;
             Ok(value)
@@ -418,9 +435,19 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
+    async fn oldest_seen(&self, scope: &Scope) -> Result<Option<Timestamp>, QueueError> {
+        let (only, source) = (scope_ids(scope), scope.source.as_str());
+        self.look(move |tx| {
+            let oldest: Option<i64> =
+                tx.prepare_cached(claims::OLDEST_SEEN)?.query_row(params![only, source], |row| row.get(0))?;
+            oldest.map(timestamp).transpose()
+        })
+        .await
+    }
+
     async fn counts(&self, scope: &Scope) -> Result<Counts, QueueError> {
         let (only, source) = (scope_ids(scope), scope.source.as_str());
-        self.transact(move |tx| {
+        self.look(move |tx| {
             let mut statement = tx.prepare_cached(claims::COUNTS)?;
             let mut rows = statement.query(params![only, source])?;
             let mut counts = Counts::default();

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::SqliteQueue;
 use super::calls;
 use super::rows::{recording_id, timestamp};
-use crate::domain::{CallHistoryRow, CallLeg, CallRecord, JoinKey, JoinedLeg, RunId, TranscriptOutcome};
+use crate::domain::{CallHistoryRow, CallLeg, CallRecord, JoinKey, JoinedLeg, RecordingId, RunId, TranscriptOutcome};
 use crate::queue::{CallNotice, DueTranscript, NewLegs, Outbox, Parcel, QueueError, TranscriptNote};
 
 /// The table that legs are posted to.
@@ -107,6 +107,20 @@ impl Outbox for SqliteQueue {
                 });
             }
             Ok(due)
+        })
+        .await
+    }
+
+    async fn expect_transcripts(&self, recordings: Vec<RecordingId>, now: Timestamp) -> Result<(), QueueError> {
+        self.transact(move |tx| {
+            let mut hasten = tx.prepare_cached(
+                "UPDATE zoom_transcripts SET next_try_ms = min(next_try_ms, ?2)
+                 WHERE recording_id = ?1 AND next_try_ms IS NOT NULL",
+            )?;
+            for id in recordings {
+                hasten.execute(params![id.as_str(), now.as_millisecond()])?;
+            }
+            Ok(())
         })
         .await
     }

@@ -307,6 +307,9 @@ async fn a_transcript_is_due_until_its_outcome_is_final() {
     assert!(ledger.queue.note_transcript(disabled()).await.unwrap());
     assert!(!ledger.queue.note_transcript(disabled()).await.unwrap(), "another process asked at the same time");
     assert_eq!(due(now()).await, []);
+    let hour = jiff::SignedDuration::from_hours(1);
+    ledger.queue.expect_transcripts(vec![first[0].id.clone()], now() + hour).await.unwrap();
+    assert_eq!(due(now() + hour).await.len(), 1, "an event said that it is there");
     let again = due(now() + day).await;
     assert_eq!((again[0].tries, again[0].first_try_at), (1, Some(now())));
     assert_eq!(again[0].told, Some(TranscriptOutcome::Disabled));
@@ -315,6 +318,7 @@ async fn a_transcript_is_due_until_its_outcome_is_final() {
         !ledger.queue.note_transcript(note(2, None, Some(TranscriptOutcome::Failed))).await.unwrap(),
         "it is final"
     );
+    ledger.queue.expect_transcripts(vec![first[0].id.clone()], now()).await.unwrap();
     assert_eq!(due(now() + day + day).await, []);
     assert_eq!(ledger.take().await.len(), 2);
     assert_eq!(ledger.queue.due_transcripts(now() + day, now() + day, 10).await.unwrap(), []);

@@ -7,6 +7,9 @@ use crate::domain::{Failure, Reason, Stage, Treatment};
 use crate::fetch::{DownloadError, Sniffed};
 use crate::net::{AddressError, BodyError};
 
+/// The pause before a recording that is not listed yet is asked for again.
+const NOT_YET_LISTED: Duration = Duration::from_secs(60);
+
 /// What became of a recording whose download failed after all retries.
 #[must_use]
 pub fn of_download(error: &ZoomError) -> Failure {
@@ -40,6 +43,18 @@ pub fn of_download(error: &ZoomError) -> Failure {
 pub fn of_deleted(missing: &ZoomError) -> Failure {
     let failure = of_download(missing);
     Failure { treatment: Treatment::Permanent, detail: format!("{} listed=no", failure.detail), ..failure }
+}
+
+/// What became of a recording that an event told of and that Zoom neither has a file for nor lists yet.
+#[must_use]
+pub fn of_not_yet_listed(missing: &ZoomError) -> Failure {
+    let failure = of_download(missing);
+    Failure {
+        treatment: Treatment::TooEarly,
+        detail: format!("{} listed=not_yet", failure.detail),
+        retry_after_s: Some(NOT_YET_LISTED.as_secs()),
+        ..failure
+    }
 }
 
 fn unavailable(detail: &str) -> (Reason, Treatment, String) {

@@ -47,6 +47,9 @@ use crate::net::{DownloadHosts, HttpClients, Missing, Retry, RetryPolicy, System
 /// A download that brought so many bytes more before it broke off is gone on with.
 const WORTH_GOING_ON: u64 = 1 << 20;
 
+/// A recording is listed within this time after its call ended; Zoom names no such time, some minutes were seen.
+const LISTED_WITHIN: SignedDuration = SignedDuration::from_mins(30);
+
 /// A single recording is looked for this far around its moment.
 const AROUND_A_RECORDING: SignedDuration = SignedDuration::from_mins(1);
 
@@ -159,10 +162,19 @@ impl ZoomSource {
             Ok(Some(Some(Recording { audio: AudioLocation::Download(address), .. }))) => {
                 self.download(&address, destination).await.map_err(|error| failure::of_download(&error))
             }
+            // An event may come before the recording is listed.
+            Ok(Some(_)) if is_young(recording, Timestamp::now()) => Err(failure::of_not_yet_listed(&missing)),
             Ok(Some(_)) => Err(failure::of_deleted(&missing)),
             Ok(None) | Err(_) => Err(failure::of_download(&missing)),
         }
     }
+}
+
+/// Whether the call ended so lately that Zoom may not list its recording yet.
+fn is_young(recording: &Recording, now: Timestamp) -> bool {
+    let length = SignedDuration::from_secs(i64::from(recording.duration_s.unwrap_or(0)));
+    let ended = recording.ended_at.or_else(|| recording.started_at?.checked_add(length).ok());
+    ended.is_some_and(|ended| now.duration_since(ended) < LISTED_WITHIN)
 }
 
 /// The bounds of every request, as configured.

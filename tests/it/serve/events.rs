@@ -73,6 +73,25 @@ async fn a_recording_whose_event_was_lost_with_the_websocket_is_found_by_the_swe
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_comes_before_the_recording_is_there_is_no_verdict_on_it() {
+    let zoom = ZoomServer::start(vec![]).await;
+    let mut workspace = workspace(&zoom);
+    // How often the service looks what others did to its ledger.
+    workspace.set("TRANSCRIBE__QUEUE__LEASE", "2s");
+    let mut serve = Serve::start(&workspace);
+    assert_eq!(serve.deliver(&completed(&zoom, "early")).await, 200);
+    serve.started.wait_for(&["will try again", "listed=not_yet"]);
+    zoom.add(Clip::silent("early", 20));
+    // What a person would do who does not want to wait for a minute.
+    workspace.run(&["retry", "early"]).expect_code(0);
+    serve.wait_for_rows(1);
+    serve.stop();
+    assert_eq!(workspace.query(ROWS), once(&["early"]));
+    let attempts = workspace.query("select attempt from read_parquet('recordings/**/*.parquet')");
+    assert_eq!(attempts, [[json!(1)]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_chosen_user_an_event_is_a_hint_to_list() {
     let zoom = ZoomServer::start(vec![]).await;
     let mut workspace = workspace(&zoom);

@@ -42,7 +42,7 @@ async fn a_service_whose_credentials_are_refused_says_that_it_is_not_ready_and_g
     workspace.set("ZOOM_CLIENT_SECRET", "wrong");
     let mut started = Started::run(&workspace, &["serve"]);
     let ops = super::address_in(started.wait_for(&["health and metrics are served"]));
-    started.wait_for(&["the sweep is not complete"]);
+    started.wait_for(&["the sweep met trouble"]);
     let (status, body) = super::ask(&ops, "/readyz").await;
     assert_eq!(status, 503);
     assert!(body.contains("\"source\":"), "{body}");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::{ROWS, Serve, completed, deliver, once, workspace};
 use crate::crash::boundaries::SERVICE;
 use crate::support::{Clip, ZoomServer};
+use crate::workspace::Workspace;
 
 const RECORDINGS: usize = 120;
 /// The service is killed when it has answered so many.
@@ -54,7 +55,7 @@ async fn what_was_answered_before_a_kill_in_a_storm_of_events_is_in_the_lake_onc
         zoom.replace(Clip::silent(id, 20).started_at(listed_at));
     }
     let mut serve = Serve::start(&workspace);
-    while workspace_is_busy(&serve).await {
+    while is_busy(&workspace) {
         serve.started.wait_for(&["published"]);
     }
     serve.stop();
@@ -80,7 +81,7 @@ async fn a_service_that_is_killed_between_acting_upon_an_event_and_striking_it_o
         assert_eq!(serve.started.end().code, None, "it passes {boundary}");
         workspace.unset("FAILPOINTS").with_scripted_engine(&[]);
         let serve = Serve::start(&workspace);
-        while workspace_is_busy(&serve).await {
+        while is_busy(&workspace) {
             tokio::task::yield_now().await;
         }
         serve.stop();
@@ -89,13 +90,9 @@ async fn a_service_that_is_killed_between_acting_upon_an_event_and_striking_it_o
 }
 
 /// Whether anything is on its way into the lake.
-async fn workspace_is_busy(serve: &Serve) -> bool {
-    let (_, metrics) = serve.ask("/metrics").await;
-    let count = |name: &str| {
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-        line.map_or(0.0, |value| value.trim().parse::<f64>().unwrap())
-    };
-    let states = ["seen", "claimed", "waiting", "staged"];
-    let jobs = states.iter().map(|state| count(&format!("transcribe_jobs{{state=\"{state}\"}}"))).sum::<f64>();
-    jobs + count("transcribe_inbox_events") > 0.0
+fn is_busy(workspace: &Workspace) -> bool {
+    let ledger = rusqlite::Connection::open(workspace.path().join("state/ledger.sqlite")).unwrap();
+    let open =
+        "SELECT (SELECT count(*) FROM inbox) + (SELECT count(*) FROM jobs WHERE state NOT IN ('published', 'dead'))";
+    ledger.query_row(open, [], |row| row.get::<_, i64>(0)).unwrap() > 0
 }
