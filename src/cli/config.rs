@@ -5,10 +5,12 @@ use std::io::Write;
 use clap::Subcommand;
 
 use super::{ExitCode, Session};
+use crate::config::layers::{Layered, shown};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Prints every key with its effective value and where it comes from. Secrets are not part of it.
+    /// Prints every key with its effective value and where it comes from. Secrets are not part of it; of addresses that
+    /// may hold a token, only scheme and host are.
     Show,
 }
 
@@ -16,8 +18,8 @@ pub(super) fn run(session: &Session, command: &ConfigCommand) -> anyhow::Result<
     match command {
         ConfigCommand::Show => {
             let mut stdout = std::io::stdout().lock();
-            for (key, layered) in session.merged.iter() {
-                writeln!(stdout, "{key} = {}  # {}", layered.value, layered.layer)?;
+            for (key, Layered { value, layer }) in session.merged.iter() {
+                writeln!(stdout, "{key} = {}  # {layer}", shown(key, value))?;
             }
         }
     }

@@ -69,7 +69,15 @@ fn in_json(heard: &Heard) -> serde_json::Result<String> {
         Heard::Call(call) => serde_json::to_string(call)?,
         Heard::Missed(missed) => json!({ "missed": missed }).to_string(),
     };
-    Ok(json + "\n")
+    let mut line = String::with_capacity(json.len() + 1);
+    for character in json.chars() {
+        if disturbs(character) {
+            line.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            line.push(character);
+        }
+    }
+    Ok(line + "\n")
 }
 
 fn in_words(heard: &Heard, zone: &TimeZone) -> String {
@@ -116,11 +124,15 @@ fn line(event: &CallEvent) -> String {
 
 /// Without what would move a terminal's cursor or turn its text round.
 fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control() && !turns_text(*character)).collect()
+    text.chars().filter(|character| !disturbs(*character)).collect()
+}
+
+fn disturbs(character: char) -> bool {
+    character.is_control() || turns_text(character)
 }
 
 const fn turns_text(character: char) -> bool {
-    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -158,12 +170,16 @@ mod tests {
     fn what_is_not_told_and_what_would_disturb_a_terminal_is_left_out() {
         let call = heard(json!({
             "event": "phone.callee_missed", "event_at": null, "call_id": null, "caller": {},
-            "callee": {"name": "\u{1b}[31m\u{202e}Sato\n\u{9b}2J"}, "ringing_at": null, "answered_at": null,
+            "callee": {"name": "\u{1b}[31m\u{202e}Sa\u{61c}to\n\u{9b}2J\u{7f}"}, "ringing_at": null, "answered_at": null,
             "ended_at": null, "result": "No Answer", "via": "websocket", "received_at": "2026-11-02T01:14:59Z",
             "earlier_calls": []
         }));
         let expected = "2026-11-02 10:14:59  missed    number withheld  → [31mSato2J (No Answer)\n";
         assert_eq!(in_words(&call, &tokyo()), expected);
+        let line = in_json(&call).unwrap();
+        assert!(line.contains(r"\u001b[31m\u202eSa\u061cto\n\u009b2J\u007f"), "{line}");
+        let Heard::Call(call) = call else { unreachable!("it is one") };
+        assert_eq!(serde_json::from_str::<LiveCall>(&line).unwrap(), *call);
         assert_eq!(in_json(&Heard::Missed(3)).unwrap(), "{\"missed\":3}\n");
     }
 }

@@ -9,14 +9,29 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Value};
+use url::Url;
 
 use super::secrets::Environment;
+use crate::net::Redacted;
 
 /// The defaults: the same file that documents every key.
 pub const DEFAULTS: &str = include_str!("../../pipeline.toml");
 
 /// The prefix of configuration in the environment: `TRANSCRIBE__SECTION__KEY`.
 pub const ENVIRONMENT_PREFIX: &str = "TRANSCRIBE__";
+
+/// Keys of addresses that may hold a token.
+const ADDRESSES_WITH_TOKENS: [&str; 2] = ["hooks.url", "trigger.websocket.url"];
+
+/// A key's value for people to read: of an address that may hold a token only scheme and host.
+#[must_use]
+pub fn shown(key: &str, value: &Value) -> String {
+    if !ADDRESSES_WITH_TOKENS.contains(&key) || value.as_str() == Some("off") {
+        return value.to_string();
+    }
+    let url = value.as_str().and_then(|text| Url::parse(text).ok()).filter(Url::has_host);
+    url.map_or_else(|| "\"…\"".to_owned(), |url| format!("\"{}\"", Redacted(&url)))
+}
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use toml::Value;
 use url::Url;
 
-use super::layers::{ConfigError, Layer, Layered, Merged};
+use super::layers::{ConfigError, Layer, Layered, Merged, shown};
 use super::settings::{
     Config, FolderConfig, GuardConfig, HooksConfig, LakeConfig, LogFormat, OnDeleted, PathsConfig, QueueConfig,
     SttConfig, TelemetryConfig, TriggerConfig, WebhookConfig, WebsocketConfig, WebsocketGrant, ZoomConfig, ZoomMode,
@@ -120,6 +120,7 @@ fn trigger(read: &Reader<'_>) -> Result<TriggerConfig, ConfigError> {
                 Some(_) => Some(read.path("trigger.webhook.unix_socket")?),
                 None => None,
             },
+            unix_socket_mode: read.permissions("trigger.webhook.unix_socket_mode")?,
             trusted_proxies: trusted_proxies.ok_or_else(|| read.bad("trigger.webhook.trusted_proxies", expected))?,
             max_skew: read.duration("trigger.webhook.max_skew", Duration::from_secs(1))?,
             max_body: usize::try_from(read.size("trigger.webhook.max_body")?).unwrap_or(usize::MAX),
@@ -223,7 +224,7 @@ impl Reader<'_> {
         ConfigError::BadValue {
             layer: layer.clone(),
             key: key.to_owned(),
-            value: format!("`{value}`"),
+            value: format!("`{}`", shown(key, value)),
             expected: why.to_owned(),
         }
     }
@@ -333,6 +334,15 @@ impl Reader<'_> {
         Ok(Some(self.text(key)?).filter(|text| text != "off"))
     }
 
+    /// Octal digits, as `chmod` takes them, that let nobody in but the owner and the group.
+    fn permissions(&self, key: &str) -> Result<u32, ConfigError> {
+        let text = self.text(key)?;
+        let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|_| is_octal);
+        mode.filter(|mode| (0o400..=0o770).contains(mode) && mode & 0o007 == 0)
+            .ok_or_else(|| self.bad(key, "octal digits such as \"0600\" or \"0660\", with no rights for others"))
+    }
+
     fn listen(&self, key: &str) -> Result<Option<SocketAddr>, ConfigError> {
         let expected = "\"off\" or an address and a port such as \"127.0.0.1:8787\"";
         self.switch(key)?.map(|text| text.parse().map_err(|_parse| self.bad(key, expected))).transpose()
@@ -398,6 +408,38 @@ mod tests {
             working_dir: Path::new("/home/operator"),
         })?;
         Config::resolve(&merged)
+    }
+
+    #[test]
+    fn of_an_address_that_may_hold_a_token_only_scheme_and_host_are_told() {
+        for (key, value, told) in [
+            ("hooks.url", "http://hooks.example/T0KEN?key=T0KEN", "`\"http://hooks.example\"`"),
+            ("hooks.url", "T0KEN", "`\"…\"`"),
+            ("trigger.websocket.url", "ws://ws.example/T0KEN?subscriptionId=T0KEN", "`\"ws://ws.example\"`"),
+        ] {
+            let complaint = resolve(None, &[], &[(key, value)]).unwrap_err();
+            let ConfigError::BadValue { value, .. } = complaint else { panic!("{complaint}") };
+            assert_eq!(value, told);
+        }
+        let in_file = "[hooks]\nurl = [\"https://hooks.example/T0KEN\"]\n";
+        let complaint = resolve(Some(in_file), &[], &[]).unwrap_err().to_string();
+        assert!(complaint.contains("hooks.url") && !complaint.contains("T0KEN"), "{complaint}");
+        let address = Value::from("https://user:T0KEN@hooks.example/T0KEN");
+        assert_eq!(shown("hooks.url", &address), "\"https://hooks.example\"");
+        assert_eq!(shown("hooks.url", &Value::from("off")), "\"off\"");
+        assert_eq!(shown("zoom.api_url", &Value::from("https://api.zoom.us/v2")), "\"https://api.zoom.us/v2\"");
+    }
+
+    #[test]
+    fn the_socket_s_permissions_are_octal_digits_that_shut_others_out() {
+        let key = "trigger.webhook.unix_socket_mode";
+        assert_eq!(resolve(None, &[], &[]).unwrap().trigger.webhook.unix_socket_mode, 0o600);
+        assert_eq!(resolve(None, &[], &[(key, "0660")]).unwrap().trigger.webhook.unix_socket_mode, 0o660);
+        for bad in ["0666", "0604", "0377", "1600", "0o600", "+600", "rw", "0680"] {
+            assert!(matches!(resolve(None, &[], &[(key, bad)]), Err(ConfigError::BadValue { .. })), "{bad}");
+        }
+        let number = resolve(Some("[trigger.webhook]\nunix_socket_mode = 600\n"), &[], &[]);
+        assert!(matches!(number, Err(ConfigError::BadValue { .. })), "{number:?}");
     }
 
     #[test]

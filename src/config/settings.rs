@@ -105,6 +105,8 @@ pub struct WebhookConfig {
     pub is_asked_for: bool,
     pub path: String,
     pub unix_socket: Option<PathBuf>,
+    /// The permissions of `unix_socket`.
+    pub unix_socket_mode: u32,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How far an event's timestamp may be from the clock, either way.

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use crate::domain::RecordingId;
 use crate::queue::{Notice, Subject, Via};
@@ -126,14 +127,16 @@ impl Stamp {
         Some(self.notice(format!("{}:{id}", subject.as_str()), subject, item.to_string()))
     }
 
-    /// Equal for deliveries of one event only: a call rings at many extensions, and at one several times.
+    /// Equal for deliveries of one event only: a call rings at many extensions, and at one several times. What it says
+    /// counts, too, since ids may be missing and a millisecond holds several events.
     fn call(&self, event: &Map<String, Value>) -> Option<Notice> {
-        let object = event.get("payload")?.get("object")?;
-        let call = word(object.get("call_id")?)?;
+        let object = event.get("payload")?.get("object")?.as_object().filter(|object| !object.is_empty())?;
+        let call = object.get("call_id").and_then(word).unwrap_or_default();
         let extension = object.get("callee").and_then(|callee| callee.get("extension_id")).and_then(word);
         let name = word(event.get("event")?)?;
         let at = self.event_at.map_or(0, Timestamp::as_millisecond);
-        let key = format!("call:{name}:{call}:{}:{at}", extension.unwrap_or_default());
+        let said = hex::encode(Sha256::digest(serde_json::to_vec(object).ok()?));
+        let key = format!("call:{name}:{call}:{}:{at}:{:.16}", extension.unwrap_or_default(), said);
         Some(self.notice(key, Subject::Call, Value::Object(event.clone()).to_string()))
     }
 }
@@ -277,11 +280,12 @@ mod tests {
                    "payload": {"object": {"call_id": call, "callee": {"extension_id": extension}}}})
         };
         let first = ringing("phone.callee_ringing", json!("7401234567890123456"), json!("eXt1"), 1);
-        assert_eq!(keys(&first), ["call:phone.callee_ringing:7401234567890123456:eXt1:1"]);
+        let [key] = <[String; 1]>::try_from(keys(&first)).unwrap();
+        let (ids, said) = key.rsplit_once(':').unwrap();
+        assert_eq!((ids, said.len()), ("call:phone.callee_ringing:7401234567890123456:eXt1:1", 16));
+        assert_eq!(keys(&first.clone()), [key], "a delivery that is repeated");
         assert_eq!(notices(&first)[0].subject, Subject::Call);
         assert_eq!(serde_json::from_str::<Value>(&notices(&first)[0].body).unwrap(), first);
-        let as_number = ringing("phone.callee_ringing", json!(7_401_234_567_890_123_456_i64), json!("eXt1"), 1);
-        assert_eq!(keys(&as_number), keys(&first));
         for other in [
             ringing("phone.callee_answered", json!("7401234567890123456"), json!("eXt1"), 1),
             ringing("phone.callee_ringing", json!("7401234567890123456_2"), json!("eXt1"), 1),
@@ -293,7 +297,22 @@ mod tests {
             assert_eq!(keys(&other).len(), 1);
             assert_ne!(keys(&other), keys(&first), "{other}");
         }
-        assert!(keys(&ringing("phone.callee_ringing", json!(null), json!("eXt1"), 1)).is_empty());
+    }
+
+    #[test]
+    fn events_of_calls_whose_ids_are_missing_are_told_apart_by_what_they_say() {
+        let ringing = |callee: &str| {
+            event("phone.callee_ringing", json!({"call_id": "7401", "callee": {"phone_number": callee}}))
+        };
+        assert_eq!(keys(&ringing("+81355500101")), keys(&ringing("+81355500101")));
+        assert_ne!(keys(&ringing("+81355500101")), keys(&ringing("+81355500102")), "in the same millisecond");
+        for call_id in [json!(null), json!("")] {
+            let nameless = event("phone.callee_ringing", json!({"call_id": call_id, "caller": {"name": "山田 太郎"}}));
+            assert_eq!(keys(&nameless).len(), 1, "{nameless}");
+        }
+        for nothing in [json!({}), json!(null), json!([1])] {
+            assert!(keys(&event("phone.callee_ringing", nothing)).is_empty());
+        }
     }
 
     #[test]

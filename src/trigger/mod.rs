@@ -8,6 +8,7 @@ pub mod calls;
 pub mod event;
 pub mod intake;
 pub mod signature;
+mod socket_file;
 pub mod webhook;
 pub mod websocket;
 

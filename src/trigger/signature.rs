@@ -96,6 +96,12 @@ impl Verifier {
         mac.verify_slice(&claim.tag).map_err(|_wrong| Forged::Wrong)
     }
 
+    /// Whether both know the same secret.
+    #[must_use]
+    pub fn has_secret_of(&self, other: &Self) -> bool {
+        self.secret.expose_secret() == other.secret.expose_secret()
+    }
+
     /// What Zoom's challenge asks for: the token under this secret, in hex digits.
     #[must_use]
     pub fn encrypted_token(&self, plain_token: &str) -> String {

@@ -100,7 +100,16 @@ impl Scene {
 
 /// What the intake hands on when somebody calls.
 pub(crate) fn notice(event: &str, call_id: &str, caller: &Value) -> Notice {
-    let body = json!({"event": event, "event_ts": 1_793_582_098_001_i64, "payload": {"account_id": "ACCT0example",
+    notice_of(Timestamp::now(), event, call_id, caller)
+}
+
+pub(crate) fn ringing(call_id: &str) -> Notice {
+    notice("phone.callee_ringing", call_id, &json!({"phone_number": CALLER, "name": "山田 太郎"}))
+}
+
+/// What the intake hands on of a call that happened then.
+fn notice_of(at: Timestamp, event: &str, call_id: &str, caller: &Value) -> Notice {
+    let body = json!({"event": event, "event_ts": at.as_millisecond(), "payload": {"account_id": "ACCT0example",
         "object": {
             "call_id": call_id, "caller": caller,
             "callee": {"extension_type": "user", "extension_number": 1002, "user_id": "uSeRExampleId",
@@ -111,14 +120,10 @@ pub(crate) fn notice(event: &str, call_id: &str, caller: &Value) -> Notice {
         key: format!("{event}/{call_id}/uSeRExampleId/1793582098001"),
         subject: Subject::Call,
         via: Via::Webhook,
-        event_at: Some(Timestamp::from_millisecond(1_793_582_098_001).unwrap()),
+        event_at: Some(at),
         received_at: "2026-11-02T01:14:59.5Z".parse().unwrap(),
         body: body.to_string(),
     }
-}
-
-pub(crate) fn ringing(call_id: &str) -> Notice {
-    notice("phone.callee_ringing", call_id, &json!({"phone_number": CALLER, "name": "山田 太郎"}))
 }
 
 async fn next_call(follower: &mut Follower) -> LiveCall {
@@ -217,6 +222,41 @@ async fn what_is_no_socket_of_a_service_is_left_alone() {
     let refused = Calls::start(&no_hooks(), open_lake(folder.path()), folder.path(), CancellationToken::new()).await;
     assert!(matches!(refused, Err(CallsError::Socket { .. })), "{refused:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rang_more_than_a_minute_ago_is_told_to_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pipe = Pipe::new(folder.path());
+    let scene = Scene::start(shell(&format!("cat > {}", pipe.path.display()))).await;
+    let mut follower = scene.follow().await;
+    let rang = |seconds, call| {
+        let at = Timestamp::now() - SignedDuration::from_secs(seconds);
+        notice_of(at, "phone.callee_ringing", call, &json!({}))
+    };
+    scene.calls.offer(&[rang(300, "again"), rang(61, "late"), rang(5, "news")]);
+    assert_eq!(call_id(&next_call(&mut follower).await), "news");
+    assert_eq!(call_id(&pipe.call().await), "news");
+    scene.end().await;
+    assert!(pipe.lines.try_recv().is_err(), "nothing else was told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_ends_leaves_the_socket_of_the_one_after_it() {
+    let scene = Scene::start(no_hooks()).await;
+    let path = socket_of(&scene.state_dir());
+    // The next one makes its own as soon as nobody answers at this one.
+    fs::remove_file(&path).unwrap();
+    let stop = CancellationToken::new();
+    let next = Calls::start(&no_hooks(), scene.lake.clone(), &scene.state_dir(), stop.clone()).await.unwrap();
+    let state_dir = scene.state_dir();
+    let _folder = scene.end().await;
+    let mut follower = Follower::connect(&state_dir).await.unwrap();
+    next.offer(&[ringing("1")]);
+    assert_eq!(call_id(&next_call(&mut follower).await), "1");
+    stop.cancel();
+    soon("the end", next.ended()).await;
+    assert!(!path.exists());
 }
 
 // What the lake remembers.
@@ -444,6 +484,15 @@ async fn an_address_gets_each_event_and_one_that_does_not_answer_delays_nothing(
 
 // Rows.
 
+fn then() -> Timestamp {
+    Timestamp::from_millisecond(1_793_582_098_001).unwrap()
+}
+
+fn rang(call_id: &str) -> Notice {
+    let caller = json!({"phone_number": CALLER, "name": "山田 太郎"});
+    notice_of(then(), "phone.callee_ringing", call_id, &caller)
+}
+
 /// A ledger and a lake, as the service has them.
 struct Kept {
     folder: tempfile::TempDir,
@@ -501,7 +550,7 @@ impl Kept {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_events_of_a_call_become_rows_that_say_it_all() {
     let kept = Kept::new();
-    let mut ended = notice("phone.callee_ended", "2", &json!({"extension_number": 819_012_345_678_u64}));
+    let mut ended = notice_of(then(), "phone.callee_ended", "2", &json!({"extension_number": 819_012_345_678_u64}));
     let mut body: Value = serde_json::from_str(&ended.body).unwrap();
     body["event_ts"] = json!("1793635200000");
     body["payload"]["object"]["answer_start_time"] = json!("2026-11-02T15:59:00Z");
@@ -509,7 +558,7 @@ async fn the_events_of_a_call_become_rows_that_say_it_all() {
     body["payload"]["object"]["handup_result"] = json!("Call Cancel");
     ended.body = body.to_string();
     ended.via = Via::Websocket;
-    kept.receive(vec![ringing("1"), ended]).await;
+    kept.receive(vec![rang("1"), ended]).await;
     assert_eq!(kept.post().await, 2);
     kept.deliver(false).await;
     let columns = "event, epoch_ms(event_at), call_id, caller_number, caller_name, caller_extension, callee_name, \
@@ -563,20 +612,20 @@ async fn the_events_of_a_call_become_rows_that_say_it_all() {
 async fn an_event_that_comes_again_is_one_row_wherever_the_process_dies_in_between() {
     let kept = Kept::new();
     // Delivered twice before anybody looked.
-    kept.receive(vec![ringing("1")]).await;
-    kept.receive(vec![ringing("1"), ringing("2")]).await;
+    kept.receive(vec![rang("1")]).await;
+    kept.receive(vec![rang("1"), rang("2")]).await;
     // Read, and gone before it was posted.
     assert_eq!(kept.queue.received(100).await.unwrap().len(), 2);
     let kept = kept.die();
     assert_eq!(kept.post().await, 2);
     // Posted, and again by Zoom.
     let kept = kept.die();
-    kept.receive(vec![ringing("1")]).await;
+    kept.receive(vec![rang("1")]).await;
     assert_eq!(kept.post().await, 0);
     // In the lake, and the ledger does not know.
     kept.deliver(true).await;
     let kept = kept.die();
-    kept.receive(vec![ringing("2"), ringing("3")]).await;
+    kept.receive(vec![rang("2"), rang("3")]).await;
     kept.deliver(true).await;
     let kept = kept.die();
     kept.deliver(false).await;
@@ -589,11 +638,11 @@ async fn an_event_that_comes_again_is_one_row_wherever_the_process_dies_in_betwe
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_event_of_a_call_leaves_the_inbox_without_a_row() {
     let kept = Kept::new();
-    let mut odd = ringing("1");
+    let mut odd = rang("1");
     odd.body = "{\"event\": \"phone.callee_ringing\"}".into();
-    let mut broken = ringing("2");
+    let mut broken = rang("2");
     broken.body = "{".into();
-    kept.receive(vec![odd, broken, ringing("3")]).await;
+    kept.receive(vec![odd, broken, rang("3")]).await;
     assert_eq!(kept.post().await, 1);
     kept.deliver(false).await;
     assert_eq!(kept.queue.received(100).await.unwrap(), []);

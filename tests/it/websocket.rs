@@ -389,21 +389,36 @@ async fn after_every_way_to_lose_a_connection_the_gap_begins_with_its_last_frame
 #[tokio::test]
 async fn an_event_that_cannot_be_kept_is_a_gap_that_begins_before_it() {
     let mut scene = Scene::new().await;
-    let mut running = scene.start(timings());
+    let mut running = scene.start(Timings { silence: Duration::from_secs(2), ..timings() });
     let mut line = opened(&mut scene, &mut running).await;
     running.gap().await;
     line.bring(&completed("r1")).await;
     assert_eq!(running.kept().await, "r1");
     let kept_at = Timestamp::now();
-    scene.inbox.failures.store(1, Ordering::SeqCst);
+    scene.inbox.failures.store(u32::MAX, Ordering::SeqCst);
     line.bring(&completed("r2")).await;
     line.gone().await;
+    scene.inbox.failures.store(0, Ordering::SeqCst);
     let mut line = opened(&mut scene, &mut running).await;
     assert!(running.gap().await.since.unwrap() <= kept_at);
     line.bring(&completed("r3")).await;
     assert_eq!(running.kept().await, "r3");
     let keys: Vec<String> = scene.kept().await.into_iter().map(|notice| notice.key).collect();
     assert_eq!(keys, ["r1", "r3"], "r2 is for the sweep to find");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_kept_at_once_is_brought_again_and_the_connection_holds() {
+    let mut scene = Scene::new().await;
+    let mut running = scene.start(timings());
+    let mut line = opened(&mut scene, &mut running).await;
+    running.gap().await;
+    scene.inbox.failures.store(2, Ordering::SeqCst);
+    line.bring(&completed("r1")).await;
+    line.bring(&completed("r2")).await;
+    assert_eq!([running.kept().await, running.kept().await], ["r1", "r2"]);
+    assert!(running.gaps.try_recv().is_err(), "it is still the first connection");
     running.stop().await;
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Session;
@@ -39,7 +40,7 @@ pub(super) async fn webhook(session: &Session, intake: &Intake) -> anyhow::Resul
     Ok(Some(webhook))
 }
 
-/// Connects to Zoom, if that is wanted, until `end`.
+/// Connects to Zoom until `end`. `None` = the configuration does not want it.
 pub(super) fn websocket(
     session: &Session,
     auth: &Arc<Authenticator>,
@@ -47,10 +48,10 @@ pub(super) fn websocket(
     bell: &Arc<Bell>,
     health: &Arc<Health>,
     end: &CancellationToken,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<JoinHandle<()>>> {
     let config = &session.config.trigger.websocket;
     if !config.enabled {
-        return Ok(());
+        return Ok(None);
     }
     let bell = Arc::clone(bell);
     let outlets = Outlets {
@@ -69,8 +70,7 @@ pub(super) fn websocket(
     let random = SmallRng::from_rng(&mut rand::rng());
     let client = WebSocketClient::new(config, &session.config.paths.state_dir, auth, outlets, random)?;
     tokio::spawn(watch_over(client.state(), Arc::clone(health), end.clone()));
-    tokio::spawn(client.run(end.clone()));
-    Ok(())
+    Ok(Some(tokio::spawn(client.run(end.clone()))))
 }
 
 async fn watch_over(mut state: watch::Receiver<State>, health: Arc<Health>, end: CancellationToken) {

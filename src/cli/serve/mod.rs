@@ -93,13 +93,13 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         })
     };
     let mut handle = None;
-    let mut answering = None;
+    let (mut answering, mut connected) = (None, None);
     if let Some(auth) = &auth {
         if let Some(webhook) = listeners::webhook(session, &intake).await? {
             handle = Some(webhook.handle());
             answering = Some(tokio::spawn(webhook.serve(end.clone())));
         }
-        listeners::websocket(session, auth, &intake, &bell, &health, &end)?;
+        connected = listeners::websocket(session, auth, &intake, &bell, &health, &end)?;
     }
     let reloadable = Reloadable { tune, webhook: handle, layering: session.layering.clone() };
     signals::listen(&stop, config.trigger.drain, Arc::clone(&health), reloadable)
@@ -119,6 +119,9 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     manager.abort();
     if let Some(answering) = answering {
         answering.await.context("the webhook ended unexpectedly")?;
+    }
+    if let Some(connected) = connected {
+        connected.await.context("the WebSocket client ended unexpectedly")?;
     }
     calls.ended().await;
     Ok(if stop.is_interrupted() { ExitCode::Interrupted } else { ExitCode::Done })

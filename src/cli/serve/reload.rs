@@ -32,7 +32,11 @@ impl Reloadable {
         if let Some(webhook) = &self.webhook {
             // Also where the secret's file holds another one now.
             match webhook_secret(&self.layering.environment) {
-                Ok(Some(secret)) => webhook.replace(secret, loaded.config.trigger.webhook.max_skew),
+                Ok(Some(secret)) => {
+                    if webhook.replace(secret, loaded.config.trigger.webhook.max_skew) {
+                        tracing::info!("webhook secret reloaded");
+                    }
+                }
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(%error, "the configuration was not reloaded");

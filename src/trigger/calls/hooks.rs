@@ -54,7 +54,11 @@ impl Hooks {
                     let calling = async {
                         loop {
                             let told = backlog.pop().await;
-                            hook.call(&told).await;
+                            if told.is_news() {
+                                hook.call(&told).await;
+                            } else {
+                                count_dropped(hook.target.name());
+                            }
                         }
                     };
                     stop.run_until_cancelled(calling).await
@@ -75,11 +79,15 @@ impl Hooks {
         if self.events.contains(&told.event) {
             for (hook, backlog) in &self.hooks {
                 if backlog.push(Arc::clone(told)).is_some() {
-                    metrics::counter!("transcribe_hook_dropped_total", "hook" => *hook).increment(1);
+                    count_dropped(hook);
                 }
             }
         }
     }
+}
+
+fn count_dropped(hook: &'static str) {
+    metrics::counter!("transcribe_hook_dropped_total", "hook" => hook).increment(1);
 }
 
 /// Who is told.
@@ -269,7 +277,7 @@ mod tests {
         let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
         let _only_here = tracing::subscriber::set_default(subscriber);
         let mut hook = Hook { target: program("/there/is/no/such/program"), timeout: A_MINUTE, last: Mutex::default() };
-        let told = Told { event: "phone.callee_ringing".into(), json: "{\"name\":\"山田\"}".into() };
+        let told = Told::example("{\"name\":\"山田\"}");
         for _ in 0..3 {
             hook.call(&told).await;
         }

@@ -5,8 +5,9 @@
 //!          (once)  (lake)  └─► hooks  ─► a program, an address
 //! ```
 //!
-//! Every step is bounded and none waits for the next one: who is too slow misses events, and is told or counted. The
-//! rows of `call_events` do not come this way; they are made from the inbox, where nothing is missed.
+//! Every step is bounded and none waits for the next one: who is too slow misses events, and is told or counted. What
+//! happened more than a minute ago, such as an event that Zoom delivers again, is counted and not told. The rows of
+//! `call_events` do not come this way; they are made from the inbox, where nothing is missed.
 
 mod backlog;
 mod follow;
@@ -29,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use self::hooks::Hooks;
 use self::hub::Hub;
-use self::live::Told;
+use self::live::{Told, is_news};
 use self::lookup::Lookup;
 use self::stream::EventSocket;
 use crate::config::HooksConfig;
@@ -117,12 +118,27 @@ async fn tell(
     let (lookup, hooks, live) = (&lookup, &hooks, &live);
     let incoming = futures::stream::poll_fn(|context| events.poll_recv(context));
     let somebody_listens = |_: &Arc<CallEvent>| std::future::ready(!hooks.is_empty() || live.receiver_count() > 0);
+    let mut is_behind = false;
+    let in_time = move |event: &Arc<CallEvent>| {
+        let is_late = !is_news(event.at());
+        if is_late {
+            count_late();
+        }
+        if is_late && !is_behind {
+            tracing::warn!("events of calls come more than a minute late and are not told; their rows are written");
+        }
+        is_behind = is_late;
+        std::future::ready(!is_late)
+    };
     let looked_up = incoming
         .filter(somebody_listens)
+        .filter(in_time)
         .map(|event| lookup.remember(event, Timestamp::now()))
         .buffered(LOOKUPS)
         .for_each(|call| async move {
             match Told::new(&call).map(Arc::new) {
+                // So many may have been looked up before it.
+                Ok(told) if !told.is_news() => count_late(),
                 Ok(told) => {
                     hooks.offer(&told);
                     // Nobody may be listening.
@@ -132,4 +148,8 @@ async fn tell(
             }
         });
     looked_up.await;
+}
+
+fn count_late() {
+    metrics::counter!("transcribe_call_events_late_total").increment(1);
 }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::CallsError;
 use super::live::Told;
+use crate::trigger::socket_file::SocketFile;
 
 /// Clients at the same time; further ones are turned away.
 const CLIENTS: usize = 64;
@@ -43,7 +44,7 @@ pub fn socket_of(state_dir: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(super) struct EventSocket {
     listener: UnixListener,
-    path: PathBuf,
+    file: SocketFile,
 }
 
 impl EventSocket {
@@ -70,12 +71,13 @@ impl EventSocket {
         }
         let listener = UnixListener::bind(&path).map_err(failed)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
-        Ok(Self { listener, path })
+        let file = SocketFile::of(&path).map_err(failed)?;
+        Ok(Self { listener, file })
     }
 
-    /// Serves until `stop` is cancelled; then the socket is removed.
+    /// Serves until `stop` is cancelled; then the socket is removed, unless another service has made its own by then.
     pub(super) async fn serve(self, live: broadcast::Sender<Arc<Told>>, stop: CancellationToken) {
-        let Self { listener, path } = self;
+        let Self { listener, file } = self;
         let state = Arc::new(Source { live, stop: stop.clone(), places: Arc::new(Semaphore::new(CLIENTS)) });
         let router = Router::new().route("/events", get(events)).with_state(state);
         let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -91,9 +93,7 @@ impl EventSocket {
             }
             () = late => tracing::debug!("somebody does not read the stream of events; closing it"),
         }
-        if let Err(error) = std::fs::remove_file(&path) {
-            tracing::debug!(%error, "the socket for events of calls could not be removed");
-        }
+        drop(file);
     }
 }
 

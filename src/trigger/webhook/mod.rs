@@ -120,9 +120,15 @@ impl Shared {
 pub struct Handle(Arc<Shared>);
 
 impl Handle {
-    /// From the next event on, this secret signs and timestamps may be so far from the clock.
-    pub fn replace(&self, secret: SecretString, max_skew: Duration) {
-        *self.0.verifier.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Verifier::new(secret, max_skew));
+    /// From the next event on, this secret signs and timestamps may be so far from the clock. Returns whether the
+    /// secret is another one than before.
+    #[must_use]
+    pub fn replace(&self, secret: SecretString, max_skew: Duration) -> bool {
+        let new = Arc::new(Verifier::new(secret, max_skew));
+        let mut verifier = self.0.verifier.write().unwrap_or_else(PoisonError::into_inner);
+        let differs = !verifier.has_secret_of(&new);
+        *verifier = new;
+        differs
     }
 }
 
@@ -163,7 +169,7 @@ impl Webhook {
             None => None,
         };
         let unix = match &config.unix_socket {
-            Some(path) => Some(UnixSocket::bind(path).await?),
+            Some(path) => Some(UnixSocket::bind(path, config.unix_socket_mode).await?),
             None => None,
         };
         let shared = Arc::new(Shared {

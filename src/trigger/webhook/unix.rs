@@ -1,26 +1,25 @@
-//! The Unix socket: a file that only its owner can open, and that is gone when nobody listens.
+//! The Unix socket: a file that strangers cannot open, and that is gone when nobody listens.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
 
 use tokio::net::{UnixListener, UnixStream};
 
 use super::BindError;
+use crate::trigger::socket_file::SocketFile;
 
 /// A listener that removes its file when it is dropped.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
     listener: UnixListener,
-    path: PathBuf,
-    /// Device and inode: the path may be another one's by then.
-    identity: (u64, u64),
+    _file: SocketFile,
 }
 
 impl UnixSocket {
-    /// Listens at `path`; a file that a dead process left there is replaced.
-    pub(super) async fn bind(path: &Path) -> Result<Self, BindError> {
+    /// Listens at `path`, which then has these permissions; a file that a dead process left there is replaced.
+    pub(super) async fn bind(path: &Path, mode: u32) -> Result<Self, BindError> {
         let failed = |source| BindError::Socket { path: path.to_owned(), source };
         let listener = match UnixListener::bind(path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -30,29 +29,14 @@ impl UnixSocket {
             outcome => outcome,
         };
         let listener = listener.map_err(failed)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        let identity = identity(path).map_err(failed)?;
-        Ok(Self { listener, path: path.to_owned(), identity })
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
+        let file = SocketFile::of(path).map_err(failed)?;
+        Ok(Self { listener, _file: file })
     }
 
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
         Ok(self.listener.accept().await?.0)
     }
-}
-
-impl Drop for UnixSocket {
-    fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|there| there == self.identity)
-            && let Err(error) = fs::remove_file(&self.path)
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the Unix socket could not be removed");
-        }
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path)?;
-    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// Removes the socket at `path` if nobody listens on it.

@@ -1,9 +1,11 @@
 //! The life of one connection, from its first frame to the reason for which it ends.
 
-use futures::{SinkExt, StreamExt};
+use std::time::Duration;
+
+use futures::{FutureExt, SinkExt, StreamExt};
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::protocol::Message;
@@ -14,10 +16,14 @@ use super::frame::Frame;
 use super::timings::Timings;
 use super::{Gap, Outlets};
 use crate::source::zoom::error::ZoomError;
-use crate::trigger::NotKept;
 
 /// What Zoom wants to hear every 30 s.
 const HEARTBEAT: &str = r#"{"module":"heartbeat"}"#;
+
+/// The pause before an event is brought to the ledger again.
+const KEEP_AGAIN: Duration = Duration::from_secs(1);
+/// Frames that are read at most when the token is old and a new connection is due.
+const LEFT: usize = 1_024;
 
 /// Why a connection is over, or was never there.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             let message = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ended::Stopped,
-                () = sleep_until(self.renew_at) => return Ended::TokenOld,
+                () = sleep_until(self.renew_at) => return self.hear_what_is_left(opened).await,
                 () = sleep_until(began + answer), if is_waiting => return Ended::NoAnswer,
                 _ = heartbeats.tick() => None,
                 message = self.socket.next() => Some(message),
@@ -119,6 +125,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 return ended;
             }
         }
+    }
+
+    /// Reads what has come already, since nobody sends it again.
+    async fn hear_what_is_left(&mut self, opened: &impl Fn()) -> Ended {
+        for _ in 0..LEFT {
+            let Some(message) = self.socket.next().now_or_never() else { break };
+            if let Err(ended) = self.hear(message, opened).await {
+                return ended;
+            }
+        }
+        Ended::TokenOld
     }
 
     async fn hear(&mut self, message: Option<Result<Message, SocketError>>, opened: &impl Fn()) -> Result<(), Ended> {
@@ -159,12 +176,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         }
     }
 
-    /// Zoom never sends an event again over a WebSocket: one that is not kept is a gap.
+    /// Zoom never sends an event again over a WebSocket: one that is not kept is a gap. So it is tried again for as
+    /// long as Zoom would wait, or for a moment when the service stops.
     async fn keep(&self, event: &[u8], received_at: Timestamp) -> Result<(), Ended> {
         let notices = (self.outlets.read)(event, received_at);
-        match timeout(self.timings.silence, self.outlets.intake.keep(notices)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(NotKept)) | Err(_) => Err(Ended::NotKept),
+        let keeping = async {
+            while self.outlets.intake.keep(notices.clone()).await.is_err() {
+                sleep(KEEP_AGAIN).await;
+            }
+        };
+        let stopped = async {
+            self.stop.cancelled().await;
+            sleep(self.timings.goodbye).await;
+        };
+        tokio::select! {
+            biased;
+            () = keeping => Ok(()),
+            () = stopped => Err(Ended::NotKept),
+            () = sleep(self.timings.silence) => Err(Ended::NotKept),
         }
     }
 }

@@ -32,6 +32,10 @@ struct Scene {
 impl Scene {
     /// A connection with a token that came this moment, after one whose last frame came then.
     async fn after(last_frame: Option<Timestamp>) -> Self {
+        Self::with(last_frame, Instant::now() + Timings::default().token_age).await
+    }
+
+    async fn with(last_frame: Option<Timestamp>, renew_at: Instant) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = SqliteSettings { lease: Duration::from_secs(60), max_attempts: 3 };
         let queue = SqliteQueue::open(&folder.path().join("ledger.sqlite"), settings).unwrap();
@@ -55,7 +59,7 @@ impl Scene {
                 socket,
                 timings: &timings,
                 outlets: &outlets,
-                renew_at: began + timings.token_age,
+                renew_at,
                 stop: &stop,
                 last_frame: &mut last_frame,
                 opened_at: &mut opened_at,
@@ -149,6 +153,20 @@ async fn a_connection_does_not_outlive_its_token_and_says_goodbye() {
     }
     assert!(scene.server.next().await.unwrap().unwrap().is_close());
     assert_eq!(scene.ended().await, ("token_old", 50 * 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_come_by_the_end_of_the_token_is_kept() {
+    let now = Instant::now();
+    let mut scene = Scene::with(None, now.checked_sub(Duration::from_secs(1)).unwrap()).await;
+    scene.open().await;
+    for event in ["phone.last", "phone.very_last"] {
+        scene.say(json!({"event": event, "payload": {}})).await;
+    }
+    let queue = scene.queue.clone();
+    assert_eq!(scene.ended().await, ("token_old", 0));
+    let kept: Vec<String> = queue.received(9).await.unwrap().into_iter().map(|(_, notice)| notice.key).collect();
+    assert_eq!(kept, ["phone.last", "phone.very_last"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ROWS, Serve, completed, once, workspace};
+use super::{ROWS, SECRET, Serve, completed, once, workspace};
 use crate::started::Started;
 use crate::support::{Clip, ZoomServer};
 use crate::workspace::{Workspace, project};
@@ -108,6 +108,35 @@ async fn a_hang_up_takes_up_what_can_change_and_names_what_cannot() {
     serve.started.signal("HUP");
     serve.started.wait_for(&["not reloaded", "trigger.overlop"]);
     serve.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_secret_in_its_file_counts_from_the_hang_up_on_and_is_not_logged() {
+    let zoom = ZoomServer::start(vec![]).await;
+    let mut workspace = workspace(&zoom);
+    let file = workspace.path().join("secret");
+    std::fs::write(&file, SECRET).unwrap();
+    workspace.unset("ZOOM_WEBHOOK_SECRET_TOKEN");
+    workspace.set("ZOOM_WEBHOOK_SECRET_TOKEN_FILE", file.to_str().unwrap());
+    let mut serve = Serve::start(&workspace);
+    let event = json!({"event": "meeting.started", "payload": {}});
+    assert_eq!(serve.deliver(&event).await, 200);
+    std::fs::write(&file, "whsec-example-0002").unwrap();
+    serve.started.signal("HUP");
+    serve.started.wait_for(&["webhook secret reloaded"]);
+    assert_eq!(serve.deliver(&event).await, 401);
+    assert!(!serve.stop().contains("whsec-example"));
+}
+
+#[test]
+fn the_token_in_an_address_is_not_shown() {
+    let mut workspace = Workspace::new();
+    workspace.set("TRANSCRIBE__HOOKS__URL", "https://hooks.example/services/T0KEN");
+    workspace.set("TRANSCRIBE__TRIGGER__WEBSOCKET__URL", "wss://ws.example/T0KEN?subscriptionId=T0KEN");
+    let shown = workspace.run(&["config", "show"]).expect_code(0).stdout;
+    assert!(shown.contains("hooks.url = \"https://hooks.example\""), "{shown}");
+    assert!(shown.contains("trigger.websocket.url = \"wss://ws.example\""), "{shown}");
+    assert!(!shown.contains("T0KEN"), "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -116,7 +116,9 @@ async fn a_new_secret_and_a_new_tolerance_hold_from_the_next_event_on() {
     let old = now() - 3_600;
     let with = |secret: &str, at: i64| request(PATH, at, &signature(secret, at, &body), &body);
     assert_eq!(exchange(&mut connection, &with(SECRET, old)).await.status, 200);
-    scene.handle.replace("whsec-example-0002".into(), Duration::from_secs(300));
+    let tolerance = Duration::from_secs(300);
+    assert!(!scene.handle.replace(SECRET.into(), tolerance), "it is the same");
+    assert!(scene.handle.replace("whsec-example-0002".into(), tolerance));
     assert_eq!(exchange(&mut connection, &with(SECRET, now())).await.status, 401);
     assert_eq!(exchange(&mut connection, &with("whsec-example-0002", old)).await.status, 401);
     assert_eq!(exchange(&mut connection, &with("whsec-example-0002", now())).await.status, 200);

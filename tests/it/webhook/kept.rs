@@ -146,7 +146,14 @@ async fn zoom_is_not_kept_waiting_while_the_ledger_is_busy() {
     let closed = scene.close_gate();
     assert_eq!(scene.tell(&completed(&[ID])).await.status, 503);
     drop(closed);
-    assert_eq!(scene.tell(&completed(&["a2"])).await.status, 200);
+    // As Zoom does; on a busy machine a commit takes longer than this webhook waits.
+    let answer = loop {
+        let answer = scene.tell(&completed(&["a2"])).await;
+        if answer.status != 503 {
+            break answer;
+        }
+    };
+    assert_eq!(answer.status, 200);
     assert_eq!(
         scene.keys().await,
         [format!("recording:{ID}"), "recording:a2".to_owned()],

@@ -44,6 +44,7 @@ fn config() -> WebhookConfig {
         is_asked_for: true,
         path: PATH.to_owned(),
         unix_socket: None,
+        unix_socket_mode: 0o600,
         trusted_proxies: Vec::new(),
         max_skew: Duration::from_secs(2 * 3_600),
         max_body: 64 * 1024,

@@ -43,6 +43,10 @@ async fn a_unix_socket_is_its_owner_s_and_goes_with_the_listener() {
     stop.cancel();
     timeout(FOREVER, serving).await.unwrap().unwrap();
     assert!(!path.exists());
+
+    let for_a_proxy = WebhookConfig { unix_socket_mode: 0o660, ..only_socket(&path) };
+    let _listening = Webhook::bind(&for_a_proxy, SECRET.into(), intake(&ledger)).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
 }
 
 #[tokio::test]
