@@ -13,10 +13,19 @@ use super::work::RunId;
 #[serde(transparent)]
 pub struct Language(pub String);
 
+/// Languages that are written without spaces between words.
+const UNSPACED: [&str; 6] = ["ja", "lo", "my", "th", "yue", "zh"];
+
 impl Language {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether words are written apart.
+    #[must_use]
+    pub fn is_spaced(&self) -> bool {
+        !UNSPACED.contains(&self.as_str())
     }
 }
 
@@ -44,6 +53,14 @@ pub enum Suppression {
     CompressionRatio,
     /// There is no letter and no digit in it: notes and marks that stand for music or noise.
     NoWords,
+    /// It says again what the segments before it said, over and over.
+    Loop,
+    /// A phrase that Whisper is known to invent, where little sounds like speech.
+    InventedPhrase,
+    /// The words of the prompt, which nobody says.
+    PromptEcho,
+    /// The other channel says the same at the same time, and louder.
+    CrossTalk,
 }
 
 impl Suppression {
@@ -56,6 +73,10 @@ impl Suppression {
             Self::LowLogProbability => "avg_logprob",
             Self::CompressionRatio => "compression_ratio",
             Self::NoWords => "no_words",
+            Self::Loop => "loop",
+            Self::InventedPhrase => "invented_phrase",
+            Self::PromptEcho => "prompt_echo",
+            Self::CrossTalk => "cross_talk",
         }
     }
 }
@@ -109,6 +130,33 @@ pub struct Segment {
     pub temperature: Option<f64>,
     pub suppressed: Option<Suppression>,
     pub words: Vec<Word>,
+    /// Absent where nothing was decoded.
+    #[serde(default)]
+    pub decoding: Option<Decoding>,
+}
+
+/// How the text of a segment came about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decoding {
+    /// The window that was decoded, on the original timeline.
+    pub window_start_ms: i64,
+    pub window_end_ms: i64,
+    /// How often the window was decoded, at least once.
+    pub passes: u32,
+    /// What the passes before the one that counts were refused for, in order and without repetition.
+    pub refused_for: Vec<Suppression>,
+    /// Every layer of the guard that objects to the segment, in the order of the layers. The first is why it is
+    /// suppressed.
+    pub objections: Vec<Suppression>,
+    /// What the first model heard, where a second one was asked.
+    pub first: Option<FirstHearing>,
+}
+
+/// What the first model made of a span that a second one decoded again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstHearing {
+    pub text: String,
+    pub model: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,6 +30,7 @@ pub(super) fn segment(start_ms: i64, end_ms: i64, text: &str) -> Segment {
         temperature: Some(0.0),
         suppressed: None,
         words: text.split_whitespace().map(word).collect(),
+        decoding: None,
     }
 }
 

@@ -284,6 +284,7 @@ impl<'a> Session<'a> {
                 compression_ratio: Some(decoded.confidence.compression_ratio),
                 temperature: Some(decoded.temperature),
                 words: decoded.words,
+                decoding: None,
             })
             .chain(self.non_speech.drain(..).map(|(channel, span)| silent(channel, span)))
             .collect();
@@ -311,6 +312,7 @@ fn silent(channel: Channel, span: Span) -> Segment {
         temperature: None,
         suppressed: Some(Suppression::NonSpeech),
         words: Vec::new(),
+        decoding: None,
     }
 }
 

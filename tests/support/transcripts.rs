@@ -25,6 +25,7 @@ pub(crate) fn segment(start_ms: i64, text: &str) -> Segment {
         temperature: Some(0.0),
         suppressed: None,
         words: text.split_whitespace().enumerate().map(word).collect(),
+        decoding: None,
     }
 }
 

@@ -3,10 +3,7 @@
 //! Only unsuppressed segments count, except in `suppressed_count`.
 
 use super::count;
-use crate::domain::{AudioFacts, Channel, ChannelMode, FinishedTranscript, Segment};
-
-/// Languages that are written without spaces between words.
-const UNSPACED_LANGUAGES: [&str; 6] = ["ja", "zh", "yue", "th", "lo", "my"];
+use crate::domain::{AudioFacts, Channel, ChannelMode, FinishedTranscript, Language, Segment};
 
 /// Computed columns of `recordings`; each is described there.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,7 +78,7 @@ fn is_spaced(finished: &FinishedTranscript, spoken: &[&Segment]) -> bool {
     let verdict = finished.transcript.language.as_ref().map(|verdict| &verdict.language);
     let first_spoken = || spoken.iter().find_map(|segment| segment.language.as_ref());
     let language = verdict.or_else(first_spoken);
-    !language.is_some_and(|language| UNSPACED_LANGUAGES.contains(&language.as_str()))
+    language.is_none_or(Language::is_spaced)
 }
 
 fn joined(spoken: &[&Segment], spaced: bool) -> String {

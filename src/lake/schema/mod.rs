@@ -38,7 +38,7 @@ pub use zoom_transcripts::ZoomTranscriptRow;
 
 /// The version of all tables together: raised when a column is added. It is part of every fingerprint and stands in
 /// each file's footer.
-pub const SCHEMA_VERSION: i32 = 1;
+pub const SCHEMA_VERSION: i32 = 2;
 
 /// A table of the lake; its name is the first folder of its objects' keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

@@ -1,21 +1,42 @@
 //! `segments`: one row per span of a recording, suppressed ones included and flagged.
 
 use super::{Column, Table, TableRow, count};
-use crate::domain::{FinishedTranscript, Language, Segment, Suppression};
+use crate::domain::{Decoding, FinishedTranscript, Language, Segment, Suppression};
 
 /// A row of `segments`.
 pub struct SegmentRow<'a> {
     finished: &'a FinishedTranscript,
     index: i32,
     segment: &'a Segment,
+    refused_for: Option<String>,
+    objections: Option<String>,
 }
 
 impl<'a> SegmentRow<'a> {
     /// All rows of a recording, in the transcript's order.
     pub fn all_of(finished: &'a FinishedTranscript) -> impl Iterator<Item = Self> {
         let segments = finished.transcript.segments.iter().enumerate();
-        segments.map(move |(index, segment)| Self { finished, index: count(index), segment })
+        segments.map(move |(index, segment)| {
+            let decoding = segment.decoding.as_ref();
+            Self {
+                finished,
+                index: count(index),
+                segment,
+                refused_for: decoding.and_then(|decoding| codes(&decoding.refused_for)),
+                objections: decoding.and_then(|decoding| codes(&decoding.objections)),
+            }
+        })
     }
+
+    fn decoding(&self) -> Option<&'a Decoding> {
+        self.segment.decoding.as_ref()
+    }
+}
+
+/// The codes separated by commas; null when there is none.
+fn codes(reasons: &[Suppression]) -> Option<String> {
+    let codes: Vec<&str> = reasons.iter().copied().map(Suppression::as_str).collect();
+    (!codes.is_empty()).then(|| codes.join(","))
 }
 
 impl TableRow for SegmentRow<'_> {
@@ -46,10 +67,30 @@ impl TableRow for SegmentRow<'_> {
             C::text("suppressed_reason", "Why it does not count; null when it does", |row| {
                 row.segment.suppressed.map(Suppression::as_str)
             }),
-            C::text("first_text", "Text of the first pass, where a second one replaced it", |_| None).free_text(),
-            C::text("first_model", "Model of the first pass, where a second one replaced it", |_| None),
+            C::text("first_text", "What the first model heard, where a second one was asked", |row| {
+                row.decoding()?.first.as_ref().map(|first| first.text.as_str())
+            })
+            .free_text(),
+            C::text("first_model", "The first model, where a second one was asked", |row| {
+                row.decoding()?.first.as_ref().map(|first| first.model.as_str())
+            }),
             C::text("fingerprint", "The transcript that the row belongs to", |row| {
                 Some(row.finished.fingerprint.as_str())
+            }),
+            C::int64("window_start_ms", "Start of the window that was decoded; null for non_speech", |row| {
+                Some(row.decoding()?.window_start_ms)
+            }),
+            C::int64("window_end_ms", "End of the window that was decoded; null for non_speech", |row| {
+                Some(row.decoding()?.window_end_ms)
+            }),
+            C::int32("decode_count", "How often the window was decoded; null for non_speech", |row| {
+                row.decoding().map(|decoding| i32::try_from(decoding.passes).unwrap_or(i32::MAX))
+            }),
+            C::text("retry_reasons", "What earlier passes were refused for, separated by commas", |row| {
+                row.refused_for.as_deref()
+            }),
+            C::text("objections", "Every layer of the guard that objects, separated by commas", |row| {
+                row.objections.as_deref()
             }),
         ]
     }

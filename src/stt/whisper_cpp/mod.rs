@@ -149,7 +149,7 @@ impl Engine {
                 Ok(()) => {
                     let style = text::Style {
                         words: self.settings.words,
-                        spaced: text::is_spaced(language),
+                        spaced: Language(language.to_owned()).is_spaced(),
                         first_special: self.model.context.token_eot(),
                         temperature: f64::from(temperature),
                     };

@@ -14,13 +14,6 @@ use super::super::guard::Confidence;
 use super::super::{DecodedSegment, WindowTranscript};
 use crate::domain::{Span, TimeSource, Word};
 
-/// Languages written without spaces between words.
-const UNSPACED: [&str; 6] = ["ja", "lo", "my", "th", "yue", "zh"];
-
-pub(super) fn is_spaced(language: &str) -> bool {
-    !UNSPACED.contains(&language)
-}
-
 /// What the reading of the tokens depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
