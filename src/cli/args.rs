@@ -7,6 +7,8 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use super::auth::AuthCommand;
 use super::config::ConfigCommand;
 use super::events::EventsArgs;
+use super::explain::ExplainArgs;
+use super::export::ExportArgs;
 use super::lake::LakeCommand;
 use super::models::ModelsArgs;
 use super::retry::RetryArgs;
@@ -31,7 +33,8 @@ pub(super) struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 bug, 2 usage, 3 configuration, 4 recordings failed for good in this run, or reconcile
-found something unexplained, 5 work remains (run again), 6 Zoom refused the credentials, 130 interrupted.";
+found something unexplained, or there is no such transcript, 5 work remains (run again), 6 Zoom refused the
+credentials, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -42,6 +45,15 @@ pub(super) enum Command {
     /// Prepares the lake for its readers.
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Writes one transcript as subtitles, as JSON or as text.
+    ///
+    /// Reads the lake only, and takes the last result of the recording. Text that a guard suppressed is left out. Exit
+    /// code 4 when there is no transcript.
+    Export(ExportArgs),
+    /// Says of each span of one recording why it was kept, suppressed or decoded again.
+    ///
+    /// Reads the lake only, and takes the last result of the recording. Exit code 4 when there is no transcript.
+    Explain(ExplainArgs),
     /// Gets, checks, converts and quantises Whisper models.
     Models(ModelsArgs),
     /// Shows the configuration.

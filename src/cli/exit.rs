@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::auth;
 use super::serve::CannotListen;
+use super::transcript::NoTranscript;
 use crate::config::layers::ConfigError;
 use crate::config::secrets::SecretError;
 use crate::pipeline::{ExitCode, RunError};
@@ -19,6 +20,15 @@ use crate::trigger::websocket::WebSocketError;
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration file {} cannot be read", path.display())]
 pub(super) struct Unreadable {
+    pub(super) path: PathBuf,
+    #[source]
+    pub(super) source: std::io::Error,
+}
+
+/// A file that the user named cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be written", path.display())]
+pub(super) struct Unwritable {
     pub(super) path: PathBuf,
     #[source]
     pub(super) source: std::io::Error,
@@ -73,8 +83,11 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
                 "is another `transcribe serve` running? Set that key to a free address of this machine, or to \"off\"";
             return (ExitCode::Configuration, Some(hint.into()));
         }
-        if cause.is::<BadArgument>() {
+        if cause.is::<BadArgument>() || cause.is::<Unwritable>() {
             return (ExitCode::Usage, None);
+        }
+        if let Some(error) = cause.downcast_ref::<NoTranscript>() {
+            return (error.exit_code(), error.hint());
         }
         if let Some(error) = cause.downcast_ref::<ModelError>() {
             return (model_exit_code(error.kind()), None);

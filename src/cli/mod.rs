@@ -7,8 +7,11 @@ mod config;
 mod engine;
 mod events;
 mod exit;
+mod explain;
+mod export;
 mod lake;
 mod ledger;
+mod lines;
 mod models;
 mod reconcile;
 mod retry;
@@ -16,6 +19,7 @@ mod run;
 mod sample;
 mod serve;
 mod status;
+mod transcript;
 mod window;
 
 use std::io::IsTerminal;
@@ -144,6 +148,8 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Retry(arguments)) => retry::run(&session, &arguments, cli.common.format),
         Some(Command::Lake(command)) => lake::run(&session, &command),
         Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
+        Some(Command::Export(arguments)) => export::run(&session, &arguments),
+        Some(Command::Explain(arguments)) => explain::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Serve) => serve::run(&session),
         Some(Command::Events(_)) => events::run(&session, cli.common.format),

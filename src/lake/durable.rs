@@ -11,7 +11,7 @@ pub(super) const UNFINISHED: &str = ".tmp";
 ///
 /// # Errors
 /// Whatever the file system says; the unfinished file is removed again.
-pub(super) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let unfinished = write_beside(path, bytes, mode)?;
     std::fs::rename(&unfinished, path).inspect_err(|_| discard(&unfinished))?;
     sync_parent(path)

@@ -8,32 +8,37 @@
 //! * `tidy` keeps writers apart and removes what crashes leave.
 //! * `views` writes the SQL that shows one result per recording.
 //! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
-//! * `earlier` finds what was said before with a number.
+//! * `earlier` finds what was said before with a number; `find` one recording by its id, with its `transcript`.
 //!
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
 
 pub mod audit;
-mod durable;
+pub(crate) mod durable;
 mod earlier;
 mod error;
+mod find;
 mod open;
 mod posted;
 pub mod publish;
 pub mod read;
+mod row;
 #[cfg(test)]
 mod sample;
 pub mod schema;
 pub mod staging;
 mod tidy;
+mod transcript;
 mod views;
 pub mod write;
 
 pub use audit::HeldRow;
 pub use earlier::HeardRecording;
 pub use error::{LakeError, LakeErrorKind};
+pub use find::{Held, HeldFailure};
 pub use open::Lake;
 pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
 pub use read::{OurText, PublishedId};
 pub use schema::{CoverageRow, QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
 pub use staging::{StagedRef, Staging, StagingError};
 pub use tidy::LakeLock;
+pub use transcript::{HeldSegment, HeldTranscript, HeldWindow, HeldWord};

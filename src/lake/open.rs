@@ -58,6 +58,28 @@ impl Lake {
         Ok(Self { root, store: Arc::new(store), encoder, timezone: config.partition_timezone.clone() })
     }
 
+    /// Opens the lake at `config.path` to read only: nothing is created, and the days keep the time zone that they have.
+    /// `None` when there is no lake yet.
+    ///
+    /// # Errors
+    /// [`LakeError::Settings`] when it is of a form that this version cannot read; [`LakeError::Unreadable`] when the
+    /// folder is there and cannot be looked into.
+    pub fn open_to_read(config: &LakeConfig) -> Result<Option<Self>, LakeError> {
+        let encoder = Encoder::new(config.compression_level)?;
+        let closed = |source: io::Error| LakeError::Unreadable { key: "/".into(), source: Box::new(source) };
+        let root = match fs::canonicalize(&config.path) {
+            Ok(root) => root,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(closed(error)),
+        };
+        let path = root.join(SETTINGS_FILE);
+        if path.exists() {
+            read_settings(&path)?;
+        }
+        let store = LocalFileSystem::new_with_prefix(&root).map_err(|error| closed(io::Error::other(error)))?;
+        Ok(Some(Self { root, store: Arc::new(store), encoder, timezone: config.partition_timezone.clone() }))
+    }
+
     /// The partition of a recording that started at `start`: its calendar day in the lake's time zone, `YYYY-MM-DD`.
     #[must_use]
     pub fn dt(&self, start: Timestamp) -> String {
@@ -82,22 +104,30 @@ fn prove_writable(root: &Path) -> io::Result<()> {
 fn remember_timezone(root: &Path, timezone: &TimeZone) -> Result<(), LakeError> {
     let configured = timezone_name(timezone)?;
     let path = root.join(SETTINGS_FILE);
-    let unusable = |problem: String| LakeError::Settings { path: path.clone(), problem };
     if !path.exists() {
         let settings = Settings { format: SETTINGS_FORMAT, partition_timezone: configured.clone() };
-        let json = serde_json::to_vec(&settings).map_err(|error| unusable(error.to_string()))?;
+        let json = serde_json::to_vec(&settings).map_err(|error| unusable(&path, error.to_string()))?;
         durable::create(&path, &json).map_err(|source| LakeError::from_io(root, source))?;
     }
     // Read back also when it was just written: another process may have been first.
-    let json = fs::read(&path).map_err(|error| unusable(error.to_string()))?;
-    let settings: Settings = serde_json::from_slice(&json).map_err(|error| unusable(error.to_string()))?;
-    if settings.format != SETTINGS_FORMAT {
-        return Err(unusable(format!("format {} is newer than {SETTINGS_FORMAT}", settings.format)));
-    }
+    let settings = read_settings(&path)?;
     if settings.partition_timezone != configured {
         return Err(LakeError::TimezoneChanged { remembered: settings.partition_timezone, configured });
     }
     Ok(())
+}
+
+fn read_settings(path: &Path) -> Result<Settings, LakeError> {
+    let json = fs::read(path).map_err(|error| unusable(path, error.to_string()))?;
+    let settings: Settings = serde_json::from_slice(&json).map_err(|error| unusable(path, error.to_string()))?;
+    if settings.format != SETTINGS_FORMAT {
+        return Err(unusable(path, format!("format {} is newer than {SETTINGS_FORMAT}", settings.format)));
+    }
+    Ok(settings)
+}
+
+fn unusable(path: &Path, problem: String) -> LakeError {
+    LakeError::Settings { path: path.to_owned(), problem }
 }
 
 /// The zone's IANA name, or its offset where it has no other name.
@@ -173,6 +203,20 @@ pub(super) mod tests {
             let error = Lake::open(&config(folder.path(), "UTC")).unwrap_err();
             assert!(matches!(error, LakeError::Settings { .. }), "{json}: {error:?}");
         }
+    }
+
+    #[test]
+    fn a_lake_that_is_only_read_is_not_made_and_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("lake");
+        assert!(Lake::open_to_read(&config(&root, "UTC")).unwrap().is_none());
+        assert!(!root.exists());
+        Lake::open(&config(&root, "Asia/Tokyo")).unwrap();
+        let written = fs::metadata(&root).unwrap().modified().unwrap();
+        assert!(Lake::open_to_read(&config(&root, "UTC")).unwrap().is_some(), "its time zone does not matter here");
+        assert_eq!(fs::metadata(&root).unwrap().modified().unwrap(), written);
+        fs::write(root.join(SETTINGS_FILE), r#"{"format":2,"partition_timezone":"UTC"}"#).unwrap();
+        assert!(matches!(Lake::open_to_read(&config(&root, "UTC")), Err(LakeError::Settings { .. })));
     }
 
     #[test]

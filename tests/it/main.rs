@@ -11,6 +11,7 @@ mod decode;
 mod disk_full;
 mod engine_process;
 mod events_follow;
+mod export;
 mod lake;
 mod ledger;
 mod log_lines;
