@@ -68,9 +68,9 @@ pub(super) fn atoms(text: &str, widest: usize) -> Vec<Atom<'_>> {
         let mut before: Option<char> = None;
         for (at, c) in word.char_indices() {
             let Some(previous) = before.replace(c) else { continue };
-            let stays = c.width().unwrap_or(0) == 0 || previous == ZERO_WIDTH_JOINER;
+            let is_joined = c.width().unwrap_or(0) == 0;
             let is_full = || columns(&word[start..at + c.len_utf8()]) > widest;
-            if !stays && (may_break(previous, c) || is_full()) {
+            if !is_joined && (may_break(previous, c) || is_full()) {
                 atoms.push(Atom { text: &word[start..at], at: word_at + start, spaced: start == 0 && word_at > 0 });
                 start = at;
             }
@@ -84,7 +84,8 @@ pub(super) fn atoms(text: &str, widest: usize) -> Vec<Atom<'_>> {
 }
 
 fn may_break(before: char, after: char) -> bool {
-    (is_wide(before) || is_wide(after)) && !NEVER_LAST.contains(before) && !NEVER_FIRST.contains(after)
+    let is_bound = before == ZERO_WIDTH_JOINER || NEVER_LAST.contains(before) || NEVER_FIRST.contains(after);
+    (is_wide(before) || is_wide(after)) && !is_bound
 }
 
 /// The text in lines of at most `width` columns (or 2, if that is more).

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::cli::lines::{atoms, plain};
+use crate::cli::lines::{Atom, atoms, plain};
 use crate::lake::{HeldSegment, HeldWord};
 
 /// A piece of a segment's text.
@@ -30,7 +30,7 @@ pub(super) fn pieces(segment: &HeldSegment, widest: usize) -> Vec<Piece> {
         reached_ms = at_ms.min(segment.end_ms).max(reached_ms);
         reached_ms
     };
-    let timed = |atom: crate::cli::lines::Atom<'_>| {
+    let timed = |atom: Atom<'_>| {
         let bytes = atom.at..atom.at + atom.text.len();
         Piece {
             text: atom.text.to_owned(),
@@ -54,9 +54,9 @@ impl Span {
     /// When the byte at `at`, which is inside, was said.
     fn time_of(&self, at: usize) -> i64 {
         let (done, all) = (at.saturating_sub(self.bytes.start), self.bytes.len().max(1));
-        let length_ms = self.end_ms.saturating_sub(self.start_ms).max(0);
-        let part = i128::from(length_ms) * done.min(all) as i128 / all as i128;
-        self.start_ms.saturating_add(i64::try_from(part).unwrap_or(length_ms))
+        let (start_ms, end_ms) = (i128::from(self.start_ms), i128::from(self.end_ms.max(self.start_ms)));
+        let at_ms = start_ms + (end_ms - start_ms) * done.min(all) as i128 / all as i128;
+        i64::try_from(at_ms).unwrap_or(self.end_ms)
     }
 }
 
