@@ -258,6 +258,12 @@ mod tests {
     }
 
     #[test]
+    fn the_format_of_an_export_is_none_of_its_own_messages() {
+        let cli = Cli::try_parse_from(["transcribe", "export", "aa", "--as", "json"]).unwrap();
+        assert_eq!(cli.common.format, OutputFormat::Human);
+    }
+
+    #[test]
     fn a_folder_is_a_setting_of_the_source() {
         let cli = Cli::try_parse_from(["transcribe", "--dir", "calls"]).unwrap();
         let keys: Vec<(String, String)> = cli.run.settings().map(|(key, value, _)| (key, value)).collect();

@@ -26,8 +26,9 @@ pub(crate) struct ExportArgs {
     #[arg(value_name = "ID")]
     id: String,
     /// The format.
+    // Not called `format`: that is the flag of every command.
     #[arg(long = "as", value_enum, value_name = "FORMAT")]
-    format: ExportFormat,
+    export_as: ExportFormat,
     /// Writes this file, in place of what may be there, instead of stdout.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -47,7 +48,7 @@ pub(super) enum ExportFormat {
 
 pub(super) fn run(session: &Session, args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let transcript = transcript::find(session, &args.id)?;
-    let text = match args.format {
+    let text = match args.export_as {
         ExportFormat::Srt => subtitles::srt(&transcript),
         ExportFormat::Vtt => subtitles::vtt(&transcript),
         ExportFormat::Json => json::json(&transcript),
