@@ -121,8 +121,8 @@ async fn each_span_is_explained_with_its_reason() {
     let text = workspace.run(&["explain", ID]).expect_code(0).stdout;
     let expected = [
         "segments    1 kept, 1 suppressed, 2 not decoded",
-        "0:00.0 -  0:01.0  not decoded: nobody speaks",
-        "0:01.0 -  0:04.5  decoded 2 times; again because the text repeats itself",
+        "0:00.0 - 0:01.0  not decoded: nobody speaks",
+        "0:01.0 - 0:04.5  decoded 2 times; again because the text repeats itself",
         "Good morning, Acme support.",
         "SUPPRESSED: Whisper is known to invent the phrase",
         "[Thanks for watching!]",
