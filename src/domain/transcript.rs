@@ -119,7 +119,7 @@ pub struct Segment {
     pub channel: Channel,
     pub start_ms: i64,
     pub end_ms: i64,
-    /// Empty exactly when `suppressed` is [`Suppression::NonSpeech`].
+    /// Empty where nothing was decoded ([`Suppression::NonSpeech`]) or heard ([`Suppression::NoWords`]).
     pub text: String,
     pub language: Option<Language>,
     /// Mean natural log probability of the tokens; absent where nothing was decoded. Likewise the next three.
@@ -130,6 +130,9 @@ pub struct Segment {
     pub temperature: Option<f64>,
     pub suppressed: Option<Suppression>,
     pub words: Vec<Word>,
+    /// Who speaks, as far as the channel tells.
+    #[serde(default)]
+    pub speaker: Option<String>,
     /// Absent where nothing was decoded.
     #[serde(default)]
     pub decoding: Option<Decoding>,
@@ -185,6 +188,36 @@ pub struct Transcript {
     pub segments: Vec<Segment>,
     /// Speech that was handed to the engine, summed over channels, in milliseconds.
     pub speech_ms: i64,
+    /// Why a person should look at it, as far as the text goes.
+    #[serde(default)]
+    pub doubts: Vec<Doubt>,
+}
+
+/// Why a transcript should be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// Another language is nearly as likely.
+    Language,
+    /// Parts of it are in another language.
+    MixedLanguages,
+    /// The engine was not sure of much of what it heard.
+    LowConfidence,
+    /// Much of what was decoded is suppressed.
+    MuchSuppressed,
+}
+
+impl Doubt {
+    /// The code in `review_reasons` of the `recordings` table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Language => "language_uncertain",
+            Self::MixedLanguages => "languages_mixed",
+            Self::LowConfidence => "low_confidence",
+            Self::MuchSuppressed => "much_suppressed",
+        }
+    }
 }
 
 impl Transcript {

@@ -3,7 +3,7 @@
 //! Only unsuppressed segments count, except in `suppressed_count`.
 
 use super::count;
-use crate::domain::{AudioFacts, Channel, ChannelMode, FinishedTranscript, Language, Segment};
+use crate::domain::{AudioFacts, Channel, ChannelMode, Doubt, FinishedTranscript, Language, Segment};
 
 /// Computed columns of `recordings`; each is described there.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,7 +45,7 @@ impl Derived {
         let listed_ms = finished.recording.duration_s.map(|seconds| i64::from(seconds) * 1_000);
         let duration_delta_ms = listed_ms.map(|listed_ms| audio.audio_ms.saturating_sub(listed_ms));
         Self {
-            review_reasons: review_reasons(audio, duration_delta_ms),
+            review_reasons: review_reasons(audio, duration_delta_ms, &transcript.doubts),
             duration_delta_ms,
             segment_count: count(spoken.len()),
             suppressed_count: count(transcript.segments.len() - spoken.len()),
@@ -62,16 +62,16 @@ impl Derived {
     }
 }
 
-/// What a person should know about the sound before trusting the row.
-fn review_reasons(audio: &AudioFacts, duration_delta_ms: Option<i64>) -> String {
+/// What a person should know before trusting the row.
+fn review_reasons(audio: &AudioFacts, duration_delta_ms: Option<i64>, doubts: &[Doubt]) -> String {
     let differs = duration_delta_ms.is_some_and(|delta| delta.unsigned_abs() > LENGTH_TOLERANCE_MS);
     let reasons = [
         (audio.damaged_packets > 0, "audio_damaged"),
         (audio.missing_ms >= CUT_SHORT_MS, "audio_cut_short"),
         (differs, "duration_differs"),
     ];
-    let met: Vec<&str> = reasons.into_iter().filter(|(met, _)| *met).map(|(_, reason)| reason).collect();
-    met.join(",")
+    let of_sound = reasons.into_iter().filter(|(met, _)| *met).map(|(_, reason)| reason);
+    of_sound.chain(doubts.iter().copied().map(Doubt::as_str)).collect::<Vec<_>>().join(",")
 }
 
 fn is_spaced(finished: &FinishedTranscript, spoken: &[&Segment]) -> bool {
@@ -176,10 +176,11 @@ mod tests {
     #[test]
     fn damaged_cut_and_unexpectedly_long_audio_asks_for_a_person() {
         let mut audio = crate::lake::sample::finished("aa").audio;
-        assert_eq!(review_reasons(&audio, Some(-1_900)), "");
+        assert_eq!(review_reasons(&audio, Some(-1_900), &[]), "");
         audio.damaged_packets = 3;
         audio.missing_ms = 12_000;
-        assert_eq!(review_reasons(&audio, Some(2_001)), "audio_damaged,audio_cut_short,duration_differs");
+        let reasons = review_reasons(&audio, Some(2_001), &[Doubt::LowConfidence]);
+        assert_eq!(reasons, "audio_damaged,audio_cut_short,duration_differs,low_confidence");
     }
 
     #[test]

@@ -137,7 +137,8 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
         }),
         C::text(
             "review_reasons",
-            "Why: audio_damaged, audio_cut_short, duration_differs; separated by commas",
+            "Why: audio_damaged, audio_cut_short, duration_differs, language_uncertain, languages_mixed, low_confidence, \
+             much_suppressed; separated by commas",
             |row| Some(row.derived.review_reasons.as_str()).filter(|reasons| !reasons.is_empty()),
         ),
         C::double("talk_share_left", "Share of the left channel in all speech; null unless stereo", |row| {
