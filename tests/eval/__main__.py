@@ -23,8 +23,8 @@ def parse():
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--languages", default=LANGUAGES, help="languages that may occur, for all engines")
     parser.add_argument("--only", default="", metavar="GROUP[,...]", help=f"of {', '.join(manifest.GROUPS)}, chapter")
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="for the program")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="workers, and processes of peers; one thread each")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="a setting")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="decoders side by side, one thread each")
     parser.add_argument("--twice", action="store_true", help="run twice and compare the rows")
     parser.add_argument("--no-peers", action="store_true", help="run no peer; what is cached of them is shown")
     parser.add_argument("--peers", default=",".join(peers.PEERS), help="which peers")
@@ -35,11 +35,13 @@ def parse():
     parser.add_argument("--compare", type=Path, help="an earlier JSON; default: that of the last run")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     parser.add_argument("--report-only", action="store_true", help="exit with 0 whatever the bars say")
-    parser.add_argument("-v", "--verbose", action="store_true", help="also every item, and texts where a peer is better")
+    parser.add_argument("-v", "--verbose", action="store_true", help="every item, and where a peer is better")
     arguments = parser.parse_args()
     unknown = set(filter(None, arguments.only.split(","))) - {*manifest.GROUPS, "chapter"}
     if unknown:
         parser.error(f"unknown group: {', '.join(sorted(unknown))}")
+    if arguments.quick and arguments.twice:
+        parser.error("--quick runs once")
     if not (arguments.corpus / "manifest.jsonl").exists():
         parser.error(f"{arguments.corpus} has no manifest.jsonl")
     return arguments
@@ -59,7 +61,12 @@ class Evaluation:
         self.costs = []
 
     def selected(self):
-        return [item for item in self.items if not self.wanted or item.group in self.wanted]
+        """The items that are wanted and that the model knows the language of."""
+        known = lambda item: item.language in (None, "en") or not self.arguments.model.endswith(".en")
+        return [item for item in self.items if known(item) and (not self.wanted or item.group in self.wanted)]
+
+    def languages(self):
+        return ["en"] if self.arguments.model.endswith(".en") else self.arguments.languages.split(",")
 
     def longest_read(self):
         """The longest read item in English: a list of one, or none where the corpus has none or it is not wanted."""
@@ -103,7 +110,7 @@ class Evaluation:
 
     def main_run(self):
         """The run over all items that are wanted. With --quick the English ones are heard by the small model."""
-        items, languages = self.selected(), self.arguments.languages.split(",")
+        items, languages = self.selected(), self.languages()
         if not items:
             return None
         if not self.arguments.quick:
@@ -127,8 +134,7 @@ class Evaluation:
         items = self.selected()
         if not self.arguments.twice or not items:
             return None
-        languages = self.arguments.languages.split(",")
-        again = self.program.run(items, self.arguments.model, languages, self.cache / "runs" / "again")
+        again = self.program.run(items, self.arguments.model, self.languages(), self.cache / "runs" / "again")
         return ours.different_tables(self.cache / "runs" / "main" / "lake", again.lake)
 
 

@@ -32,7 +32,8 @@ def all_bars(main, chapter, different, quick=False):
     items, scores, heard = main
     problems = [(item.name, outcome.problem(item, heard["ours"][item.name])) for item in items]
     problems = [f"{name} {problem}" for name, problem in problems if problem]
-    found = [Bar("every item ends as it should", not problems, "; ".join(problems) or f"{len(items)} items", "no other")]
+    figure = "; ".join(problems) or f"{len(items)} items"
+    found = [Bar("every item ends as it should", not problems, figure, "no other")]
     ours, peer = scores["ours"], scores.get(REFERENCE_PEER, {})
     if quick:
         rate = pooled_rate(ours, of_group(items, "read"))

@@ -28,8 +28,8 @@ def derive(items, folder):
 
 
 def padded(items, folder):
-    """Two clips in a long open line, three times. Which clips: short exact English ones, in the order of their content's
-    hash, each used once."""
+    """Two clips in a long open line, three times. Which clips: short exact English ones, in the order of the hash of
+    their content, each used once."""
     low, high = CLIP_SECONDS
     fits = lambda item: item.group == "read" and not item.segments and low <= (item.duration_s or 0) <= high
     clips = sorted(filter(fits, items), key=lambda item: item.sha256)

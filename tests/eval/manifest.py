@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 GROUPS = (
-    "read", "spontaneous", "other_english", "languages", "japanese", "calls", "simulated_call", "overlap", "bleed", "ivr",
-    "numbers", "nonspeech", "padded", "formats", "tts", "broken",
+    "read", "spontaneous", "other_english", "languages", "japanese", "calls", "simulated_call", "overlap", "bleed",
+    "ivr", "numbers", "nonspeech", "padded", "formats", "tts", "broken",
 )  # fmt: skip
 
 

@@ -31,6 +31,11 @@ def tokens(text, language):
     return (english() if language == "en" else basic())(text).split()
 
 
+def keys(words):
+    """Single words without case, width and punctuation, to find the same word again; "" for what is none."""
+    return ["".join(characters(word)) for word in words]
+
+
 def characters(text):
     """Letters, digits and marks of a text, width and case folded."""
     folded = unicodedata.normalize("NFKC", text).casefold()

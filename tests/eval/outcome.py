@@ -1,8 +1,8 @@
 """Whether an item ended as it should: accepted, rejected with a reason, and of the right length."""
 
 LENGTH_TOLERANCE_S = 0.05
-# An MP3 without an Info tag does not say how much its encoder added at the start (529 + 576 samples) and the end (at most
-# a frame of 1,152): it may come out so much longer, never shorter.
+# An MP3 without an Info tag does not say how much its encoder added at the start (529 + 576 samples) and the end (at
+# most a frame of 1,152): it may come out so much longer, never shorter.
 MP3_PADDING_SAMPLES = 529 + 576 + 1152
 
 

@@ -1,9 +1,8 @@
-"""whisper.cpp with the defaults of its own program (beam 5, no voice-activity filter, temperature fallback, text carried
-from window to window), through the library inside the wheel `pywhispercpp`. It has no list of languages: it takes the
-most probable of all."""
+"""whisper.cpp with the defaults of its own program (beam 5, no voice-activity filter, temperature fallback, text
+carried from window to window), through the library inside the wheel `pywhispercpp`. It has no list of languages: it
+takes the most probable of all."""
 
 import importlib.util
-import os
 import re
 from pathlib import Path
 
@@ -32,17 +31,19 @@ class Peer:
         self.options = options
         self.model = Model(
             str(weights.ggml(options.models, options.model)), params_sampling_strategy=1,
-            redirect_whispercpp_logs_to=os.devnull, n_threads=options.threads, print_progress=False, no_context=False,
+            redirect_whispercpp_logs_to=None, n_threads=options.threads, print_progress=False, no_context=False,
             beam_search={"beam_size": 5, "patience": -1.0},
         )  # fmt: skip
 
     def hear(self, path, language, with_words):
         """Transcribes a file, folded to one channel. It gives no words with times: `with_words` is ignored."""
         import _pywhispercpp as library
+        from pywhispercpp.utils import redirect_stderr
 
         only_english = self.options.model.endswith(".en")
         wanted = "en" if only_english else language or "auto"
-        segments = self.model.transcribe(audio.mono(path), language=wanted)
+        with redirect_stderr(to=None):
+            segments = self.model.transcribe(audio.mono(path), language=wanted)
         heard = Heard(language=library.whisper_lang_str(library.whisper_full_lang_id(self.model._ctx)))
         heard.segments = [Span(segment.t0 / 100, segment.t1 / 100, segment.text.strip()) for segment in segments]
         return heard

@@ -95,8 +95,10 @@ def bars_table(bars, markdown=False):
 
 def changes(groups, earlier):
     """What is different for us from an earlier run, group by group, where both ran the same number of items."""
-    keys = ("rate", "channel_rate", "invented", "outside", "worst_onset_ms", "wrong_channel", "doubled", "languages_right",
-            "keywords_found", "suppressed", "retried", "windows")  # fmt: skip
+    keys = (
+        "rate", "channel_rate", "invented", "outside", "worst_onset_ms", "wrong_channel", "doubled", "languages_right",
+        "keywords_found", "suppressed", "retried", "windows",
+    )  # fmt: skip
     for group, engines in groups.items():
         now, then = engines.get("ours", {}), earlier.get(group, {}).get("ours", {})
         if not now or now["items"] != then.get("items"):

@@ -72,35 +72,40 @@ def channels(item, heard):
         figures[f"{channel}_edits"], figures[f"{channel}_words"] = wrong, words
         figures["channel_edits"] += wrong
         figures["channel_words"] += words
-    figures["wrong_channel"] = len(on_wrong_channel(item.segments, heard.timed_words()))
-    figures["doubled"] = len(doubled(heard.timed_words(), item.language))
+    figures["wrong_channel"] = len(on_wrong_channel(item, heard.timed_words()))
+    figures["doubled"] = len(doubled(heard.timed_words()))
     return figures
 
 
-def on_wrong_channel(turns, words):
-    """The words in whose middle only the other party speaks."""
+def on_wrong_channel(item, words):
+    """The words in whose middle only the other party speaks. Those that stand in the reference of their own channel are
+    where they belong, however they are timed."""
     wrong = []
-    for word in words:
-        who = {turn["channel"] for turn in turns if turn["start"] <= word.middle <= turn["end"]}
-        own = any(
-            turn["start"] - SPEECH_MARGIN_S <= word.middle <= turn["end"] + SPEECH_MARGIN_S
-            for turn in turns
-            if turn["channel"] == word.channel
-        )
-        if who and not own:
-            wrong.append(word)
+    for channel, reference in (("left", item.reference_left), ("right", item.reference_right)):
+        own = [word for word in words if word.channel == channel]
+        aligned = Levenshtein.opcodes(normalise.keys(reference.split()), normalise.keys(word.text for word in own))
+        expected = {at for step in aligned if step.tag == "equal" for at in range(step.dest_start, step.dest_end)}
+        wrong += [word for at, word in enumerate(own) if at not in expected and others_turn(item.segments, word)]
     return wrong
 
 
-def doubled(words, language):
+def others_turn(turns, word):
+    """Whether somebody speaks in the middle of a word, and nobody on its channel within a margin."""
+    apart = lambda turn: max(turn["start"] - word.middle, word.middle - turn["end"])
+    somebody = any(apart(turn) <= 0 for turn in turns)
+    own = any(apart(turn) <= SPEECH_MARGIN_S for turn in turns if turn["channel"] == word.channel)
+    return somebody and not own
+
+
+def doubled(words):
     """The words of the right channel that are also on the left at the same time, each word of the left taken once."""
-    key = lambda word: " ".join(normalise.tokens(word.text, language))
-    left = [(word.middle, key(word)) for word in words if word.channel == "left"]
+    left = [word for word in words if word.channel == "left"]
+    left = list(zip(left, normalise.keys(word.text for word in left)))
+    right = [word for word in words if word.channel == "right"]
     found = []
-    for word in words:
-        if word.channel != "right" or not key(word):
-            continue
-        twin = next((one for one in left if one[1] == key(word) and abs(one[0] - word.middle) <= DOUBLED_WITHIN_S), None)
+    for word, key in zip(right, normalise.keys(word.text for word in right)):
+        same = (pair for pair in left if pair[1] == key and abs(pair[0].middle - word.middle) <= DOUBLED_WITHIN_S)
+        twin = next(same, None) if key else None
         if twin:
             left.remove(twin)
             found.append(word)
@@ -114,7 +119,7 @@ SUMMED = (
 
 
 def pool(scores):
-    """The figures of several items together: sums, rates of sums, the worst onset. A sum exists where an item has it."""
+    """The figures of items together: sums, rates of sums, the worst onset. A sum is there when an item has it."""
     total = {"items": len(scores)}
     for key in SUMMED:
         values = [score[key] for score in scores if score.get(key) is not None]

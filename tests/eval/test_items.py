@@ -1,4 +1,4 @@
-"""Items that are made: where their speech is, what their references are, and that the same corpus gives the same bytes."""
+"""Items that are made: where their speech is, what their references are, and that they are the same every time."""
 
 import tempfile
 import unittest
@@ -80,8 +80,8 @@ class Calls(unittest.TestCase):
             sound[start : start + length, side] = tone(length / audio.RATE, hertz)
         audio.write(self.folder / "call.wav", sound)
         self.call = Item(
-            name="call.wav", path=self.folder / "call.wav", group="simulated_call", kind="call_simulated", sha256="a" * 64,
-            channels=2, language="en", reference="first second third", reference_left="first third",
+            name="call.wav", path=self.folder / "call.wav", group="simulated_call", kind="call_simulated",
+            sha256="a" * 64, channels=2, language="en", reference="first second third", reference_left="first third",
             reference_right="second", reference_kind="exact_human", segments=self.TURNS,
         )  # fmt: skip
 

