@@ -138,6 +138,12 @@ class Evaluation:
         return ours.different_tables(self.cache / "runs" / "main" / "lake", again.lake)
 
 
+def write(path, figures):
+    """Writes figures as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(figures, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
 def main():
     arguments = parse()
     evaluation = Evaluation(arguments)
@@ -166,15 +172,11 @@ def main():
     changed = list(report.changes(groups, earlier.get("groups", {})))
     if earlier:
         print(f"\nchanges since {last}:", *(changed or ["  none"]), sep="\n")
-    figures = {
-        "groups": groups,
-        "bars": [vars(bar) for bar in verdicts],
-        "costs": evaluation.costs,
-        "items": {name: scores for name, scores in run[1].items()},
-    }
-    for path in filter(None, (evaluation.cache / "last.json", arguments.json)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(figures, ensure_ascii=False, indent=1), encoding="utf-8")
+    figures = {"groups": groups, "bars": [vars(bar) for bar in verdicts], "costs": evaluation.costs, "items": run[1]}
+    if arguments.json:
+        write(arguments.json, figures)
+    # What was not run this time keeps the figures of its own last run.
+    write(evaluation.cache / "last.json", {**figures, "groups": {**earlier.get("groups", {}), **groups}})
     unmet = [bar for bar in verdicts if bar.met is False]
     sys.exit(1 if unmet and not arguments.report_only else 0)
 

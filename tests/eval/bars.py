@@ -33,7 +33,8 @@ def all_bars(main, chapter, different, quick=False):
     problems = [(item.name, outcome.problem(item, heard["ours"][item.name])) for item in items]
     problems = [f"{name} {problem}" for name, problem in problems if problem]
     figure = "; ".join(problems) or f"{len(items)} items"
-    found = [Bar("every item ends as it should", not problems, figure, "no other")]
+    met = not problems if items else None
+    found = [Bar("every item ends as it should", met, figure, "no other")]
     ours, peer = scores["ours"], scores.get(REFERENCE_PEER, {})
     if quick:
         rate = pooled_rate(ours, of_group(items, "read"))
@@ -106,10 +107,11 @@ def languages(items, ours, peer):
     lost = [item.name for item in spoken if item.name in peer and right(peer, item) and not right(ours, item)]
     met = not wrong if judged else None
     figure = f"{len(judged) - len(wrong)} of {len(judged)}" + (f": {'; '.join(wrong)}" if wrong else "")
+    figure = figure if judged else "not run"
     long_enough = Bar(f"language of items of {LANGUAGE_FROM_S:g} s or more", met, figure, "all")
     compared = sum(item.name in peer for item in spoken)
     met = not lost if compared else None
-    figure = (", ".join(lost) or f"none of {compared}") if compared else "not measured"
+    figure = (", ".join(lost) or f"none of {compared}") if compared else "not run"
     return [long_enough, Bar(f"language wrong where {REFERENCE_PEER} is right", met, figure, "none")]
 
 
@@ -139,8 +141,8 @@ def above(peer, names, margin):
 
 def at_most(what, rate, limit):
     met = None if rate is None or limit is None else rate <= limit
-    show = lambda rate: "not measured" if rate is None else f"{rate:.2%}"
-    return Bar(what, met, show(rate), f"at most {show(limit)}")
+    figure = "not run" if rate is None else f"{rate:.2%}"
+    return Bar(what, met, figure, "not known" if limit is None else f"at most {limit:.2%}")
 
 
 def count_is_zero(what, names, scores, key):
