@@ -22,6 +22,6 @@ pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId,
 pub use timeline::{SpokenLine, TranscriptOutcome};
 pub use transcript::{
     Decoding, Doubt, EngineIdentity, Fingerprint, FinishedTranscript, FirstHearing, Language, LanguageVerdict, Recipe,
-    Segment, Suppression, TimeSource, Transcript, TranscriptStatus, Word,
+    Segment, Suppression, Talk, TimeSource, Transcript, TranscriptStatus, Word,
 };
 pub use work::{Failure, Lease, Reason, RunId, Stage, Treatment};

@@ -188,9 +188,23 @@ pub struct Transcript {
     pub segments: Vec<Segment>,
     /// Speech that was handed to the engine, summed over channels, in milliseconds.
     pub speech_ms: i64,
+    /// How two sides share the time; absent unless stereo, and where nobody spoke.
+    #[serde(default)]
+    pub talk: Option<Talk>,
     /// Why a person should look at it, as far as the text goes.
     #[serde(default)]
     pub doubts: Vec<Doubt>,
+}
+
+/// How the two sides of a stereo recording share the time, as voice activity hears it. Milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talk {
+    pub left_ms: i64,
+    pub right_ms: i64,
+    /// Both speak.
+    pub overlap_ms: i64,
+    /// The longest stretch of one side that the other does not interrupt.
+    pub longest_monologue_ms: i64,
 }
 
 /// Why a transcript should be looked at.

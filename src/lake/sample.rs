@@ -67,6 +67,7 @@ pub(super) fn finished(id: &str) -> FinishedTranscript {
             language: Some(language("en")),
             segments: vec![segment(500, 1_500, "hello there")],
             speech_ms: 1_000,
+            talk: None,
             doubts: Vec::new(),
         },
         engine,

@@ -100,7 +100,7 @@ impl Parts<'_> {
         segments.sort_by_key(|segment| (segment.start_ms, segment.channel));
         let verdict = tally.verdict().or(voted);
         let mut transcript =
-            Transcript { language: None, segments, speech_ms: samples_to_ms(speech), doubts: Vec::new() };
+            Transcript { language: None, segments, speech_ms: samples_to_ms(speech), talk, doubts: Vec::new() };
         if transcript.spoken().next().is_some() {
             transcript.language = verdict;
         }

@@ -84,7 +84,7 @@ mod tests {
 
     fn found(segments: Vec<Segment>, margin: f64) -> Vec<Doubt> {
         let language = Some(LanguageVerdict { language: Language("en".into()), probability: 0.9, margin });
-        let transcript = Transcript { language, segments, speech_ms: 10_000, doubts: Vec::new() };
+        let transcript = Transcript { language, segments, speech_ms: 10_000, talk: None, doubts: Vec::new() };
         doubts(&transcript, &GuardConfig::default())
     }
 

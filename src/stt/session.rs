@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -46,6 +47,8 @@ struct Pending {
     covers: u64,
     levels: Levels,
     hints: Hints,
+    /// When it was handed out.
+    since: Instant,
     /// What the first model heard, once the second is asked.
     first: Option<WindowTranscript>,
 }
@@ -262,8 +265,8 @@ impl<'a> Session<'a> {
         let index = self.submitted;
         self.submitted += 1;
         let levels = Levels::of(&window.samples, window.span);
-        let (channel, span) = (window.channel, window.span);
-        self.pending.insert(index, Pending { channel, span, covers, levels, hints: hints.clone(), first: None });
+        let (channel, span, since) = (window.channel, window.span, Instant::now());
+        self.pending.insert(index, Pending { channel, span, covers, levels, hints: hints.clone(), since, first: None });
         self.hand_out(&self.speech.pool, index, window, hints);
         Ok(())
     }
@@ -279,12 +282,18 @@ impl<'a> Session<'a> {
         let Reply { index, outcome } = self.replies.recv().map_err(|_closed| EngineError::Panicked)?;
         let Answer::Text(window, transcript) = outcome? else { return Ok(()) };
         let Some(mut pending) = self.pending.remove(&index) else { return Ok(()) };
+        let model = if pending.first.is_none() { "first" } else { "second" };
+        metrics::counter!("transcribe_stt_windows_total", "model" => model).increment(1);
+        metrics::counter!("transcribe_stt_passes_total", "model" => model).increment(transcript.passes.into());
+        let decoding_s = pending.since.elapsed().as_secs_f64();
+        metrics::histogram!("transcribe_stt_window_seconds", "model" => model).record(decoding_s);
         if let Some(second) = &self.speech.second
             && pending.first.is_none()
             && self.speech.is_doubtful(&transcript)
         {
             let hints = Hints { language: transcript.language.clone(), ..pending.hints.clone() };
             pending.first = Some(transcript);
+            pending.since = Instant::now();
             self.pending.insert(index, pending);
             self.hand_out(&second.pool, index, window, hints);
             return Ok(());

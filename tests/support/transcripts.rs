@@ -61,6 +61,7 @@ pub(crate) fn finished(id: &str, segments: Vec<Segment>) -> FinishedTranscript {
             language: Some(LanguageVerdict { language: Language("en".into()), probability: 0.9, margin: 0.8 }),
             segments,
             speech_ms: 4_000,
+            talk: None,
             doubts: Vec::new(),
         },
         engine,

@@ -148,15 +148,23 @@ fn words(tokens: &[Token], spaced: bool, start_ms: i64, end_ms: i64, at: impl Fn
             if text.is_empty() {
                 return None;
             }
-            let known = |cs: i64| (cs >= 0).then(|| at(cs));
-            let first = group.first().and_then(|token| known(token.start_cs)).unwrap_or(from_ms);
-            let last = group.last().and_then(|token| known(token.end_cs)).unwrap_or(first);
-            let word_start = first.clamp(from_ms, end_ms);
-            let word_end = last.clamp(word_start, end_ms);
+            let known = |token: Option<&&Token>, of: fn(&Token) -> i64| {
+                token.map(|token| of(token)).filter(|cs| *cs >= 0).map(&at)
+            };
+            let first = known(group.first(), |token| token.start_cs);
+            let last = known(group.last(), |token| token.end_cs);
+            let (word_start, word_end, time_source) = match (first, last) {
+                (Some(first), Some(last)) => {
+                    let word_start = first.clamp(from_ms, end_ms);
+                    (word_start, last.clamp(word_start, end_ms), TimeSource::Token)
+                }
+                // It gets its share of the time between its neighbours later on.
+                _ => (from_ms, from_ms, TimeSource::Interpolated),
+            };
             from_ms = word_end;
             let count = f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX));
             let probability = group.iter().map(|token| token.probability).sum::<f64>() / count;
-            Some(Word { start_ms: word_start, end_ms: word_end, text, probability, time_source: TimeSource::Token })
+            Some(Word { start_ms: word_start, end_ms: word_end, text, probability, time_source })
         })
         .collect()
 }
