@@ -232,6 +232,8 @@ pub struct GuardConfig {
     pub temperatures: Vec<f32>,
     /// So many times a sentence may be said in a row.
     pub max_repeats: usize,
+    /// Less text than so many characters a second of speech (half of that in languages without spaces) is too little.
+    pub min_chars_per_s: f64,
     /// With less than this share of sound a known phrase of silence is under suspicion, in [0, 1].
     pub min_voice_share: f64,
     /// A window is in another language than the recording when that leads by this much, in [0, 1].

@@ -53,6 +53,9 @@ pub enum Suppression {
     CompressionRatio,
     /// There is no letter and no digit in it: notes and marks that stand for music or noise.
     NoWords,
+    /// There are far fewer words than such a long voice says: the engine stopped too early. A reason to decode again;
+    /// what there is of it counts.
+    TooFewWords,
     /// It says again what the segments before it said, over and over.
     Loop,
     /// A phrase that Whisper is known to invent, where little sounds like speech.
@@ -73,6 +76,7 @@ impl Suppression {
             Self::LowLogProbability => "avg_logprob",
             Self::CompressionRatio => "compression_ratio",
             Self::NoWords => "no_words",
+            Self::TooFewWords => "too_few_words",
             Self::Loop => "loop",
             Self::InventedPhrase => "invented_phrase",
             Self::PromptEcho => "prompt_echo",

@@ -3,7 +3,7 @@
 //! Pure but for the attempt it is given. The order of the attempts and the choice among them depend on their results
 //! only, so the same window always climbs the same way.
 
-use super::guard::{Confidence, echo};
+use super::guard::echo;
 use super::{DecodedSegment, confidence_of};
 use crate::config::settings::GuardConfig;
 use crate::domain::Suppression;
@@ -28,6 +28,28 @@ pub struct Climbed {
     pub refused_for: Vec<Suppression>,
 }
 
+/// What is known of a window before it is decoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    pub prompt: Option<Prompt<'a>>,
+    /// How long somebody speaks in it, in seconds.
+    pub voiced_s: f64,
+    /// The fewest characters a second of speech that pass.
+    pub min_chars_per_s: f64,
+}
+
+impl Expected<'_> {
+    /// Whether a text is far too short for so much speech.
+    fn exceeds(&self, segments: &[DecodedSegment]) -> bool {
+        let chars: usize = segments.iter().map(|segment| segment.text.chars().count()).sum();
+        let chars = f64::from(u32::try_from(chars).unwrap_or(u32::MAX));
+        self.voiced_s >= LONG_SPEECH_S && chars < self.min_chars_per_s * self.voiced_s
+    }
+}
+
+/// From here on it is clear how much text there must be.
+const LONG_SPEECH_S: f64 = 4.0;
+
 /// The prompt of a window.
 #[derive(Debug, Clone, Copy)]
 pub struct Prompt<'a> {
@@ -38,7 +60,8 @@ pub struct Prompt<'a> {
 
 /// Decodes with `attempt` until one passes: at the first temperature of the guard, then with a shifted start, then at
 /// the other temperatures, in order. When none passes, the best one counts: the likeliest among those that do not repeat
-/// themselves, else the likeliest of all; the first of equals.
+/// themselves and are not far too short, else among those that do not repeat themselves, else of all; the first of
+/// equals.
 ///
 /// Text that may be the prompt read aloud is decoded once more without the prompt; where the words are missing then,
 /// nobody said them, and the prompt is left out from there on.
@@ -47,15 +70,15 @@ pub struct Prompt<'a> {
 /// The first error of `attempt`.
 pub fn climb<E>(
     guard: &GuardConfig,
-    prompt: Option<Prompt<'_>>,
+    expected: Expected<'_>,
     mut attempt: impl FnMut(Attempt) -> Result<Vec<DecodedSegment>, E>,
 ) -> Result<Climbed, E> {
     let first = guard.temperatures.first().copied().unwrap_or(0.0);
     let others = guard.temperatures.iter().skip(1).map(|temperature| (*temperature, false));
     let steps = [(first, false), (first, true)].into_iter().chain(others);
     let mut climbed = Climbed { segments: Vec::new(), passes: 0, refused_for: Vec::new() };
-    let mut prompt = prompt;
-    let mut best: Option<(bool, f64)> = None;
+    let mut prompt = expected.prompt;
+    let mut best: Option<(bool, bool, f64)> = None;
     for (temperature, shifted) in steps {
         climbed.passes += 1;
         let mut tried = attempt(Attempt { temperature, shifted, prompted: prompt.is_some() })?;
@@ -70,27 +93,29 @@ pub fn climb<E>(
                 }
             }
         }
-        let Some(confidence) = confidence_of(&tried) else {
-            climbed.segments = tried;
-            return Ok(climbed);
-        };
-        let Some(reason) = confidence.asks_for_retry(guard) else {
+        let too_short = expected.exceeds(&tried);
+        let confidence = confidence_of(&tried);
+        let reason = confidence
+            .and_then(|confidence| confidence.asks_for_retry(guard))
+            .or(too_short.then_some(Suppression::TooFewWords));
+        let Some(reason) = reason else {
             climbed.segments = tried;
             return Ok(climbed);
         };
         note(&mut climbed.refused_for, reason);
-        let rank = rank(confidence, guard);
-        if best.is_none_or(|best| rank.0.cmp(&best.0).then(rank.1.total_cmp(&best.1)).is_gt()) {
+        let repeats = confidence.is_some_and(|confidence| confidence.compression_ratio > guard.max_compression_ratio);
+        let logprob = confidence.map_or(f64::NEG_INFINITY, |confidence| confidence.avg_logprob);
+        // Of two attempts that do not pass the greater counts.
+        let rank = (!repeats, !too_short, logprob);
+        let is_better = |best: (bool, bool, f64)| {
+            (rank.0, rank.1).cmp(&(best.0, best.1)).then(rank.2.total_cmp(&best.2)).is_gt()
+        };
+        if best.is_none_or(is_better) {
             best = Some(rank);
             climbed.segments = tried;
         }
     }
     Ok(climbed)
-}
-
-/// Of two attempts that do not pass the greater counts.
-fn rank(confidence: Confidence, guard: &GuardConfig) -> (bool, f64) {
-    (confidence.compression_ratio <= guard.max_compression_ratio, confidence.avg_logprob)
 }
 
 fn note(reasons: &mut Vec<Suppression>, reason: Suppression) {
@@ -105,8 +130,11 @@ fn text_of(segments: &[DecodedSegment]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::guard::Confidence;
     use super::*;
     use std::convert::Infallible;
+
+    const NOTHING: Expected<'_> = Expected { prompt: None, voiced_s: 0.0, min_chars_per_s: 3.0 };
 
     fn guard(temperatures: &[f32]) -> GuardConfig {
         GuardConfig { temperatures: temperatures.to_vec(), ..GuardConfig::default() }
@@ -128,7 +156,7 @@ mod tests {
     /// of them won.
     fn climbed(temperatures: &[f32], script: &[(f64, f64)]) -> (Vec<(f32, bool)>, usize) {
         let mut tried = Vec::new();
-        let won = climb(&guard(temperatures), None, |attempt| {
+        let won = climb(&guard(temperatures), NOTHING, |attempt| {
             let (avg_logprob, compression_ratio) = script[tried.len()];
             let text = tried.len().to_string();
             tried.push((attempt.temperature, attempt.shifted));
@@ -162,7 +190,7 @@ mod tests {
     fn what_was_refused_is_told_once() {
         let results = [(-0.3, 3.0), (-1.5, 1.0), (-0.2, 3.0)];
         let mut at = 0;
-        let won = climb(&guard(&[0.0, 0.2]), None, |attempt| {
+        let won = climb(&guard(&[0.0, 0.2]), NOTHING, |attempt| {
             let (avg_logprob, ratio) = results[at];
             at += 1;
             Ok::<_, Infallible>(said("words", attempt.temperature, avg_logprob, ratio))
@@ -173,15 +201,33 @@ mod tests {
 
     #[test]
     fn an_empty_text_is_no_reason_to_try_again() {
-        let won = climb(&guard(&[0.0, 0.2]), None, |_| Ok::<_, Infallible>(Vec::new())).unwrap();
+        let won = climb(&guard(&[0.0, 0.2]), NOTHING, |_| Ok::<_, Infallible>(Vec::new())).unwrap();
         assert_eq!((won.segments, won.passes), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn two_words_for_twenty_seconds_of_speech_are_decoded_again() {
+        let expected = Expected { voiced_s: 20.0, ..NOTHING };
+        let whole = "It was a bright cold day in April, and the clocks were striking thirteen as he came up.";
+        let hear = |later: &'static str| {
+            climb(&guard(&[0.0, 0.2]), expected, |attempt| {
+                let text = if attempt.shifted { later } else { "Chapter one." };
+                Ok::<_, Infallible>(said(text, attempt.temperature, -0.1, 1.0))
+            })
+            .unwrap()
+        };
+        let found = hear(whole);
+        assert_eq!((found.segments[0].text.as_str(), found.passes), (whole, 2));
+        assert_eq!(found.refused_for, [Suppression::TooFewWords]);
+        let slow = hear("Chapter two.");
+        assert_eq!((slow.segments[0].text.as_str(), slow.passes), ("Chapter one.", 3));
     }
 
     #[test]
     fn the_prompt_read_aloud_gives_way_to_what_is_heard_without_it() {
         let prompt = Prompt { text: "Contoso Travel, Aiko Tanaka, Peter Miller", spaced: true };
         let hear = |plain: &'static str| {
-            climb(&guard(&[0.0, 0.2]), Some(prompt), |attempt| {
+            climb(&guard(&[0.0, 0.2]), Expected { prompt: Some(prompt), ..NOTHING }, |attempt| {
                 let text = if attempt.prompted { "Contoso Travel, Aiko Tanaka, Peter Miller. Hello?" } else { plain };
                 Ok::<_, Infallible>(said(text, attempt.temperature, -0.3, 1.0))
             })
@@ -197,7 +243,7 @@ mod tests {
 
     #[test]
     fn an_error_ends_the_climb() {
-        let error = climb(&guard(&[0.0, 0.2]), None, |_| Err::<Vec<DecodedSegment>, _>("broken")).unwrap_err();
+        let error = climb(&guard(&[0.0, 0.2]), NOTHING, |_| Err::<Vec<DecodedSegment>, _>("broken")).unwrap_err();
         assert_eq!(error, "broken");
     }
 }

@@ -53,6 +53,16 @@ pub struct SpeechWindow {
     pub span: Span,
     /// The samples of the span: 16 kHz, in [-1, 1].
     pub samples: Vec<f32>,
+    /// The stretches of it in which voice activity hears a voice, on the recording's timeline; ordered and disjoint.
+    pub voiced: Vec<Span>,
+}
+
+impl SpeechWindow {
+    /// A window that is voiced from end to end.
+    #[must_use]
+    pub fn voiced(channel: Channel, span: Span, samples: Vec<f32>) -> Self {
+        Self { channel, span, samples, voiced: vec![span] }
+    }
 }
 
 /// A stretch of text as the engine gave it. Times are milliseconds on the recording's timeline, inside the window.

@@ -185,8 +185,8 @@ impl SpeechToText {
             LanguageChoice::Among(allowed) => allowed.first().cloned().unwrap_or_else(english),
         };
         let samples: Vec<f32> = (0..HEALTH_SAMPLES).map(|n| 0.05 * (f32::from(n) * 0.17).sin()).collect();
-        let window =
-            SpeechWindow { channel: Channel::Mono, span: Span { start: 0, end: HEALTH_SAMPLES.into() }, samples };
+        let span = Span { start: 0, end: HEALTH_SAMPLES.into() };
+        let window = SpeechWindow::voiced(Channel::Mono, span, samples);
         let (reply_to, replies) = sync_channel(1);
         let watch = Watch::new(&CancellationToken::new());
         self.pool.submit(Job {

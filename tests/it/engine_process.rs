@@ -198,7 +198,8 @@ fn guard() -> GuardConfig {
 /// A window of silence of this length.
 fn window(length_ms: u32) -> SpeechWindow {
     let samples = vec![0.0; 16 * usize::try_from(length_ms).unwrap()];
-    SpeechWindow { channel: Channel::Left, span: Span { start: 16, end: 16 + samples.len() as u64 }, samples }
+    let span = Span { start: 16, end: 16 + samples.len() as u64 };
+    SpeechWindow::voiced(Channel::Left, span, samples)
 }
 
 fn ask(engine: &mut dyn Transcriber, length_ms: u32, cancel: &CancellationToken) -> Result<String, EngineError> {

@@ -162,7 +162,7 @@ fn japanese_is_detected_and_stays_whole_characters() {
 
 fn window(samples: Vec<f32>) -> SpeechWindow {
     let span = Span { start: 16_000, end: 16_000 + samples.len() as u64 };
-    SpeechWindow { channel: Channel::Mono, span, samples }
+    SpeechWindow::voiced(Channel::Mono, span, samples)
 }
 
 fn engine(model: &Model, beam_size: u32, threads: usize, temperature: f32) -> Engine {

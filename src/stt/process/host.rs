@@ -137,7 +137,10 @@ impl Transcriber for RemoteEngine {
     ) -> Result<Vec<WindowTranscript>, EngineError> {
         let decode = |window: &SpeechWindow| {
             let (channel, span) = (window.channel, window.span);
-            let request = |id| Request::Decode { id, channel, span, hints: hints.clone() };
+            let request = |id| {
+                let (voiced, hints) = (window.voiced.clone(), hints.clone());
+                Request::Decode { id, channel, span, voiced, hints }
+            };
             match self.host.call(request, &window.samples, watch)? {
                 Reply::Text { text, .. } => Ok(text),
                 _ => Err(EngineError::Panicked),

@@ -71,6 +71,7 @@ pub(super) enum Request {
         id: u64,
         channel: Channel,
         span: Span,
+        voiced: Vec<Span>,
         hints: Hints,
     },
     /// Samples follow.

@@ -74,12 +74,12 @@ fn take_requests(
                 }
                 continue;
             }
-            Request::Decode { id, channel, span, hints } => {
-                (id, SpeechWindow { channel, span, samples }, Task::Decode(hints))
+            Request::Decode { id, channel, span, voiced, hints } => {
+                (id, SpeechWindow { channel, span, samples, voiced }, Task::Decode(hints))
             }
             Request::Detect { id, allowed } => {
                 let span = Span { start: 0, end: samples.len() as u64 };
-                (id, SpeechWindow { channel: Channel::Mono, span, samples }, Task::Detect(allowed))
+                (id, SpeechWindow::voiced(Channel::Mono, span, samples), Task::Detect(allowed))
             }
         };
         let pool = pool.get().ok_or(ProtocolError::Unexpected)?;

@@ -97,7 +97,7 @@ impl Child {
 
     fn decode(&mut self, id: u64, samples: usize) {
         let span = Span { start: 0, end: samples as u64 };
-        self.ask(&Request::Decode { id, channel: Channel::Right, span, hints: hints() }, samples);
+        self.ask(&Request::Decode { id, channel: Channel::Right, span, voiced: vec![span], hints: hints() }, samples);
     }
 
     fn reply(&mut self) -> Reply {

@@ -25,7 +25,7 @@ use super::pool::EngineFactory;
 use super::process::{Hello, Loaded, Refusal, Settings};
 use super::{EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowTranscript, ladder, language};
 use crate::config::settings::GuardConfig;
-use crate::domain::Language;
+use crate::domain::{Language, SAMPLE_RATE_HZ};
 use params::ParamsCache;
 
 /// Silence before a window that is decoded with a shifted start: 400 ms. Windows leave 2 s of the engine's 30.
@@ -172,8 +172,13 @@ impl Engine {
         };
         let guard = self.settings.guard.clone();
         let tokens = prompt.map(|prompt| self.model.tokens(prompt)).transpose()?.unwrap_or_default();
-        let prompt = prompt.map(|text| ladder::Prompt { text, spaced: language.is_spaced() });
-        ladder::climb(&guard, prompt, |attempt| {
+        let voiced: u64 = window.voiced.iter().map(|span| span.len()).sum();
+        let expected = ladder::Expected {
+            prompt: prompt.map(|text| ladder::Prompt { text, spaced: language.is_spaced() }),
+            voiced_s: f64::from(u32::try_from(voiced).unwrap_or(u32::MAX)) / f64::from(SAMPLE_RATE_HZ),
+            min_chars_per_s: if language.is_spaced() { guard.min_chars_per_s } else { guard.min_chars_per_s / 2.0 },
+        };
+        ladder::climb(&guard, expected, |attempt| {
             if watch.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
