@@ -22,16 +22,21 @@ pub const PADDING_FRAMES: u64 = 8;
 /// The longest pause that stays inside a window: 2 s.
 pub const MAX_GAP_FRAMES: u64 = 62;
 /// A run of fewer voiced frames than this (64 ms) is a click, not a word.
-const MIN_ISLAND_FRAMES: usize = 2;
+const MIN_ISLAND_FRAMES: u64 = 2;
+/// How far before the first frame that reaches the threshold a word may begin softly: 512 ms.
+const MAX_ONSET_FRAMES: usize = 16;
 /// A window with fewer voiced frames than this (192 ms) holds no word: a note of music, the edge of a tone. A word that
 /// stands alone, however short, has more; one near others is in their window.
 const MIN_VOICED_FRAMES: usize = 6;
-/// Once somebody speaks, frames down to this much below the threshold still belong to the word.
+/// Frames down to this much below the threshold belong to the word that they begin or end.
 const HYSTERESIS: f32 = 0.15;
 /// Shortest non-speech span that is reported: 1 s.
 const MIN_NON_SPEECH_SAMPLES: u64 = SAMPLE_RATE_HZ as u64;
 /// Pauses longer than this (640 ms) are equally good places to cut.
 const GOOD_PAUSE_FRAMES: usize = 20;
+
+/// The last frames of a window that is too long are being spoken: no place to cut.
+const SPOKEN_FRAMES: usize = 2;
 
 const FRAME: u64 = FRAME_SAMPLES as u64;
 
@@ -54,11 +59,19 @@ struct Open {
     frames: Vec<Frame>,
 }
 
-/// A run of voiced frames that is not yet long enough to be a word.
+/// A run of frames of at least [`Cutter::floor`], perhaps a word.
 #[derive(Debug, Clone, Copy)]
 struct Island {
     first: u64,
     end: u64,
+    /// Whether a frame of it reached the threshold.
+    is_sure: bool,
+}
+
+impl Island {
+    fn is_word(&self) -> bool {
+        self.is_sure && self.end - self.first >= MIN_ISLAND_FRAMES
+    }
 }
 
 /// Cuts one channel. See the module's page.
@@ -72,7 +85,6 @@ pub struct Cutter {
     received: u64,
     /// Frames judged so far.
     frames: u64,
-    in_voice: bool,
     island: Option<Island>,
     open: Option<Open>,
     /// The last few frames, for an island that turns out to be a word.
@@ -93,7 +105,6 @@ impl Cutter {
             kept_from: 0,
             received: 0,
             frames: 0,
-            in_voice: false,
             island: None,
             open: None,
             recent: VecDeque::new(),
@@ -135,23 +146,21 @@ impl Cutter {
         let frame = self.frames;
         self.frames += 1;
         self.recent.push_back(judged);
-        if self.recent.len() > MIN_ISLAND_FRAMES {
+        if self.recent.len() > MAX_ONSET_FRAMES {
             self.recent.pop_front();
         }
         if let Some(open) = &mut self.open {
             open.frames.push(judged);
         }
 
-        let needed = if self.in_voice { self.floor() } else { self.threshold };
-        self.in_voice = judged.voice >= needed;
-        if self.in_voice {
-            let first = self.island.map_or(frame, |island| island.first);
-            self.island = Some(Island { first, end: frame + 1 });
-            if frame + 1 - first >= MIN_ISLAND_FRAMES as u64 {
-                self.speech(Island { first, end: frame + 1 }, cuts);
-            }
-        } else {
-            self.island = None;
+        self.island = (judged.voice >= self.floor()).then(|| {
+            let before = self.island.unwrap_or(Island { first: frame, end: frame, is_sure: false });
+            let oldest = if before.is_sure { 0 } else { self.frames - self.recent.len() as u64 };
+            let is_sure = before.is_sure || judged.voice >= self.threshold;
+            Island { first: before.first.max(oldest), end: frame + 1, is_sure }
+        });
+        if let Some(island) = self.island.filter(Island::is_word) {
+            self.speech(island, cuts);
         }
 
         if let Some(open) = self.open.take_if(|open| frame + 1 - open.last > MAX_GAP_FRAMES) {
@@ -163,7 +172,8 @@ impl Cutter {
     /// Adds a run of voiced frames that is long enough to be a word.
     fn speech(&mut self, island: Island, cuts: &mut Vec<Cut>) {
         let Some(open) = &mut self.open else {
-            let frames = self.recent.iter().copied().collect();
+            let length = usize::try_from(island.end - island.first).unwrap_or(usize::MAX);
+            let frames = self.recent.iter().skip(self.recent.len().saturating_sub(length)).copied().collect();
             self.open = Some(Open { first: island.first, last: island.end, frames });
             return;
         };
@@ -242,7 +252,7 @@ impl Cutter {
 /// pause. The answer never touches the last frames, which are being spoken.
 fn best_pause(frames: &[Frame], floor: f32) -> Range<usize> {
     let voice = |index: usize| frames.get(index).map_or(1.0, |frame| frame.voice);
-    let last = frames.len().saturating_sub(MIN_ISLAND_FRAMES);
+    let last = frames.len().saturating_sub(SPOKEN_FRAMES);
     let half = frames.len() / 2;
     let mut best: Option<Range<usize>> = None;
     let mut run_start = None;
