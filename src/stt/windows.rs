@@ -248,7 +248,7 @@ impl Cutter {
 }
 
 /// The best place to cut a window that has become too long: the longest pause in its later half (pauses from 640 ms on
-/// are as good as each other, then the latest wins), else its least voiced frame. Frames less voiced than `floor` are a
+/// are as good as each other, then the latest wins), else where it is quietest. Frames less voiced than `floor` are a
 /// pause. The answer never touches the last frames, which are being spoken.
 fn best_pause(frames: &[Frame], floor: f32) -> Range<usize> {
     let voice = |index: usize| frames.get(index).map_or(1.0, |frame| frame.voice);
@@ -272,8 +272,12 @@ fn best_pause(frames: &[Frame], floor: f32) -> Range<usize> {
         }
     }
     best.unwrap_or_else(|| {
-        let quietest = (half..last).min_by(|&a, &b| voice(a).total_cmp(&voice(b))).unwrap_or(half);
-        quietest..quietest + 1
+        let level = |index: usize| -> f32 {
+            let near = index.saturating_sub(1)..(index + 2).min(frames.len());
+            frames[near].iter().map(|frame| frame.power).sum()
+        };
+        let quietest = (half..last).min_by(|&a, &b| level(a).total_cmp(&level(b))).unwrap_or(half);
+        quietest..(quietest + 1).min(frames.len())
     })
 }
 

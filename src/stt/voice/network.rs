@@ -4,7 +4,7 @@
 //! `LICENCE-silero-vad` beside it), built into the program. The network hears [`STEP_SAMPLES`] at a time and remembers
 //! what came before: spectrum of four overlapping stretches, four convolutions, one LSTM, one number.
 //!
-//! Sums are taken in the same order on every machine, so the same samples give the same numbers.
+//! Sums are always taken in the same order, so the same samples give the same numbers, bit for bit.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 /// Samples of one step: 32 ms at 16 kHz.
-pub const STEP_SAMPLES: usize = 512;
+pub(super) const STEP_SAMPLES: usize = 512;
 
 /// Samples of the step before that the network hears again.
 const CONTEXT: usize = 64;
@@ -27,11 +27,12 @@ const MEMORY: usize = 128;
 /// Outputs that are summed at a time.
 const LANES: usize = 32;
 
-static NETWORK: LazyLock<Network> =
-    LazyLock::new(|| Network::read(include_bytes!("silero_vad_16k.safetensors")).expect("the weights are part of the program"));
+static NETWORK: LazyLock<Network> = LazyLock::new(|| {
+    Network::read(include_bytes!("silero_vad_16k.safetensors")).expect("the weights are part of the program")
+});
 
 /// The network's ear on one stream of samples.
-pub struct Listener {
+pub(super) struct Listener {
     /// Context, step and mirrored end.
     heard: [f32; CONTEXT + STEP_SAMPLES + MIRRORED],
     hidden: [f32; MEMORY],
@@ -46,7 +47,7 @@ impl Default for Listener {
 
 impl Listener {
     /// The probability, in [0, 1], that somebody speaks in the next step of samples in [-1, 1].
-    pub fn hear(&mut self, step: &[f32; STEP_SAMPLES]) -> f32 {
+    pub(super) fn hear(&mut self, step: &[f32; STEP_SAMPLES]) -> f32 {
         self.heard.copy_within(STEP_SAMPLES..STEP_SAMPLES + CONTEXT, 0);
         let end = CONTEXT + STEP_SAMPLES;
         self.heard[CONTEXT..end].copy_from_slice(step);
@@ -142,16 +143,16 @@ impl Network {
         let header: HashMap<String, Tensor> = serde_json::from_slice(header).ok()?;
         let tensor = |name: &str, length: usize| {
             let (start, end) = header.get(name)?.data_offsets;
-            let numbers: Vec<f32> = data.get(start..end)?.as_chunks().0.iter().map(|n| f32::from_le_bytes(*n)).collect();
+            let numbers: Vec<f32> =
+                data.get(start..end)?.as_chunks().0.iter().map(|n| f32::from_le_bytes(*n)).collect();
             (numbers.len() == length).then_some(numbers)
         };
         let convolution = |name: &str, channels: usize, outputs: usize, stride: usize| {
             let bias = tensor(&format!("{name}.bias"), outputs)?;
             let weights = tensor(&format!("{name}.weight"), outputs * channels * 3)?;
             // The inputs are three rows of channels one after the other; the file has the moments innermost.
-            let weight = |output: usize, input: usize| {
-                weights[(output * channels + input % channels) * 3 + input / channels]
-            };
+            let weight =
+                |output: usize, input: usize| weights[(output * channels + input % channels) * 3 + input / channels];
             Some(Convolution { channels, stride, layer: Layer::new(3 * channels, bias, weight) })
         };
         let waves = tensor("stft_conv.weight", 2 * BINS * STRETCH)?;
@@ -201,4 +202,47 @@ impl Network {
 
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    const WEIGHTS: &[u8] = include_bytes!("silero_vad_16k.safetensors");
+
+    #[test]
+    fn the_weights_are_those_of_the_package() {
+        let sha256 = hex::encode(Sha256::digest(WEIGHTS));
+        assert_eq!(sha256, "c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1");
+    }
+
+    #[test]
+    fn other_files_are_no_weights() {
+        assert!(Network::read(WEIGHTS).is_some());
+        assert!(Network::read(&WEIGHTS[..WEIGHTS.len() - 4]).is_none());
+        assert!(Network::read(&[0xff; 64]).is_none());
+        assert!(Network::read(&[]).is_none());
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_the_original() {
+        // A buzz of 100 Hz that comes and goes; the numbers are from NumPy with the same weights.
+        let sample = |n: u16| {
+            let buzz = f32::from(n % 160) / 160.0 - 0.5;
+            if n / 2_000 % 2 == 0 { 0.4 * buzz } else { 0.02 * buzz }
+        };
+        let mut listener = Listener::default();
+        for (step, expected) in (0u16..20).zip(EXPECTED) {
+            let samples = std::array::from_fn(|n| sample(step * 512 + u16::try_from(n).expect("a step is short")));
+            let heard = listener.hear(&samples);
+            assert!((heard - expected).abs() < 1e-4, "{heard} instead of {expected} in step {step}");
+        }
+    }
+
+    const EXPECTED: [f32; 20] = [
+        0.084985, 0.071713, 0.082967, 0.084136, 0.037690, 0.031278, 0.032939, 0.018137, 0.020084, 0.013605, 0.031985,
+        0.024576, 0.036373, 0.048702, 0.042478, 0.030812, 0.023481, 0.016657, 0.013926, 0.014628,
+    ];
 }
