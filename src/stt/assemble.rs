@@ -2,9 +2,9 @@
 
 use super::guard::{bleed, loops, phrases, repetition};
 use super::language::Tally;
-use super::review;
 use super::timing::Levels;
 use super::{DecodedSegment, WindowTranscript};
+use super::{review, talk};
 use crate::config::settings::GuardConfig;
 use crate::domain::{
     Channel, Decoding, FirstHearing, LanguageVerdict, Segment, Span, Suppression, Transcript, samples_to_ms,
@@ -15,6 +15,7 @@ use crate::domain::{
 pub(super) struct DecodedWindow {
     channel: Channel,
     span: Span,
+    voiced: Vec<Span>,
     transcript: WindowTranscript,
     /// One for each segment.
     sounds: Vec<Sound>,
@@ -25,8 +26,8 @@ pub(super) struct DecodedWindow {
 #[derive(Debug, Clone, Copy)]
 struct Sound {
     level_db: f64,
-    /// Share of the time in which there is any sound.
-    share: f64,
+    /// Share of the time, as the engine has it, in which voice activity hears a voice.
+    voice_share: f64,
 }
 
 impl DecodedWindow {
@@ -34,20 +35,21 @@ impl DecodedWindow {
     pub(super) fn new(
         channel: Channel,
         span: Span,
+        voiced: Vec<Span>,
         mut transcript: WindowTranscript,
         levels: &Levels,
         first: Option<(String, Vec<DecodedSegment>)>,
     ) -> Self {
         // Before the words are moved: a phrase that was invented over a long silence shows it.
-        let share = |segment: &DecodedSegment| levels.sound_share(segment.start_ms, segment.end_ms);
+        let share = |segment: &DecodedSegment| voice_share(&voiced, segment.start_ms, segment.end_ms);
         let shares: Vec<f64> = transcript.segments.iter().map(share).collect();
         levels.refine(&mut transcript.segments);
         let sound = |(segment, share): (&DecodedSegment, f64)| Sound {
             level_db: levels.mean_db(segment.start_ms, segment.end_ms),
-            share,
+            voice_share: share,
         };
         let sounds = transcript.segments.iter().zip(shares).map(sound).collect();
-        Self { channel, span, transcript, sounds, first }
+        Self { channel, span, voiced, transcript, sounds, first }
     }
 
     fn decoding(&self, objections: Vec<Suppression>, first: Option<FirstHearing>) -> Option<Decoding> {
@@ -87,6 +89,10 @@ impl Parts<'_> {
     pub(super) fn assemble(self) -> Transcript {
         let Self { windows, non_speech, voted, guard } = self;
         let objections = all_objections(&windows, guard);
+        let talk = talk::talk(
+            &spoken_by(Channel::Left, &windows, &objections),
+            &spoken_by(Channel::Right, &windows, &objections),
+        );
         let mut tally = Tally::default();
         let mut speech = 0;
         let mut segments: Vec<Segment> = Vec::new();
@@ -107,6 +113,23 @@ impl Parts<'_> {
         transcript.doubts = review::doubts(&transcript, guard);
         transcript
     }
+}
+
+/// The stretches in which one side speaks: those of windows of which anything counts.
+fn spoken_by(side: Channel, windows: &[DecodedWindow], objections: &[Vec<Vec<Suppression>>]) -> Vec<Span> {
+    let counts = |(window, objections): &(&DecodedWindow, &Vec<Vec<Suppression>>)| {
+        window.channel == side && objections.iter().any(Vec::is_empty)
+    };
+    windows.iter().zip(objections).filter(counts).flat_map(|(window, _)| window.voiced.iter().copied()).collect()
+}
+
+/// The share of the time between two moments that is voiced, in [0, 1].
+fn voice_share(voiced: &[Span], start_ms: i64, end_ms: i64) -> f64 {
+    let length_ms = end_ms - start_ms;
+    let shared = |span: &Span| (span.end_ms().min(end_ms) - span.start_ms().max(start_ms)).max(0);
+    let shared_ms: i64 = voiced.iter().map(shared).sum();
+    let number = |ms: i64| f64::from(i32::try_from(ms).unwrap_or(i32::MAX));
+    if length_ms <= 0 { 1.0 } else { number(shared_ms) / number(length_ms) }
 }
 
 fn rows(window: DecodedWindow, objections: Vec<Vec<Suppression>>) -> Vec<Segment> {
@@ -173,7 +196,7 @@ fn of_window(window: &DecodedWindow, guard: &GuardConfig) -> Vec<Vec<Suppression
         let evidence = phrases::Evidence {
             confidence: segment.confidence,
             length_ms: segment.end_ms - segment.start_ms,
-            voice_share: sound.share,
+            voice_share: sound.voice_share,
         };
         objections.extend(phrases::objection(&segment.text, language, &evidence, guard));
         objections

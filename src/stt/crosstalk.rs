@@ -10,8 +10,8 @@ const SOFTER: f32 = 8.0;
 /// And correlates with it at least this much. Measured on read speech: a leak at −20 dB through MP3 is above 0.9 while
 /// the other side is silent, two people who speak at once are below 0.3.
 const ALIKE: f32 = 0.7;
-/// Frames that are judged together, with the current one last: 80 ms.
-const FRAMES: usize = 5;
+/// Frames that are judged together, with the current one last: 96 ms.
+const FRAMES: usize = 3;
 
 /// Follows both channels and says which of them carries a leak.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ mod tests {
     use super::super::windows::tests::babble;
     use super::*;
 
-    const FRAME: usize = 256;
+    const FRAME: usize = super::super::voice::FRAME_SAMPLES;
 
     fn judged(left: &[f32], right: &[f32]) -> Vec<Leak> {
         let mut meter = LeakMeter::default();

@@ -107,9 +107,8 @@ pub fn climb<E>(
         let logprob = confidence.map_or(f64::NEG_INFINITY, |confidence| confidence.avg_logprob);
         // Of two attempts that do not pass the greater counts.
         let rank = (!repeats, !too_short, logprob);
-        let is_better = |best: (bool, bool, f64)| {
-            (rank.0, rank.1).cmp(&(best.0, best.1)).then(rank.2.total_cmp(&best.2)).is_gt()
-        };
+        let is_better =
+            |best: (bool, bool, f64)| (rank.0, rank.1).cmp(&(best.0, best.1)).then(rank.2.total_cmp(&best.2)).is_gt();
         if best.is_none_or(is_better) {
             best = Some(rank);
             climbed.segments = tried;

@@ -27,6 +27,7 @@ pub mod prompt;
 mod review;
 pub mod session;
 pub mod speech;
+mod talk;
 pub mod timing;
 pub mod voice;
 mod watch;

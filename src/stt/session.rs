@@ -46,6 +46,7 @@ struct Pending {
     span: Span,
     covers: u64,
     levels: Levels,
+    voiced: Vec<Span>,
     hints: Hints,
     /// When it was handed out.
     since: Instant,
@@ -265,8 +266,10 @@ impl<'a> Session<'a> {
         let index = self.submitted;
         self.submitted += 1;
         let levels = Levels::of(&window.samples, window.span);
+        let voiced = window.voiced.clone();
         let (channel, span, since) = (window.channel, window.span, Instant::now());
-        self.pending.insert(index, Pending { channel, span, covers, levels, hints: hints.clone(), since, first: None });
+        self.pending
+            .insert(index, Pending { channel, span, covers, levels, voiced, hints: hints.clone(), since, first: None });
         self.hand_out(&self.speech.pool, index, window, hints);
         Ok(())
     }
@@ -298,11 +301,11 @@ impl<'a> Session<'a> {
             self.hand_out(&second.pool, index, window, hints);
             return Ok(());
         }
-        let Pending { channel, span, covers, levels, first, .. } = pending;
+        let Pending { channel, span, covers, levels, voiced, first, .. } = pending;
         self.done_samples += covers;
         self.show_progress();
         let first = first.map(|first| (self.speech.identity().model.clone(), first.segments));
-        self.decoded.insert(index, DecodedWindow::new(channel, span, transcript, &levels, first));
+        self.decoded.insert(index, DecodedWindow::new(channel, span, voiced, transcript, &levels, first));
         Ok(())
     }
 

@@ -53,15 +53,6 @@ impl Levels {
         10.0 * (power / count).max(1e-9).log10()
     }
 
-    /// The share of the time between two moments in which there is sound, in [0, 1].
-    #[must_use]
-    pub fn sound_share(&self, start_ms: i64, end_ms: i64) -> f64 {
-        let (from, to) = (self.index(start_ms), self.index(end_ms.max(start_ms + STEP_MS)));
-        let part = self.db.get(from..to.min(self.db.len())).unwrap_or_default();
-        let count = |length: usize| f64::from(u32::try_from(length).unwrap_or(u32::MAX));
-        count(part.iter().filter(|db| **db >= self.threshold_db).count()) / count(part.len().max(1))
-    }
-
     /// Moves segments and words to the sound: ordered, inside the window, every word at least [`SHORTEST_MS`] long where
     /// there is room.
     pub fn refine(&self, segments: &mut [DecodedSegment]) {
@@ -215,14 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn silence_has_no_sound_and_a_level() {
+    fn the_level_of_a_stretch_is_measured() {
         let levels = Levels::of(&[0.0; 1_600], Span { start: 0, end: 1_600 });
         assert!((levels.mean_db(0, 100) - -90.0).abs() < 0.1);
         let (samples, span) = window();
         let levels = Levels::of(&samples, span);
         assert!(levels.mean_db(10_500, 11_000) > levels.mean_db(10_000, 10_200) + 30.0);
-        assert_eq!(levels.sound_share(10_500, 11_000), 1.0);
-        assert_eq!(levels.sound_share(10_000, 10_200), 0.0);
     }
 
     proptest! {

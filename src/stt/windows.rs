@@ -212,7 +212,8 @@ impl Cutter {
         let skipped = usize::try_from(start - self.kept_from).expect("the window is in memory");
         let length = usize::try_from(end - start).expect("the window is in memory");
         let samples = self.kept.range(skipped..skipped + length).copied().collect();
-        cuts.push(Cut::Speech(SpeechWindow { channel: self.channel, span: Span { start, end }, samples }));
+        let voiced = voiced(open, floor, end);
+        cuts.push(Cut::Speech(SpeechWindow { channel: self.channel, span: Span { start, end }, samples, voiced }));
         self.cut_at = end;
     }
 
@@ -245,6 +246,20 @@ impl Cutter {
         self.kept.drain(..surplus);
         self.kept_from += surplus as u64;
     }
+}
+
+/// The stretches of a window in which frames are voiced by at least `floor`, up to `end`.
+fn voiced(open: &Open, floor: f32, end: u64) -> Vec<Span> {
+    let mut at = open.first * FRAME;
+    let mut stretches = Vec::new();
+    for frames in open.frames.chunk_by(|one, next| (one.voice >= floor) == (next.voice >= floor)) {
+        let start = at;
+        at += frames.len() as u64 * FRAME;
+        if frames.first().is_some_and(|frame| frame.voice >= floor) && start < end {
+            stretches.push(Span { start, end: at.min(end) });
+        }
+    }
+    stretches
 }
 
 /// The best place to cut a window that has become too long: the longest pause in its later half (pauses from 640 ms on

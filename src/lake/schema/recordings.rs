@@ -141,15 +141,17 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
              much_suppressed; separated by commas",
             |row| Some(row.derived.review_reasons.as_str()).filter(|reasons| !reasons.is_empty()),
         ),
-        C::double("talk_share_left", "Share of the left side in the time in which somebody speaks; null unless stereo", |row| {
-            row.derived.talk_share_left
-        }),
-        C::double("talk_share_right", "Share of the right side, likewise", |row| {
-            row.derived.talk_share_right
-        }),
-        C::int64("longest_monologue_ms", "Longest stretch of one side that the other does not interrupt; null unless stereo", |row| {
-            row.derived.longest_monologue_ms
-        }),
+        C::double(
+            "talk_share_left",
+            "Share of the left side in the time in which somebody speaks; null unless stereo",
+            |row| row.derived.talk_share_left,
+        ),
+        C::double("talk_share_right", "Share of the right side, likewise", |row| row.derived.talk_share_right),
+        C::int64(
+            "longest_monologue_ms",
+            "Longest stretch of one side that the other does not interrupt; null unless stereo",
+            |row| row.derived.longest_monologue_ms,
+        ),
         C::double("words_per_minute", "Words per minute of speech", |row| row.derived.words_per_minute),
         C::int64("overlap_ms", "Time in which both sides speak; null unless stereo", |row| row.derived.overlap_ms),
         C::double("zoom_agreement", "Word agreement with Zoom's own transcript", |_| None),
