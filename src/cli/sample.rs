@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::SttConfig;
 use crate::decode::AudioStream;
-use crate::stt::{ModelPath, SpeechToText};
+use crate::stt::{ModelFiles, ModelPath, SpeechToText};
 
 /// Transcribes files with one model after another; the last model stays loaded.
 pub(super) struct Samples<'a> {
@@ -25,11 +25,12 @@ impl<'a> Samples<'a> {
         if self.loaded.as_ref().is_none_or(|(path, _)| path != model) {
             // Identity is for rows; a comparison writes none.
             let file = ModelPath { path: model.to_owned(), name: model.display().to_string(), sha256: String::new() };
-            self.loaded = Some((model.to_owned(), SpeechToText::load(self.settings, &file)?));
+            let files = ModelFiles { first: file, second: None };
+            self.loaded = Some((model.to_owned(), SpeechToText::load(self.settings, &files)?));
         }
         let (_, speech) = self.loaded.as_ref().ok_or("no model is loaded")?;
         let mut stream = AudioStream::open(audio)?;
-        let mut session = speech.session(stream.channel_mode(), &CancellationToken::new());
+        let mut session = speech.session(stream.channel_mode(), speech.prompt(&[]), &CancellationToken::new());
         while let Some(blocks) = stream.next_block()? {
             session.push(blocks)?;
         }

@@ -196,7 +196,26 @@ pub struct SttConfig {
     /// Whether times of single words are written.
     pub words: bool,
     pub flash_attention: bool,
+    /// A model that hears doubtful windows again; a name or a path, as `model`.
+    pub second_model: Option<String>,
+    /// A file with terms that may occur, one a line.
+    pub vocabulary: Option<PathBuf>,
+    /// Whether the names in the call's own record are expected to occur in it.
+    pub prompt_from_call: bool,
+    /// Whose voice is on the left channel of a stereo recording.
+    pub left_channel: LeftChannel,
     pub guard: GuardConfig,
+}
+
+/// Whose voice the left channel of a stereo recording carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftChannel {
+    /// Nobody knows: speakers are `left` and `right`.
+    Unknown,
+    /// The recording's owner or whoever acted for it; the other party is on the right.
+    Owner,
+    /// The other way round.
+    Other,
 }
 
 /// When a decoded segment is not trusted.
@@ -211,6 +230,18 @@ pub struct GuardConfig {
     pub max_compression_ratio: f64,
     /// Tried in this order until a window passes; the first is 0.
     pub temperatures: Vec<f32>,
+    /// So many times a sentence may be said in a row.
+    pub max_repeats: usize,
+    /// Less text than so many characters a second of speech (half of that in languages without spaces) is too little.
+    pub min_chars_per_s: f64,
+    /// With less than this share of sound a known phrase of silence is under suspicion, in [0, 1].
+    pub min_voice_share: f64,
+    /// A window is in another language than the recording when that leads by this much, in [0, 1].
+    pub switch_margin: f64,
+    /// Below it the language of a recording is doubtful, in [0, 1].
+    pub min_language_margin: f64,
+    /// Words below this mean log probability are doubtful: looked at by a person, or heard by the second model.
+    pub doubtful_avg_logprob: f64,
 }
 
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@ pub use finding::{Finding, Obstacle, Verdict};
 pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind, short_digest};
 pub use timeline::{SpokenLine, TranscriptOutcome};
 pub use transcript::{
-    Decoding, EngineIdentity, Fingerprint, FinishedTranscript, FirstHearing, Language, LanguageVerdict, Recipe,
-    Segment, Suppression, TimeSource, Transcript, TranscriptStatus, Word,
+    Decoding, Doubt, EngineIdentity, Fingerprint, FinishedTranscript, FirstHearing, Language, LanguageVerdict, Recipe,
+    Segment, Suppression, Talk, TimeSource, Transcript, TranscriptStatus, Word,
 };
 pub use work::{Failure, Lease, Reason, RunId, Stage, Treatment};

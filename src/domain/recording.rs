@@ -216,6 +216,40 @@ impl Recording {
         self.started_at.or_else(before_end).or_else(from_prefix).unwrap_or(first_seen)
     }
 
+    /// Names of people and places that may be spoken in it; each once.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let known = [
+            &self.site.name,
+            &self.caller.name,
+            &self.callee.name,
+            &self.owner.name,
+            &self.outgoing_by.name,
+            &self.accepted_by.name,
+        ];
+        let mut names: Vec<String> = Vec::new();
+        for name in known.into_iter().flatten() {
+            // A number in place of a name is nothing that anybody says.
+            if name.chars().any(char::is_alphabetic) && !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// Who speaks on the owner's side, and who on the other: a name, else a number.
+    #[must_use]
+    pub fn sides(&self) -> (Option<&str>, Option<&str>) {
+        let is_outbound = self.direction.as_deref() == Some("outbound");
+        let (own, acted, other) = if is_outbound {
+            (&self.caller, &self.outgoing_by, &self.callee)
+        } else {
+            (&self.callee, &self.accepted_by, &self.caller)
+        };
+        let owner = acted.name.as_deref().or(self.owner.name.as_deref()).or(own.name.as_deref());
+        (owner, other.name.as_deref().or(other.number.as_deref()))
+    }
+
     /// Whether it began or ended within a second of `moment`.
     #[must_use]
     pub fn is_near(&self, moment: Timestamp) -> bool {
@@ -283,6 +317,22 @@ mod tests {
         assert_eq!(recording.start(first_seen), at("2026-11-02T01:15:04Z"));
         recording.started_at = Some(at("2026-11-02T01:15:05Z"));
         assert_eq!(recording.start(first_seen), at("2026-11-02T01:15:05Z"));
+    }
+
+    #[test]
+    fn the_names_of_a_call_and_its_two_sides() {
+        let name = |name: &str| Some(name.to_owned());
+        let mut call = bare();
+        call.direction = name("inbound");
+        call.caller = Party { number: name("+81312345678"), name: None };
+        call.callee = Party { number: name("100"), name: name("Sales") };
+        call.owner.name = name("Sales");
+        call.accepted_by.name = name("田中 愛子");
+        call.site.name = name("103");
+        assert_eq!(call.names(), ["Sales", "田中 愛子"]);
+        assert_eq!(call.sides(), (Some("田中 愛子"), Some("+81312345678")));
+        call.direction = name("outbound");
+        assert_eq!(call.sides(), (Some("Sales"), Some("Sales")));
     }
 
     #[test]

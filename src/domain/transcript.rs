@@ -53,6 +53,9 @@ pub enum Suppression {
     CompressionRatio,
     /// There is no letter and no digit in it: notes and marks that stand for music or noise.
     NoWords,
+    /// There are far fewer words than such a long voice says: the engine stopped too early. A reason to decode again;
+    /// what there is of it counts.
+    TooFewWords,
     /// It says again what the segments before it said, over and over.
     Loop,
     /// A phrase that Whisper is known to invent, where little sounds like speech.
@@ -73,6 +76,7 @@ impl Suppression {
             Self::LowLogProbability => "avg_logprob",
             Self::CompressionRatio => "compression_ratio",
             Self::NoWords => "no_words",
+            Self::TooFewWords => "too_few_words",
             Self::Loop => "loop",
             Self::InventedPhrase => "invented_phrase",
             Self::PromptEcho => "prompt_echo",
@@ -119,7 +123,7 @@ pub struct Segment {
     pub channel: Channel,
     pub start_ms: i64,
     pub end_ms: i64,
-    /// Empty exactly when `suppressed` is [`Suppression::NonSpeech`].
+    /// Empty where nothing was decoded ([`Suppression::NonSpeech`]) or heard ([`Suppression::NoWords`]).
     pub text: String,
     pub language: Option<Language>,
     /// Mean natural log probability of the tokens; absent where nothing was decoded. Likewise the next three.
@@ -130,6 +134,9 @@ pub struct Segment {
     pub temperature: Option<f64>,
     pub suppressed: Option<Suppression>,
     pub words: Vec<Word>,
+    /// Who speaks, as far as the channel tells.
+    #[serde(default)]
+    pub speaker: Option<String>,
     /// Absent where nothing was decoded.
     #[serde(default)]
     pub decoding: Option<Decoding>,
@@ -185,6 +192,50 @@ pub struct Transcript {
     pub segments: Vec<Segment>,
     /// Speech that was handed to the engine, summed over channels, in milliseconds.
     pub speech_ms: i64,
+    /// How two sides share the time; absent unless stereo, and where nobody spoke.
+    #[serde(default)]
+    pub talk: Option<Talk>,
+    /// Why a person should look at it, as far as the text goes.
+    #[serde(default)]
+    pub doubts: Vec<Doubt>,
+}
+
+/// How the two sides of a stereo recording share the time, as voice activity hears it. Milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talk {
+    pub left_ms: i64,
+    pub right_ms: i64,
+    /// Both speak.
+    pub overlap_ms: i64,
+    /// The longest stretch of one side that the other does not interrupt.
+    pub longest_monologue_ms: i64,
+}
+
+/// Why a transcript should be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// Another language is nearly as likely.
+    Language,
+    /// Parts of it are in another language.
+    MixedLanguages,
+    /// The engine was not sure of much of what it heard.
+    LowConfidence,
+    /// Much of what was decoded is suppressed.
+    MuchSuppressed,
+}
+
+impl Doubt {
+    /// The code in `review_reasons` of the `recordings` table.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Language => "language_uncertain",
+            Self::MixedLanguages => "languages_mixed",
+            Self::LowConfidence => "low_confidence",
+            Self::MuchSuppressed => "much_suppressed",
+        }
+    }
 }
 
 impl Transcript {

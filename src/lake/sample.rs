@@ -30,6 +30,7 @@ pub(super) fn segment(start_ms: i64, end_ms: i64, text: &str) -> Segment {
         temperature: Some(0.0),
         suppressed: None,
         words: text.split_whitespace().map(word).collect(),
+        speaker: None,
         decoding: None,
     }
 }
@@ -66,6 +67,8 @@ pub(super) fn finished(id: &str) -> FinishedTranscript {
             language: Some(language("en")),
             segments: vec![segment(500, 1_500, "hello there")],
             speech_ms: 1_000,
+            talk: None,
+            doubts: Vec::new(),
         },
         engine,
         settings_sha256: "settings".into(),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp, Unit};
+use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, info_span};
@@ -12,11 +13,11 @@ use tracing::{Instrument, Span, info_span};
 use super::RunError;
 use super::pace::{self, Progress};
 use super::stop::Stop;
-use crate::config::QueueConfig;
+use crate::config::{LeftChannel, QueueConfig};
 use crate::decode::AudioStream;
 use crate::domain::{
-    AudioFacts, Failure, Fingerprint, FinishedTranscript, Lease, Reason, Recipe, Recording, RecordingId, RunId, Stage,
-    Transcript, Treatment, samples_to_ms,
+    AudioFacts, Channel, Failure, Fingerprint, FinishedTranscript, Lease, Reason, Recipe, Recording, RecordingId,
+    RunId, Stage, Transcript, Treatment, samples_to_ms,
 };
 use crate::failpoint;
 use crate::fetch::slot::{Spool, SpoolSlot};
@@ -46,6 +47,8 @@ pub(super) struct Shop {
     pub(super) spool: Spool,
     pub(super) reporter: Arc<Reporter>,
     pub(super) settings: QueueConfig,
+    pub(super) prompt_from_call: bool,
+    pub(super) left_channel: LeftChannel,
     pub(super) stop: Stop,
     /// Downloads that succeeded since the host last failed: evidence that it is up.
     pub(super) fetched: AtomicU64,
@@ -166,18 +169,23 @@ impl Shop {
         let id = &claimed.recording.id;
         self.reporter.emit(Event::Fetched { id, size_bytes: audio.bytes, elapsed: began.elapsed() });
         let pulse = Arc::new(Pulse::default());
+        let names = if self.prompt_from_call { claimed.recording.names() } else { Vec::new() };
+        let prompt = self.speech.prompt(&names);
         let hearing = {
             let (shop, pulse) = (Arc::clone(self), Arc::clone(&pulse));
             let (id, audio, cancel) = (id.clone(), audio.clone(), cancel.clone());
-            let span = info_span!("hear");
-            tokio::task::spawn_blocking(move || span.in_scope(|| shop.hear(&id, &audio, slot, &cancel, &pulse)))
+            let (span, prompt) = (info_span!("hear"), prompt.clone());
+            tokio::task::spawn_blocking(move || span.in_scope(|| shop.hear(&id, &audio, prompt, slot, &cancel, &pulse)))
         };
         let heard = tokio::select! {
             heard = hearing => heard,
             patience = self.stands_still(&pulse) => return Ended::Failed(timed_out(Stage::Decode, patience)),
         };
         match heard {
-            Ok(Ok((facts, transcript))) => Ended::Finished(Box::new(self.finished(claimed, run, facts, transcript))),
+            Ok(Ok((facts, transcript))) => {
+                let prompt_sha256 = prompt.map(|prompt| hex::encode(Sha256::digest(prompt)));
+                Ended::Finished(Box::new(self.finished(claimed, run, facts, transcript, prompt_sha256)))
+            }
             Ok(Err(failure)) if cancel.is_cancelled() && failure.reason == Reason::EngineFailed => Ended::Aborted,
             Ok(Err(failure)) => Ended::Failed(failure),
             Err(_panicked) => {
@@ -208,13 +216,14 @@ impl Shop {
         &self,
         id: &RecordingId,
         audio: &FetchedAudio,
+        prompt: Option<String>,
         slot: SpoolSlot,
         cancel: &CancellationToken,
         pulse: &Pulse,
     ) -> Result<(AudioFacts, Transcript), Failure> {
         let mut stream = AudioStream::open(&audio.path).map_err(|error| error.failure())?;
         let channel_mode = stream.channel_mode();
-        let mut session = self.speech.session(channel_mode, cancel);
+        let mut session = self.speech.session(channel_mode, prompt, cancel);
         let progress = session.progress();
         let (began, mut shown, mut decoding) = (Instant::now(), Instant::now(), Duration::ZERO);
         let mut decoded_samples = 0;
@@ -269,9 +278,13 @@ impl Shop {
         claimed: &Claimed,
         run: &RunId,
         audio: AudioFacts,
-        transcript: Transcript,
+        mut transcript: Transcript,
+        prompt_sha256: Option<String>,
     ) -> FinishedTranscript {
         let recording: &Recording = &claimed.recording;
+        for segment in &mut transcript.segments {
+            segment.speaker = self.speaker(recording, segment.channel);
+        }
         let Recipe { engine, settings_sha256, .. } = self.recipe.clone();
         let fingerprint = Fingerprint::compute(&recording.id, &audio.sha256, &self.recipe, claimed.redo);
         FinishedTranscript {
@@ -282,12 +295,24 @@ impl Shop {
             transcript,
             engine,
             settings_sha256,
-            prompt_sha256: None,
+            prompt_sha256,
             fingerprint,
             attempt: claimed.lease.attempt,
             run_id: run.clone(),
             transcribed_at: whole_millis(Timestamp::now()),
         }
+    }
+
+    /// Who speaks on a channel; nobody can tell on the only one.
+    fn speaker(&self, recording: &Recording, channel: Channel) -> Option<String> {
+        let (owner, other) = recording.sides();
+        let name = match (self.left_channel, channel) {
+            (_, Channel::Mono) => return None,
+            (LeftChannel::Owner, Channel::Left) | (LeftChannel::Other, Channel::Right) => owner,
+            (LeftChannel::Other, Channel::Left) | (LeftChannel::Owner, Channel::Right) => other,
+            (LeftChannel::Unknown, _) => None,
+        };
+        Some(name.unwrap_or(channel.as_str()).to_owned())
     }
 
     /// Makes the transcript durable.

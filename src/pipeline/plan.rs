@@ -15,7 +15,7 @@ use crate::domain::{Recording, short_digest};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, Redo, Scope};
 use crate::source::RecordingSource;
-use crate::stt::ModelPath;
+use crate::stt::ModelFiles;
 
 /// What one day of the window holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Plan {
 pub async fn plan(
     config: &Config,
     source: Arc<dyn RecordingSource>,
-    model: Option<&ModelPath>,
+    model: Option<&ModelFiles>,
     stop: &Stop,
     sweep: &Sweep,
 ) -> Result<Plan, RunError> {

@@ -17,14 +17,14 @@ use crate::domain::{Reason, Recipe, RecordingId, Treatment};
 use crate::fetch::slot::Spool;
 use crate::lake::SCHEMA_VERSION;
 use crate::queue::{Claimant, Claimed, Company, Scope};
-use crate::stt::{ModelPath, SpeechToText};
+use crate::stt::{ModelFiles, SpeechToText};
 use crate::telemetry::Event;
 
 /// How long what is due to be published may go unnoticed.
 const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(15);
 
 /// Loads the model and starts the workers.
-pub(super) async fn load_engine(config: &Config, model: &ModelPath) -> Result<SpeechToText, RunError> {
+pub(super) async fn load_engine(config: &Config, model: &ModelFiles) -> Result<SpeechToText, RunError> {
     let (settings, file) = (config.stt.clone(), model.clone());
     let loading = tokio::task::spawn_blocking(move || SpeechToText::load(&settings, &file));
     Ok(loading.await.map_err(RunError::Stage)??)
@@ -41,14 +41,14 @@ pub(super) fn recipe(speech: &SpeechToText) -> Recipe {
 
 impl Run<'_> {
     /// Opens what only the work itself needs: spool, model and workers.
-    pub(super) async fn open_shop(&self, model: &ModelPath) -> Result<Arc<Shop>, RunError> {
+    pub(super) async fn open_shop(&self, model: &ModelFiles) -> Result<Arc<Shop>, RunError> {
         let paths = &self.config.paths;
         let spool = Spool::open(&paths.spool_dir(), self.instance.id(), paths.spool_max_bytes)
             .map_err(|source| RunError::State { path: paths.state_dir.clone(), source })?;
         let began = Instant::now();
         let speech = load_engine(self.config, model).await?;
         let workers = speech.workers();
-        self.reporter.emit(Event::ModelLoaded { model: &model.name, workers, elapsed: began.elapsed() });
+        self.reporter.emit(Event::ModelLoaded { model: &model.first.name, workers, elapsed: began.elapsed() });
         Ok(Arc::new(Shop {
             queue: Arc::clone(&self.queue),
             source: Arc::clone(&self.source),
@@ -58,6 +58,8 @@ impl Run<'_> {
             spool,
             reporter: Arc::clone(&self.reporter),
             settings: self.config.queue.clone(),
+            prompt_from_call: self.config.stt.prompt_from_call,
+            left_channel: self.config.stt.left_channel,
             stop: self.stop.clone(),
             fetched: AtomicU64::new(0),
         }))

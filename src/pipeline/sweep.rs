@@ -25,7 +25,7 @@ use crate::queue::instance::{self, Fate, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, ListingMarks, Reclaimed, Redo, Scope};
 use crate::source::{RecordingSource, SourceError, TimeWindow};
-use crate::stt::ModelPath;
+use crate::stt::ModelFiles;
 use crate::telemetry::{Event, Reporter};
 
 /// A run stays for retries that come due within this time; later ones belong to the next run.
@@ -73,7 +73,7 @@ pub struct Sweep {
 pub async fn run_sweep(
     config: &Config,
     source: Arc<dyn RecordingSource>,
-    model: &ModelPath,
+    model: &ModelFiles,
     reporter: Arc<Reporter>,
     stop: Stop,
     sweep: Sweep,
@@ -167,7 +167,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn sweep(&mut self, model: &ModelPath) -> Result<Summary, RunError> {
+    async fn sweep(&mut self, model: &ModelFiles) -> Result<Summary, RunError> {
         self.take_back().await?;
         self.tidy_up().await?;
         let only = (!self.sweep.recordings.is_empty()).then(|| self.sweep.recordings.clone());

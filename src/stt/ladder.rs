@@ -1,121 +1,248 @@
-//! Tries a window at rising temperatures until its text can be trusted.
+//! Decodes a window again until its text can be trusted.
 //!
 //! Pure but for the attempt it is given. The order of the attempts and the choice among them depend on their results
 //! only, so the same window always climbs the same way.
 
-use super::WindowTranscript;
+use super::guard::echo;
+use super::{DecodedSegment, confidence_of};
 use crate::config::settings::GuardConfig;
+use crate::domain::Suppression;
 
-/// Decodes with `attempt` at each temperature of the guard, in order, until one passes. When none does, the best one
-/// counts: the likeliest among those that do not repeat themselves, else the likeliest of all; the first of equals.
+/// How a window is decoded this time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attempt {
+    pub temperature: f32,
+    /// Whether the sound starts a little later in the engine's 30 s: the same words, cut into other frames.
+    pub shifted: bool,
+    /// Whether the engine gets the prompt.
+    pub prompted: bool,
+}
+
+/// The text that counts, and how it was come by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Climbed {
+    pub segments: Vec<DecodedSegment>,
+    /// Attempts that were made.
+    pub passes: u32,
+    /// Why further attempts were made, in order and without repetition.
+    pub refused_for: Vec<Suppression>,
+}
+
+/// What is known of a window before it is decoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    pub prompt: Option<Prompt<'a>>,
+    /// How long somebody speaks in it, in seconds.
+    pub voiced_s: f64,
+    /// The fewest characters a second of speech that pass.
+    pub min_chars_per_s: f64,
+}
+
+impl Expected<'_> {
+    /// Whether a text is far too short for so much speech.
+    fn exceeds(&self, segments: &[DecodedSegment]) -> bool {
+        let chars: usize = segments.iter().map(|segment| segment.text.chars().count()).sum();
+        let chars = f64::from(u32::try_from(chars).unwrap_or(u32::MAX));
+        self.voiced_s >= LONG_SPEECH_S && chars < self.min_chars_per_s * self.voiced_s
+    }
+}
+
+/// From here on it is clear how much text there must be.
+const LONG_SPEECH_S: f64 = 4.0;
+
+/// The prompt of a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Prompt<'a> {
+    pub text: &'a str,
+    /// Whether words are written apart.
+    pub spaced: bool,
+}
+
+/// Decodes with `attempt` until one passes: at the first temperature of the guard, then with a shifted start, then at
+/// the other temperatures, in order. When none passes, the best one counts: the likeliest among those that do not repeat
+/// themselves and are not far too short, else among those that do not repeat themselves, else of all; the first of
+/// equals.
+///
+/// Text that may be the prompt read aloud is decoded once more without the prompt; where the words are missing then,
+/// nobody said them, and the prompt is left out from there on.
 ///
 /// # Errors
 /// The first error of `attempt`.
 pub fn climb<E>(
     guard: &GuardConfig,
-    mut attempt: impl FnMut(f32) -> Result<WindowTranscript, E>,
-) -> Result<WindowTranscript, E> {
-    let mut best: Option<WindowTranscript> = None;
-    for &temperature in &guard.temperatures {
-        let tried = attempt(temperature)?;
-        let Some(confidence) = tried.confidence() else { return Ok(tried) };
-        if !confidence.asks_for_retry(guard) {
-            return Ok(tried);
+    expected: Expected<'_>,
+    mut attempt: impl FnMut(Attempt) -> Result<Vec<DecodedSegment>, E>,
+) -> Result<Climbed, E> {
+    let first = guard.temperatures.first().copied().unwrap_or(0.0);
+    let others = guard.temperatures.iter().skip(1).map(|temperature| (*temperature, false));
+    let steps = [(first, false), (first, true)].into_iter().chain(others);
+    let mut climbed = Climbed { segments: Vec::new(), passes: 0, refused_for: Vec::new() };
+    let mut prompt = expected.prompt;
+    let mut best: Option<(bool, bool, f64)> = None;
+    for (temperature, shifted) in steps {
+        climbed.passes += 1;
+        let mut tried = attempt(Attempt { temperature, shifted, prompted: prompt.is_some() })?;
+        if let Some(given) = prompt {
+            let suspicious = echo::suspicious_chars(given.text, &text_of(&tried), given.spaced);
+            if suspicious > 0 {
+                climbed.passes += 1;
+                let plain = attempt(Attempt { temperature, shifted, prompted: false })?;
+                if echo::is_echo(suspicious, &text_of(&tried), &text_of(&plain)) {
+                    note(&mut climbed.refused_for, Suppression::PromptEcho);
+                    (tried, prompt) = (plain, None);
+                }
+            }
         }
-        let rank = |window: &WindowTranscript| {
-            window.confidence().map_or((false, f64::NEG_INFINITY), |confidence| {
-                (confidence.compression_ratio <= guard.max_compression_ratio, confidence.avg_logprob)
-            })
+        let too_short = expected.exceeds(&tried);
+        let confidence = confidence_of(&tried);
+        let reason = confidence
+            .and_then(|confidence| confidence.asks_for_retry(guard))
+            .or(too_short.then_some(Suppression::TooFewWords));
+        let Some(reason) = reason else {
+            climbed.segments = tried;
+            return Ok(climbed);
         };
-        if best.as_ref().is_none_or(|best| {
-            let ((tried_clean, tried_logprob), (best_clean, best_logprob)) = (rank(&tried), rank(best));
-            tried_clean.cmp(&best_clean).then(tried_logprob.total_cmp(&best_logprob)).is_gt()
-        }) {
-            best = Some(tried);
+        note(&mut climbed.refused_for, reason);
+        let repeats = confidence.is_some_and(|confidence| confidence.compression_ratio > guard.max_compression_ratio);
+        let logprob = confidence.map_or(f64::NEG_INFINITY, |confidence| confidence.avg_logprob);
+        // Of two attempts that do not pass the greater counts.
+        let rank = (!repeats, !too_short, logprob);
+        let is_better =
+            |best: (bool, bool, f64)| (rank.0, rank.1).cmp(&(best.0, best.1)).then(rank.2.total_cmp(&best.2)).is_gt();
+        if best.is_none_or(is_better) {
+            best = Some(rank);
+            climbed.segments = tried;
         }
     }
-    match best {
-        Some(best) => Ok(best),
-        // No temperature is configured: the plain one is meant.
-        None => attempt(0.0),
+    Ok(climbed)
+}
+
+fn note(reasons: &mut Vec<Suppression>, reason: Suppression) {
+    if !reasons.contains(&reason) {
+        reasons.push(reason);
     }
+}
+
+fn text_of(segments: &[DecodedSegment]) -> String {
+    segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::DecodedSegment;
     use super::super::guard::Confidence;
     use super::*;
     use std::convert::Infallible;
 
+    const NOTHING: Expected<'_> = Expected { prompt: None, voiced_s: 0.0, min_chars_per_s: 3.0 };
+
     fn guard(temperatures: &[f32]) -> GuardConfig {
-        GuardConfig {
-            speech_threshold: 0.5,
-            max_no_speech_prob: 0.6,
-            min_avg_logprob: -1.0,
-            max_compression_ratio: 2.4,
-            temperatures: temperatures.to_vec(),
-        }
+        GuardConfig { temperatures: temperatures.to_vec(), ..GuardConfig::default() }
     }
 
-    fn result(temperature: f32, avg_logprob: f64, compression_ratio: f64) -> WindowTranscript {
-        WindowTranscript {
-            segments: vec![DecodedSegment {
-                start_ms: 0,
-                end_ms: 1_000,
-                text: "words".into(),
-                words: Vec::new(),
-                tokens: 4,
-                temperature: f64::from(temperature),
-                confidence: Confidence { avg_logprob, no_speech_prob: 0.1, compression_ratio },
-            }],
-        }
+    fn said(text: &str, temperature: f32, avg_logprob: f64, compression_ratio: f64) -> Vec<DecodedSegment> {
+        vec![DecodedSegment {
+            start_ms: 0,
+            end_ms: 1_000,
+            text: text.into(),
+            words: Vec::new(),
+            tokens: 4,
+            temperature: f64::from(temperature),
+            confidence: Confidence { avg_logprob, no_speech_prob: 0.1, compression_ratio },
+        }]
     }
 
-    /// Climbs over scripted results and says which temperatures were tried and which one won.
-    fn climbed(script: &[(f32, f64, f64)]) -> (usize, f64) {
-        let temperatures: Vec<f32> = script.iter().map(|(temperature, ..)| *temperature).collect();
-        let mut tried = 0;
-        let won = climb(&guard(&temperatures), |temperature| {
-            let (_, avg_logprob, compression_ratio) = script[tried];
-            tried += 1;
-            Ok::<_, Infallible>(result(temperature, avg_logprob, compression_ratio))
+    /// Climbs over scripted results (log probability, compression ratio) and says which attempts were made and which
+    /// of them won.
+    fn climbed(temperatures: &[f32], script: &[(f64, f64)]) -> (Vec<(f32, bool)>, usize) {
+        let mut tried = Vec::new();
+        let won = climb(&guard(temperatures), NOTHING, |attempt| {
+            let (avg_logprob, compression_ratio) = script[tried.len()];
+            let text = tried.len().to_string();
+            tried.push((attempt.temperature, attempt.shifted));
+            Ok::<_, Infallible>(said(&text, attempt.temperature, avg_logprob, compression_ratio))
         })
         .unwrap();
-        (tried, (won.segments[0].temperature * 10.0).round() / 10.0)
+        assert_eq!(usize::try_from(won.passes).unwrap(), tried.len());
+        (tried, won.segments[0].text.parse().unwrap())
     }
 
     #[test]
     fn a_good_first_attempt_is_the_only_one() {
-        assert_eq!(climbed(&[(0.0, -0.3, 1.5), (0.2, -0.1, 1.5)]), (1, 0.0));
+        assert_eq!(climbed(&[0.0, 0.2], &[(-0.3, 1.5)]), (vec![(0.0, false)], 0));
     }
 
     #[test]
-    fn the_first_that_passes_wins() {
-        assert_eq!(climbed(&[(0.0, -0.3, 3.0), (0.2, -1.5, 1.0), (0.4, -0.9, 1.0), (0.6, -0.1, 1.0)]), (3, 0.4));
+    fn the_first_that_passes_wins_and_a_shifted_start_comes_before_higher_temperatures() {
+        let script = [(-0.3, 3.0), (-0.2, 3.0), (-1.5, 1.0), (-0.9, 1.0), (-0.1, 1.0)];
+        let tried = vec![(0.0, false), (0.0, true), (0.2, false), (0.4, false)];
+        assert_eq!(climbed(&[0.0, 0.2, 0.4, 0.6], &script), (tried, 3));
     }
 
     #[test]
     fn when_none_passes_the_likeliest_without_a_loop_wins() {
-        assert_eq!(climbed(&[(0.0, -0.1, 9.0), (0.2, -1.5, 1.0), (0.4, -1.2, 1.0), (0.6, -1.9, 1.0)]), (4, 0.4));
-        assert_eq!(climbed(&[(0.0, -0.1, 9.0), (0.2, -0.5, 8.0)]), (2, 0.0));
+        let (tried, won) = climbed(&[0.0, 0.2, 0.4], &[(-0.1, 9.0), (-1.5, 1.0), (-1.2, 1.0), (-1.9, 1.0)]);
+        assert_eq!((tried.len(), won), (4, 2));
+        assert_eq!(climbed(&[0.0], &[(-0.1, 9.0), (-0.5, 8.0)]).1, 0);
+    }
+
+    #[test]
+    fn what_was_refused_is_told_once() {
+        let results = [(-0.3, 3.0), (-1.5, 1.0), (-0.2, 3.0)];
+        let mut at = 0;
+        let won = climb(&guard(&[0.0, 0.2]), NOTHING, |attempt| {
+            let (avg_logprob, ratio) = results[at];
+            at += 1;
+            Ok::<_, Infallible>(said("words", attempt.temperature, avg_logprob, ratio))
+        });
+        let expected = [Suppression::CompressionRatio, Suppression::LowLogProbability];
+        assert_eq!(won.unwrap().refused_for, expected);
     }
 
     #[test]
     fn an_empty_text_is_no_reason_to_try_again() {
-        let mut tried = 0;
-        let won = climb(&guard(&[0.0, 0.2]), |_| {
-            tried += 1;
-            Ok::<_, Infallible>(WindowTranscript { segments: Vec::new() })
-        })
-        .unwrap();
-        assert!(won.segments.is_empty());
-        assert_eq!(tried, 1);
+        let won = climb(&guard(&[0.0, 0.2]), NOTHING, |_| Ok::<_, Infallible>(Vec::new())).unwrap();
+        assert_eq!((won.segments, won.passes), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn two_words_for_twenty_seconds_of_speech_are_decoded_again() {
+        let expected = Expected { voiced_s: 20.0, ..NOTHING };
+        let whole = "It was a bright cold day in April, and the clocks were striking thirteen as he came up.";
+        let hear = |later: &'static str| {
+            climb(&guard(&[0.0, 0.2]), expected, |attempt| {
+                let text = if attempt.shifted { later } else { "Chapter one." };
+                Ok::<_, Infallible>(said(text, attempt.temperature, -0.1, 1.0))
+            })
+            .unwrap()
+        };
+        let found = hear(whole);
+        assert_eq!((found.segments[0].text.as_str(), found.passes), (whole, 2));
+        assert_eq!(found.refused_for, [Suppression::TooFewWords]);
+        let slow = hear("Chapter two.");
+        assert_eq!((slow.segments[0].text.as_str(), slow.passes), ("Chapter one.", 3));
+    }
+
+    #[test]
+    fn the_prompt_read_aloud_gives_way_to_what_is_heard_without_it() {
+        let prompt = Prompt { text: "Contoso Travel, Aiko Tanaka, Peter Miller", spaced: true };
+        let hear = |plain: &'static str| {
+            climb(&guard(&[0.0, 0.2]), Expected { prompt: Some(prompt), ..NOTHING }, |attempt| {
+                let text = if attempt.prompted { "Contoso Travel, Aiko Tanaka, Peter Miller. Hello?" } else { plain };
+                Ok::<_, Infallible>(said(text, attempt.temperature, -0.3, 1.0))
+            })
+            .unwrap()
+        };
+        let echoed = hear("Hello?");
+        assert_eq!(echoed.segments[0].text, "Hello?");
+        assert_eq!((echoed.passes, echoed.refused_for), (2, vec![Suppression::PromptEcho]));
+        let said_in_earnest = hear("Contoso travel, I go Tanaka, Peter Miller. Hello?");
+        assert!(said_in_earnest.segments[0].text.contains("Aiko"));
+        assert_eq!((said_in_earnest.passes, said_in_earnest.refused_for), (2, Vec::new()));
     }
 
     #[test]
     fn an_error_ends_the_climb() {
-        let error = climb(&guard(&[0.0, 0.2]), |_| Err::<WindowTranscript, _>("broken")).unwrap_err();
+        let error = climb(&guard(&[0.0, 0.2]), NOTHING, |_| Err::<Vec<DecodedSegment>, _>("broken")).unwrap_err();
         assert_eq!(error, "broken");
     }
 }

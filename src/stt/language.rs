@@ -47,17 +47,58 @@ impl Ballot {
     /// The winner so far; equal sums go to the language that comes first in the alphabet. `None` before any vote.
     #[must_use]
     pub fn verdict(&self) -> Option<LanguageVerdict> {
-        let total: f64 = self.sums.iter().map(|(_, sum)| sum).sum();
-        let mut ranked: Vec<_> = self.sums.iter().collect();
-        ranked.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
-        let (language, best) = ranked.first()?;
-        let runner_up = ranked.get(1).map_or(0.0, |(_, sum)| *sum);
-        Some(LanguageVerdict {
-            language: language.clone(),
-            probability: best / total,
-            margin: (best - runner_up) / total,
-        })
+        winner(&self.sums, self.sums.iter().map(|(_, sum)| sum).sum())
     }
+}
+
+/// What all windows of a recording say about its language, each by the length of its speech.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    shares: Vec<(Language, f64)>,
+    total: f64,
+}
+
+impl Tally {
+    /// Adds a window of so many samples; one without probabilities does not count.
+    pub fn count(&mut self, heard: &[(Language, f64)], samples: u64) {
+        let sum: f64 = heard.iter().map(|(_, share)| share.max(0.0)).sum();
+        if sum <= 0.0 {
+            return;
+        }
+        let weight = f64::from(u32::try_from(samples).unwrap_or(u32::MAX));
+        self.total += weight;
+        for (language, share) in heard {
+            let share = weight * share.max(0.0) / sum;
+            match self.shares.iter_mut().find(|(known, _)| known == language) {
+                Some((_, all)) => *all += share,
+                None => self.shares.push((language.clone(), share)),
+            }
+        }
+    }
+
+    /// The winner; `None` when no window counted.
+    #[must_use]
+    pub fn verdict(&self) -> Option<LanguageVerdict> {
+        winner(&self.shares, self.total)
+    }
+}
+
+/// The greatest share; equal ones go to the language that comes first in the alphabet.
+fn winner(shares: &[(Language, f64)], total: f64) -> Option<LanguageVerdict> {
+    let mut ranked: Vec<_> = shares.iter().collect();
+    ranked.sort_by(|(a, x), (b, y)| y.total_cmp(x).then_with(|| a.cmp(b)));
+    let (language, best) = ranked.first()?;
+    let runner_up = ranked.get(1).map_or(0.0, |(_, share)| *share);
+    Some(LanguageVerdict { language: language.clone(), probability: best / total, margin: (best - runner_up) / total })
+}
+
+/// The language that a window is in although another one was expected: the likeliest of `heard`, when it leads the
+/// expected one by `margin` at least. `None` when the expected one may well be right.
+#[must_use]
+pub fn other_than(expected: &Language, heard: &[(Language, f64)], margin: f64) -> Option<Language> {
+    let of_expected = heard.iter().find(|(language, _)| language == expected).map_or(0.0, |(_, share)| *share);
+    let (likeliest, share) = heard.iter().max_by(|(a, x), (b, y)| x.total_cmp(y).then_with(|| b.cmp(a)))?;
+    (likeliest != expected && share - of_expected >= margin).then(|| likeliest.clone())
 }
 
 /// The verdict where there is nothing to find out.
@@ -114,6 +155,16 @@ mod tests {
         assert_eq!(ballot.verdict(), None);
         ballot.vote(&probabilities(&[("de", 1.0)]));
         assert_eq!(ballot.verdict().unwrap().language.as_str(), "de");
+    }
+
+    #[test]
+    fn a_window_changes_its_language_only_for_a_clear_lead() {
+        let english = Language("en".into());
+        let other = |pairs: &[(&str, f64)]| other_than(&english, &probabilities(pairs), 0.6);
+        assert_eq!(other(&[("en", 0.1), ("ja", 0.9)]), Some(Language("ja".into())));
+        assert_eq!(other(&[("en", 0.3), ("ja", 0.7)]), None);
+        assert_eq!(other(&[("en", 0.9), ("ja", 0.1)]), None);
+        assert_eq!(other(&[]), None);
     }
 
     #[test]

@@ -1,25 +1,34 @@
 //! Speech to text: 16 kHz samples in, a [`Transcript`](crate::domain::Transcript) out.
 //!
 //! ```text
-//! samples ─► windows (voice) ─► language vote ─► pool of workers ─► ladder ─► guard ─► transcript
+//! samples ─► leaks muted ─► windows (voice) ─► language vote ─► pool of workers ─► times ─► guard ─► transcript
+//!                                                                 └ ladder
 //! ```
 //!
 //! * [`windows`] cuts speech into spans of at most 28 s of the original timeline; the rest is never decoded.
 //! * A [`Transcriber`] turns one window into text; [`whisper_cpp`] is the engine, tests bring a scripted one.
 //! * [`process`] runs the engine in a child process, so that its crashes and hangs cost a window and not the run.
+//! * [`ladder`] decodes a window again until it can be trusted, [`timing`] moves words to where there is sound, [`guard`]
+//!   says what to distrust.
 //! * [`pool`] owns the workers; [`session`] is one recording's way through them, with memory bounded by the number of
 //!   workers, not by the recording.
 //!
 //! A window's text is the same whatever was decoded before it and however many workers and threads run.
 
+mod assemble;
+mod crosstalk;
 pub mod guard;
 pub mod ladder;
 pub mod language;
 pub mod models;
 pub mod pool;
 pub mod process;
+pub mod prompt;
+mod review;
 pub mod session;
 pub mod speech;
+mod talk;
+pub mod timing;
 pub mod voice;
 mod watch;
 pub mod whisper_cpp;
@@ -29,7 +38,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Channel, EngineIdentity, Failure, Language, Reason, Span, Stage, Treatment, Word};
+use crate::domain::{Channel, EngineIdentity, Failure, Language, Reason, Span, Stage, Suppression, Treatment, Word};
 use guard::Confidence;
 use process::Ending;
 
@@ -45,6 +54,16 @@ pub struct SpeechWindow {
     pub span: Span,
     /// The samples of the span: 16 kHz, in [-1, 1].
     pub samples: Vec<f32>,
+    /// The stretches of it in which voice activity hears a voice, on the recording's timeline; ordered and disjoint.
+    pub voiced: Vec<Span>,
+}
+
+impl SpeechWindow {
+    /// A window that is voiced from end to end.
+    #[must_use]
+    pub fn voiced(channel: Channel, span: Span, samples: Vec<f32>) -> Self {
+        Self { channel, span, samples, voiced: vec![span] }
+    }
 }
 
 /// A stretch of text as the engine gave it. Times are milliseconds on the recording's timeline, inside the window.
@@ -62,38 +81,72 @@ pub struct DecodedSegment {
     pub confidence: Confidence,
 }
 
-/// What one window says. Segments are ordered and do not overlap.
+/// What a window is decoded with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hints {
+    /// The language of the recording, as far as is known.
+    pub language: Language,
+    /// Languages that the window may be in instead; empty = there is no doubt.
+    pub alternatives: Vec<Language>,
+    /// Names and words that may occur, as a text that might have come before.
+    pub prompt: Option<String>,
+}
+
+impl Hints {
+    /// Nothing but the language, which is certain.
+    #[must_use]
+    pub fn of(language: Language) -> Self {
+        Self { language, alternatives: Vec::new(), prompt: None }
+    }
+}
+
+/// What one window says, and how that was found out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowTranscript {
+    /// Ordered, without overlaps.
     pub segments: Vec<DecodedSegment>,
+    /// The language that it was decoded in.
+    pub language: Language,
+    /// The probability of each alternative and of the language of the [`Hints`], as the sound has it; empty when there
+    /// was no doubt. They need not add up to one.
+    pub heard: Vec<(Language, f64)>,
+    /// How often the window was decoded.
+    pub passes: u32,
+    /// What the passes before the one that counts were refused for.
+    pub refused_for: Vec<Suppression>,
 }
 
 impl WindowTranscript {
-    /// The confidence of the window as a whole: the mean log probability of all its tokens, the smallest no-speech
-    /// probability and the highest compression ratio of its segments. `None` where there is no text.
+    /// A window that was decoded once, without doubts.
     #[must_use]
-    pub fn confidence(&self) -> Option<Confidence> {
-        let tokens: f64 = self.segments.iter().map(|segment| f64::from(segment.tokens)).sum();
-        if tokens == 0.0 {
-            return None;
-        }
-        let logprobs: f64 =
-            self.segments.iter().map(|segment| segment.confidence.avg_logprob * f64::from(segment.tokens)).sum();
-        let each = || self.segments.iter().map(|segment| segment.confidence);
-        Some(Confidence {
-            avg_logprob: logprobs / tokens,
-            no_speech_prob: each().map(|confidence| confidence.no_speech_prob).fold(1.0, f64::min),
-            compression_ratio: each().map(|confidence| confidence.compression_ratio).fold(0.0, f64::max),
-        })
+    pub fn plain(segments: Vec<DecodedSegment>, language: Language) -> Self {
+        Self { segments, language, heard: Vec::new(), passes: 1, refused_for: Vec::new() }
     }
+}
+
+/// The confidence of a window as a whole: the mean log probability of all its tokens, the smallest no-speech
+/// probability and the highest compression ratio of its segments. `None` where there is no text.
+#[must_use]
+pub fn confidence_of(segments: &[DecodedSegment]) -> Option<Confidence> {
+    let tokens: f64 = segments.iter().map(|segment| f64::from(segment.tokens)).sum();
+    if tokens == 0.0 {
+        return None;
+    }
+    let logprobs: f64 = segments.iter().map(|segment| segment.confidence.avg_logprob * f64::from(segment.tokens)).sum();
+    let each = || segments.iter().map(|segment| segment.confidence);
+    Some(Confidence {
+        avg_logprob: logprobs / tokens,
+        no_speech_prob: each().map(|confidence| confidence.no_speech_prob).fold(1.0, f64::min),
+        compression_ratio: each().map(|confidence| confidence.compression_ratio).fold(0.0, f64::max),
+    })
 }
 
 /// An engine with a state of its own, owned by one worker thread.
 ///
-/// The result for a window depends on the window, the language and the engine's settings only: not on its neighbours in
-/// the batch nor on what was decoded before.
+/// The result for a window depends on the window, the hints and the engine's settings only: not on its neighbours in the
+/// batch nor on what was decoded before.
 pub trait Transcriber: Send {
-    /// Decodes each window in `language`. The answer has one entry per window, in the same order. The engine asks
+    /// Decodes each window with the same hints. The answer has one entry per window, in the same order. The engine asks
     /// `watch` as it gets on.
     ///
     /// # Errors
@@ -101,7 +154,7 @@ pub trait Transcriber: Send {
     fn transcribe(
         &mut self,
         windows: &[SpeechWindow],
-        language: &Language,
+        hints: &Hints,
         watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError>;
 
@@ -157,6 +210,12 @@ pub enum SttError {
     EnglishOnly { model: String },
     #[error("the model {model} does not know the language {language}")]
     UnknownLanguage { model: String, language: String },
+    #[error("the vocabulary {} cannot be read", path.display())]
+    Vocabulary {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the file of the program itself cannot be found")]
     Program(#[source] std::io::Error),
     #[error("a worker thread cannot be started")]
@@ -178,7 +237,9 @@ impl SttError {
     #[must_use]
     pub fn treatment(&self) -> Treatment {
         match self {
-            Self::Model { .. } | Self::EnglishOnly { .. } | Self::UnknownLanguage { .. } => Treatment::Fatal,
+            Self::Model { .. } | Self::EnglishOnly { .. } | Self::UnknownLanguage { .. } | Self::Vocabulary { .. } => {
+                Treatment::Fatal
+            }
             Self::Program(_)
             | Self::Thread(_)
             | Self::Engine(EngineError::NoState | EngineError::NotStarted { .. } | EngineError::Cancelled) => {
@@ -224,6 +285,15 @@ pub struct ModelPath {
     pub name: String,
     /// SHA-256 of the file, lower-case hex.
     pub sha256: String,
+}
+
+/// The models that a recording is heard with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelFiles {
+    /// Hears everything.
+    pub first: ModelPath,
+    /// Hears again what the first was not sure of.
+    pub second: Option<ModelPath>,
 }
 
 impl ModelPath {

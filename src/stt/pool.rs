@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{EngineError, SpeechWindow, SttError, Transcriber, Watch, WindowTranscript};
+use super::{EngineError, Hints, SpeechWindow, SttError, Transcriber, Watch, WindowTranscript};
 use crate::domain::Language;
 
 /// Makes one engine per worker, and a new one after a panic.
@@ -16,13 +16,14 @@ pub type EngineFactory = Arc<dyn Fn() -> Result<Box<dyn Transcriber>, EngineErro
 
 /// What a worker is asked to do with one window.
 pub(super) enum Task {
-    Decode(Language),
+    Decode(Hints),
     Detect(Vec<Language>),
 }
 
 /// What it answers.
 pub(super) enum Answer {
-    Text(WindowTranscript),
+    /// The window comes back, because it may be decoded by another model.
+    Text(SpeechWindow, WindowTranscript),
     /// The window comes back, because it is decoded next.
     Languages(SpeechWindow, Vec<(Language, f64)>),
 }
@@ -160,9 +161,9 @@ fn perform(
             let probabilities = engine.detect_language(&window.samples, allowed)?;
             Ok(Answer::Languages(window, probabilities))
         }
-        Task::Decode(language) => {
-            let mut transcripts = engine.transcribe(std::slice::from_ref(&window), language, watch)?;
-            transcripts.pop().map(Answer::Text).ok_or(EngineError::Panicked)
+        Task::Decode(hints) => {
+            let mut transcripts = engine.transcribe(std::slice::from_ref(&window), hints, watch)?;
+            transcripts.pop().map(|text| Answer::Text(window, text)).ok_or(EngineError::Panicked)
         }
     }
 }

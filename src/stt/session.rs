@@ -8,18 +8,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::assemble::{DecodedWindow, Parts};
+use super::crosstalk::{Leak, LeakMeter};
 use super::language::{Ballot, certain};
-use super::pool::{Answer, Job, Reply, ReplySlot, Task};
+use super::pool::{Answer, Job, Pool, Reply, ReplySlot, Task};
 use super::speech::{LanguageChoice, SpeechToText};
+use super::timing::Levels;
 use super::voice::FRAME_SAMPLES;
 use super::windows::{Cut, Cutter};
-use super::{DecodedSegment, EngineError, SpeechWindow, SttError, Watch};
-use crate::domain::{
-    Channel, ChannelMode, Language, LanguageVerdict, Segment, Span, Suppression, Transcript, samples_to_ms,
-};
+use super::{EngineError, Hints, SpeechWindow, SttError, Watch, WindowTranscript};
+use crate::domain::{Channel, ChannelMode, Language, LanguageVerdict, Span, Transcript, samples_to_ms};
 
 /// What is known about the recording's language.
 enum LanguageState {
@@ -41,8 +43,19 @@ struct Cutting {
 /// What is remembered of a window that is being decoded.
 struct Pending {
     channel: Channel,
+    span: Span,
     covers: u64,
+    levels: Levels,
+    voiced: Vec<Span>,
+    hints: Hints,
+    /// When it was handed out.
+    since: Instant,
+    /// What the first model heard, once the second is asked.
+    first: Option<WindowTranscript>,
 }
+
+/// Stands in for a frame that carries nothing but the other channel's sound.
+const MUTED: [f32; FRAME_SAMPLES] = [0.0; FRAME_SAMPLES];
 
 /// One recording. Dropping it gives up what is not decoded yet.
 pub struct Session<'a> {
@@ -50,6 +63,8 @@ pub struct Session<'a> {
     cancel: CancellationToken,
     _cancel_on_drop: DropGuard,
     cutters: Vec<(Channel, Cutter)>,
+    leaks: LeakMeter,
+    prompt: Option<String>,
     /// End of the last cut of each channel.
     cut_until: Vec<u64>,
     language: LanguageState,
@@ -57,15 +72,19 @@ pub struct Session<'a> {
     replies: Receiver<Reply>,
     submitted: usize,
     pending: BTreeMap<usize, Pending>,
-    decoded: BTreeMap<usize, (Channel, Vec<DecodedSegment>)>,
+    decoded: BTreeMap<usize, DecodedWindow>,
     non_speech: Vec<(Channel, Span)>,
-    speech_samples: u64,
     done_samples: u64,
     progress_ms: Arc<AtomicU64>,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(speech: &'a SpeechToText, mode: ChannelMode, cancel: &CancellationToken) -> Self {
+    pub(super) fn new(
+        speech: &'a SpeechToText,
+        mode: ChannelMode,
+        prompt: Option<String>,
+        cancel: &CancellationToken,
+    ) -> Self {
         let cancel = cancel.child_token();
         let channels = mode.channels();
         let cutter = |channel: Channel| (channel, Cutter::new(channel, speech.guard.speech_threshold));
@@ -82,6 +101,8 @@ impl<'a> Session<'a> {
             _cancel_on_drop: cancel.clone().drop_guard(),
             cancel,
             cutters: channels.iter().copied().map(cutter).collect(),
+            leaks: LeakMeter::default(),
+            prompt,
             cut_until: vec![0; channels.len()],
             language,
             reply_to,
@@ -90,7 +111,6 @@ impl<'a> Session<'a> {
             pending: BTreeMap::new(),
             decoded: BTreeMap::new(),
             non_speech: Vec::new(),
-            speech_samples: 0,
             done_samples: 0,
             progress_ms: Arc::default(),
         }
@@ -117,9 +137,14 @@ impl<'a> Session<'a> {
         // not depend on the size of the blocks.
         for start in (0..length).step_by(FRAME_SAMPLES) {
             let end = (start + FRAME_SAMPLES).min(length);
+            let leak = match blocks {
+                [left, right] => self.leaks.judge(&left[start..end], &right[start..end]),
+                _ => Leak::None,
+            };
             for (index, block) in blocks.iter().enumerate() {
                 if let (Some((_, cutter)), Some(samples)) = (self.cutters.get_mut(index), block.get(start..end)) {
-                    cutter.push(samples, &mut cuts);
+                    let is_leak = matches!((index, leak), (0, Leak::Left) | (1, Leak::Right));
+                    cutter.push(if is_leak { &MUTED[..samples.len()] } else { samples }, &mut cuts);
                 }
                 self.take_cuts(index, &mut cuts)?;
             }
@@ -162,7 +187,6 @@ impl<'a> Session<'a> {
             let covers = self.cut_until.get_mut(index).map_or(0, |until| end - std::mem::replace(until, end));
             match cut {
                 Cut::Speech(window) => {
-                    self.speech_samples += window.span.len();
                     self.take_window(Cutting { window, covers })?;
                 }
                 Cut::NonSpeech(span) => {
@@ -209,7 +233,7 @@ impl<'a> Session<'a> {
         self.speech.pool.submit(Job { window, task: Task::Detect(allowed), watch, reply });
         match self.replies.recv().map_or(Err(EngineError::Panicked), |reply| reply.outcome)? {
             Answer::Languages(window, probabilities) => Ok((window, probabilities)),
-            Answer::Text(_) => Err(EngineError::Panicked.into()),
+            Answer::Text(..) => Err(EngineError::Panicked.into()),
         }
     }
 
@@ -234,24 +258,54 @@ impl<'a> Session<'a> {
             self.receive()?;
         }
         let Cutting { window, covers } = cutting;
+        let alternatives = match &self.speech.choice {
+            LanguageChoice::Fixed(_) => Vec::new(),
+            LanguageChoice::Among(allowed) => allowed.clone(),
+        };
+        let hints = Hints { language, alternatives, prompt: self.prompt.clone() };
         let index = self.submitted;
         self.submitted += 1;
-        self.pending.insert(index, Pending { channel: window.channel, covers });
+        let levels = Levels::of(&window.samples, window.span);
+        let voiced = window.voiced.clone();
+        let (channel, span, since) = (window.channel, window.span, Instant::now());
+        self.pending
+            .insert(index, Pending { channel, span, covers, levels, voiced, hints: hints.clone(), since, first: None });
+        self.hand_out(&self.speech.pool, index, window, hints);
+        Ok(())
+    }
+
+    fn hand_out(&self, pool: &Pool, index: usize, window: SpeechWindow, hints: Hints) {
         let reply = ReplySlot::new(index, self.reply_to.clone());
         let watch = Watch::new(&self.cancel);
-        self.speech.pool.submit(Job { window, task: Task::Decode(language), watch, reply });
-        Ok(())
+        pool.submit(Job { window, task: Task::Decode(hints), watch, reply });
     }
 
     /// Waits for the next result of any window.
     fn receive(&mut self) -> Result<(), SttError> {
         let Reply { index, outcome } = self.replies.recv().map_err(|_closed| EngineError::Panicked)?;
-        let answer = outcome?;
-        if let (Answer::Text(window), Some(pending)) = (answer, self.pending.remove(&index)) {
-            self.done_samples += pending.covers;
-            self.show_progress();
-            self.decoded.insert(index, (pending.channel, window.segments));
+        let Answer::Text(window, transcript) = outcome? else { return Ok(()) };
+        let Some(mut pending) = self.pending.remove(&index) else { return Ok(()) };
+        let model = if pending.first.is_none() { "first" } else { "second" };
+        metrics::counter!("transcribe_stt_windows_total", "model" => model).increment(1);
+        metrics::counter!("transcribe_stt_passes_total", "model" => model).increment(transcript.passes.into());
+        let decoding_s = pending.since.elapsed().as_secs_f64();
+        metrics::histogram!("transcribe_stt_window_seconds", "model" => model).record(decoding_s);
+        if let Some(second) = &self.speech.second
+            && pending.first.is_none()
+            && self.speech.is_doubtful(&transcript)
+        {
+            let hints = Hints { language: transcript.language.clone(), ..pending.hints.clone() };
+            pending.first = Some(transcript);
+            pending.since = Instant::now();
+            self.pending.insert(index, pending);
+            self.hand_out(&second.pool, index, window, hints);
+            return Ok(());
         }
+        let Pending { channel, span, covers, levels, voiced, first, .. } = pending;
+        self.done_samples += covers;
+        self.show_progress();
+        let first = first.map(|first| (self.speech.identity().model.clone(), first.segments));
+        self.decoded.insert(index, DecodedWindow::new(channel, span, voiced, transcript, &levels, first));
         Ok(())
     }
 
@@ -262,57 +316,13 @@ impl<'a> Session<'a> {
     }
 
     fn transcript(&mut self) -> Transcript {
-        let verdict = match &self.language {
+        let voted = match &self.language {
             LanguageState::Decided(verdict) => Some(verdict.clone()),
             LanguageState::Voting { .. } => None,
         };
-        let language = verdict.as_ref().map(|verdict| verdict.language.clone());
-        let guard = &self.speech.guard;
-        let spoken = std::mem::take(&mut self.decoded)
-            .into_values()
-            .flat_map(|(channel, segments)| segments.into_iter().map(move |segment| (channel, segment)));
-        let mut segments: Vec<Segment> = spoken
-            .map(|(channel, decoded)| Segment {
-                channel,
-                start_ms: decoded.start_ms,
-                end_ms: decoded.end_ms,
-                suppressed: decoded.confidence.suppression(&decoded.text, guard),
-                text: decoded.text,
-                language: language.clone(),
-                avg_logprob: Some(decoded.confidence.avg_logprob),
-                no_speech_prob: Some(decoded.confidence.no_speech_prob),
-                compression_ratio: Some(decoded.confidence.compression_ratio),
-                temperature: Some(decoded.temperature),
-                words: decoded.words,
-                decoding: None,
-            })
-            .chain(self.non_speech.drain(..).map(|(channel, span)| silent(channel, span)))
-            .collect();
-        // Stable, so segments of no length keep the order in which they were spoken.
-        segments.sort_by_key(|segment| (segment.start_ms, segment.channel));
-        let mut transcript = Transcript { language: None, segments, speech_ms: samples_to_ms(self.speech_samples) };
-        if transcript.spoken().next().is_some() {
-            transcript.language = verdict;
-        }
-        transcript
-    }
-}
-
-/// A span in which nobody speaks.
-fn silent(channel: Channel, span: Span) -> Segment {
-    Segment {
-        channel,
-        start_ms: span.start_ms(),
-        end_ms: span.end_ms(),
-        text: String::new(),
-        language: None,
-        avg_logprob: None,
-        no_speech_prob: None,
-        compression_ratio: None,
-        temperature: None,
-        suppressed: Some(Suppression::NonSpeech),
-        words: Vec::new(),
-        decoding: None,
+        let windows = std::mem::take(&mut self.decoded).into_values().collect();
+        let non_speech = std::mem::take(&mut self.non_speech);
+        Parts { windows, non_speech, voted, guard: &self.speech.guard }.assemble()
     }
 }
 

@@ -6,16 +6,20 @@ use std::sync::mpsc::sync_channel;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::guard::Confidence;
 use super::pool::{Answer, EngineFactory, Job, Pool, ReplySlot, Task};
 use super::process::{EngineProgram, Hello, Host, Refusal, Settings};
-use super::{EngineError, ModelPath, Session, SpeechWindow, SttError, Watch, windows};
+use super::{
+    DecodedSegment, EngineError, Hints, ModelFiles, ModelPath, Session, SpeechWindow, SttError, Watch,
+    WindowTranscript, confidence_of, prompt, windows,
+};
 use crate::config::SttConfig;
 use crate::config::settings::GuardConfig;
 use crate::domain::{Channel, ChannelMode, EngineIdentity, Language, Span};
 use crate::telemetry::LogSettings;
 
 /// Raised when text changes for the same settings: window lengths, decoder options, rules of the ladder or the guard.
-const DECODING_VERSION: u32 = 1;
+const DECODING_VERSION: u32 = 2;
 
 /// Two seconds.
 const HEALTH_SAMPLES: u16 = 32_000;
@@ -25,7 +29,7 @@ const HEALTH_SAMPLES: u16 = 32_000;
 pub(super) enum LanguageChoice {
     /// Nothing to find out.
     Fixed(Language),
-    /// One of these; empty = any that the model knows.
+    /// One of these.
     Among(Vec<Language>),
 }
 
@@ -36,6 +40,10 @@ pub struct SpeechToText {
     pub(super) guard: GuardConfig,
     identity: EngineIdentity,
     settings_sha256: String,
+    /// Terms that may occur in any recording.
+    vocabulary: Vec<String>,
+    /// Hears again what this one was not sure of.
+    pub(super) second: Option<Box<SpeechToText>>,
     /// The engine's process, where it has one.
     host: Option<Arc<Host>>,
 }
@@ -45,15 +53,25 @@ impl SpeechToText {
     ///
     /// # Errors
     /// When the model cannot be loaded, does not know an allowed language, or processes, threads or memory are lacking.
-    pub fn load(config: &SttConfig, model: &ModelPath) -> Result<Self, SttError> {
-        Self::load_in(EngineProgram::own().map_err(SttError::Program)?, config, model)
+    pub fn load(config: &SttConfig, models: &ModelFiles) -> Result<Self, SttError> {
+        Self::load_in(&EngineProgram::own().map_err(SttError::Program)?, config, models)
     }
 
     /// [`load`](Self::load) with another program as the engine's process.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_in(program: EngineProgram, config: &SttConfig, model: &ModelPath) -> Result<Self, SttError> {
+    pub fn load_in(program: &EngineProgram, config: &SttConfig, models: &ModelFiles) -> Result<Self, SttError> {
+        let mut speech = Self::load_one(program.clone(), config, &models.first)?;
+        if let Some(second) = &models.second {
+            speech.second = Some(Box::new(Self::load_one(program.clone(), config, second)?));
+            let both = [speech.settings_sha256.as_str(), &second.sha256].concat();
+            speech.settings_sha256 = hex::encode(Sha256::digest(both.as_bytes()));
+        }
+        Ok(speech)
+    }
+
+    fn load_one(program: EngineProgram, config: &SttConfig, model: &ModelPath) -> Result<Self, SttError> {
         let (workers, threads) = workers_and_threads(config);
         let settings = Settings {
             model: model.path.clone().into_os_string(),
@@ -90,12 +108,20 @@ impl SpeechToText {
         identity: EngineIdentity,
         make: &EngineFactory,
     ) -> Result<Self, SttError> {
+        let vocabulary = match &config.vocabulary {
+            Some(path) => {
+                prompt::read_vocabulary(path).map_err(|source| SttError::Vocabulary { path: path.clone(), source })?
+            }
+            None => Vec::new(),
+        };
         Ok(Self {
             pool: Pool::start(workers, make)?,
             choice,
             guard: config.guard.clone(),
             identity,
-            settings_sha256: settings_sha256(config),
+            settings_sha256: settings_sha256(config, &vocabulary),
+            vocabulary,
+            second: None,
             host: None,
         })
     }
@@ -115,7 +141,24 @@ impl SpeechToText {
     /// Grows while the engine gets on with any window, and only then.
     #[must_use]
     pub fn signs_of_life(&self) -> u64 {
-        self.host.as_ref().map_or(0, |host| host.signs_of_life())
+        let own = self.host.as_ref().map_or(0, |host| host.signs_of_life());
+        own.wrapping_add(self.second.as_ref().map_or(0, |second| second.signs_of_life()))
+    }
+
+    /// The prompt of a recording in which these names may occur.
+    #[must_use]
+    pub fn prompt(&self, names: &[String]) -> Option<String> {
+        prompt::compose(&self.vocabulary, names)
+    }
+
+    /// Whether a window is worth a second hearing: it was decoded more than once, the engine was not sure of it, or the
+    /// guard objects to some of it.
+    pub(super) fn is_doubtful(&self, window: &WindowTranscript) -> bool {
+        let unsure = |confidence: Confidence| confidence.avg_logprob < self.guard.doubtful_avg_logprob;
+        let objects = |segment: &DecodedSegment| !segment.confidence.objections(&segment.text, &self.guard).is_empty();
+        !window.refused_for.is_empty()
+            || confidence_of(&window.segments).is_some_and(unsure)
+            || window.segments.iter().any(objects)
     }
 
     /// How many windows are decoded at the same time.
@@ -124,10 +167,11 @@ impl SpeechToText {
         self.pool.workers()
     }
 
-    /// Starts one recording. `mode` says how many channels will be pushed; `cancel` ends its decoding early.
+    /// Starts one recording. `mode` says how many channels will be pushed; `prompt` is what the engine gets before every
+    /// window, see [`prompt`](Self::prompt); `cancel` ends its decoding early.
     #[must_use]
-    pub fn session(&self, mode: ChannelMode, cancel: &CancellationToken) -> Session<'_> {
-        Session::new(self, mode, cancel)
+    pub fn session(&self, mode: ChannelMode, prompt: Option<String>, cancel: &CancellationToken) -> Session<'_> {
+        Session::new(self, mode, prompt, cancel)
     }
 
     /// Has the engine decode a soft tone of two seconds, whatever it makes of it; blocks. After a crash this tells a
@@ -141,13 +185,18 @@ impl SpeechToText {
             LanguageChoice::Among(allowed) => allowed.first().cloned().unwrap_or_else(english),
         };
         let samples: Vec<f32> = (0..HEALTH_SAMPLES).map(|n| 0.05 * (f32::from(n) * 0.17).sin()).collect();
-        let window =
-            SpeechWindow { channel: Channel::Mono, span: Span { start: 0, end: HEALTH_SAMPLES.into() }, samples };
+        let span = Span { start: 0, end: HEALTH_SAMPLES.into() };
+        let window = SpeechWindow::voiced(Channel::Mono, span, samples);
         let (reply_to, replies) = sync_channel(1);
         let watch = Watch::new(&CancellationToken::new());
-        self.pool.submit(Job { window, task: Task::Decode(language), watch, reply: ReplySlot::new(0, reply_to) });
+        self.pool.submit(Job {
+            window,
+            task: Task::Decode(Hints::of(language)),
+            watch,
+            reply: ReplySlot::new(0, reply_to),
+        });
         match replies.recv().map_or(Err(EngineError::Panicked), |reply| reply.outcome)? {
-            Answer::Text(_) => Ok(()),
+            Answer::Text(..) => self.second.as_ref().map_or(Ok(()), |second| second.prove_healthy()),
             Answer::Languages(..) => Err(EngineError::Panicked.into()),
         }
     }
@@ -179,6 +228,7 @@ fn language_choice(config: &SttConfig, model: &ModelPath, engine: &Hello) -> Res
     }
     Ok(match config.languages.as_slice() {
         [only] => LanguageChoice::Fixed(only.clone()),
+        [] => LanguageChoice::Among(engine.languages.clone()),
         several => LanguageChoice::Among(several.to_vec()),
     })
 }
@@ -191,16 +241,27 @@ fn workers_and_threads(config: &SttConfig) -> (usize, usize) {
     (workers, threads)
 }
 
-fn settings_sha256(config: &SttConfig) -> String {
-    let SttConfig { model: _, workers: _, threads: _, languages, beam_size, words, flash_attention, guard } = config;
-    let GuardConfig { speech_threshold, max_no_speech_prob, min_avg_logprob, max_compression_ratio, temperatures } =
-        guard;
+fn settings_sha256(config: &SttConfig, vocabulary: &[String]) -> String {
+    // Models have checksums of their own; the vocabulary counts with its terms, wherever its file lies.
+    let SttConfig {
+        model: _,
+        second_model: _,
+        workers: _,
+        threads: _,
+        vocabulary: _,
+        languages,
+        beam_size,
+        words,
+        flash_attention,
+        prompt_from_call,
+        left_channel,
+        guard,
+    } = config;
     // Debug of a float is its shortest exact form, so equal text means equal settings.
     let description = format!(
         "version={DECODING_VERSION} window={}/{}/{} languages={languages:?} beam_size={beam_size} words={words} \
-         flash_attention={flash_attention} speech_threshold={speech_threshold:?} \
-         max_no_speech_prob={max_no_speech_prob:?} min_avg_logprob={min_avg_logprob:?} \
-         max_compression_ratio={max_compression_ratio:?} temperatures={temperatures:?}",
+         flash_attention={flash_attention} prompt_from_call={prompt_from_call} left_channel={left_channel:?} \
+         vocabulary={vocabulary:?} guard={guard:?}",
         windows::MAX_WINDOW_SAMPLES,
         windows::PADDING_FRAMES,
         windows::MAX_GAP_FRAMES,
@@ -218,29 +279,21 @@ pub(super) mod tests {
             languages: Vec::new(),
             workers: Some(2),
             threads: Some(1),
-            beam_size: 1,
-            words: true,
-            flash_attention: false,
-            guard: GuardConfig {
-                speech_threshold: 0.5,
-                max_no_speech_prob: 0.6,
-                min_avg_logprob: -1.0,
-                max_compression_ratio: 2.4,
-                temperatures: vec![0.0, 0.2],
-            },
+            guard: GuardConfig { temperatures: vec![0.0, 0.2], ..GuardConfig::default() },
+            ..SttConfig::default()
         }
     }
 
     #[test]
     fn the_settings_hash_covers_what_changes_text_and_nothing_else() {
-        let base = settings_sha256(&config());
+        let base = settings_sha256(&config(), &[]);
         assert_eq!(base.len(), 64);
         for same in [
             SttConfig { workers: Some(7), ..config() },
             SttConfig { threads: None, ..config() },
             SttConfig { model: "other".into(), ..config() },
         ] {
-            assert_eq!(settings_sha256(&same), base);
+            assert_eq!(settings_sha256(&same, &[]), base);
         }
         let mut colder = config();
         colder.guard.temperatures = vec![0.0];
@@ -251,8 +304,11 @@ pub(super) mod tests {
             SttConfig { languages: vec![Language("ja".into())], ..config() },
             colder,
         ] {
-            assert_ne!(settings_sha256(&different), base);
+            assert_ne!(settings_sha256(&different, &[]), base);
         }
+        assert_ne!(settings_sha256(&config(), &["Contoso".to_owned()]), base);
+        let elsewhere = SttConfig { vocabulary: Some("other/place.txt".into()), ..config() };
+        assert_eq!(settings_sha256(&elsewhere, &[]), base);
     }
 
     #[test]

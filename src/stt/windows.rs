@@ -12,23 +12,31 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::SpeechWindow;
-use super::voice::{FRAME_SAMPLES, Frame, VoiceMeter, is_steady, sanitised};
+use super::voice::{FRAME_SAMPLES, Frame, VoiceMeter, sanitised};
 use crate::domain::{Channel, SAMPLE_RATE_HZ, Span};
 
 /// Longest window: 28 s, so that the engine's 30 s hold it with room at the end.
 pub const MAX_WINDOW_SAMPLES: u64 = 28 * SAMPLE_RATE_HZ as u64;
-/// Sound kept before the first and after the last voiced frame of a window: 240 ms.
-pub const PADDING_FRAMES: u64 = 15;
+/// Sound kept before the first and after the last voiced frame of a window: 256 ms.
+pub const PADDING_FRAMES: u64 = 8;
 /// The longest pause that stays inside a window: 2 s.
-pub const MAX_GAP_FRAMES: u64 = 125;
-/// A run of fewer voiced frames than this (48 ms) is a click, not a word.
-const MIN_ISLAND_FRAMES: usize = 3;
-/// Once somebody speaks, frames down to this much below the threshold still belong to the word.
+pub const MAX_GAP_FRAMES: u64 = 62;
+/// A run of fewer voiced frames than this (64 ms) is a click, not a word.
+const MIN_ISLAND_FRAMES: u64 = 2;
+/// How far before the first frame that reaches the threshold a word may begin softly: 512 ms.
+const MAX_ONSET_FRAMES: usize = 16;
+/// A window with fewer voiced frames than this (192 ms) holds no word: a note of music, the edge of a tone. A word that
+/// stands alone, however short, has more; one near others is in their window.
+const MIN_VOICED_FRAMES: usize = 6;
+/// Frames down to this much below the threshold belong to the word that they begin or end.
 const HYSTERESIS: f32 = 0.15;
 /// Shortest non-speech span that is reported: 1 s.
 const MIN_NON_SPEECH_SAMPLES: u64 = SAMPLE_RATE_HZ as u64;
 /// Pauses longer than this (640 ms) are equally good places to cut.
-const GOOD_PAUSE_FRAMES: usize = 40;
+const GOOD_PAUSE_FRAMES: usize = 20;
+
+/// The last frames of a window that is too long are being spoken: no place to cut.
+const SPOKEN_FRAMES: usize = 2;
 
 const FRAME: u64 = FRAME_SAMPLES as u64;
 
@@ -51,11 +59,19 @@ struct Open {
     frames: Vec<Frame>,
 }
 
-/// A run of voiced frames that is not yet long enough to be a word.
+/// A run of frames of at least [`Cutter::floor`], perhaps a word.
 #[derive(Debug, Clone, Copy)]
 struct Island {
     first: u64,
     end: u64,
+    /// Whether a frame of it reached the threshold.
+    is_sure: bool,
+}
+
+impl Island {
+    fn is_word(&self) -> bool {
+        self.is_sure && self.end - self.first >= MIN_ISLAND_FRAMES
+    }
 }
 
 /// Cuts one channel. See the module's page.
@@ -69,7 +85,6 @@ pub struct Cutter {
     received: u64,
     /// Frames judged so far.
     frames: u64,
-    in_voice: bool,
     island: Option<Island>,
     open: Option<Open>,
     /// The last few frames, for an island that turns out to be a word.
@@ -90,7 +105,6 @@ impl Cutter {
             kept_from: 0,
             received: 0,
             frames: 0,
-            in_voice: false,
             island: None,
             open: None,
             recent: VecDeque::new(),
@@ -132,23 +146,21 @@ impl Cutter {
         let frame = self.frames;
         self.frames += 1;
         self.recent.push_back(judged);
-        if self.recent.len() > MIN_ISLAND_FRAMES {
+        if self.recent.len() > MAX_ONSET_FRAMES {
             self.recent.pop_front();
         }
         if let Some(open) = &mut self.open {
             open.frames.push(judged);
         }
 
-        let needed = if self.in_voice { self.floor() } else { self.threshold };
-        self.in_voice = judged.voice >= needed;
-        if self.in_voice {
-            let first = self.island.map_or(frame, |island| island.first);
-            self.island = Some(Island { first, end: frame + 1 });
-            if frame + 1 - first >= MIN_ISLAND_FRAMES as u64 {
-                self.speech(Island { first, end: frame + 1 }, cuts);
-            }
-        } else {
-            self.island = None;
+        self.island = (judged.voice >= self.floor()).then(|| {
+            let before = self.island.unwrap_or(Island { first: frame, end: frame, is_sure: false });
+            let oldest = if before.is_sure { 0 } else { self.frames - self.recent.len() as u64 };
+            let is_sure = before.is_sure || judged.voice >= self.threshold;
+            Island { first: before.first.max(oldest), end: frame + 1, is_sure }
+        });
+        if let Some(island) = self.island.filter(Island::is_word) {
+            self.speech(island, cuts);
         }
 
         if let Some(open) = self.open.take_if(|open| frame + 1 - open.last > MAX_GAP_FRAMES) {
@@ -160,7 +172,8 @@ impl Cutter {
     /// Adds a run of voiced frames that is long enough to be a word.
     fn speech(&mut self, island: Island, cuts: &mut Vec<Cut>) {
         let Some(open) = &mut self.open else {
-            let frames = self.recent.iter().copied().collect();
+            let length = usize::try_from(island.end - island.first).unwrap_or(usize::MAX);
+            let frames = self.recent.iter().skip(self.recent.len().saturating_sub(length)).copied().collect();
             self.open = Some(Open { first: island.first, last: island.end, frames });
             return;
         };
@@ -187,10 +200,11 @@ impl Cutter {
         self.open = Some(Open { first: pause_end, last: open.last, frames: follows });
     }
 
-    /// Yields the window from the open start to `end`, and the non-speech before it. A steady sound is no window: it
-    /// becomes part of the non-speech around it.
+    /// Yields the window from the open start to `end`, and the non-speech before it. A window that holds no word becomes
+    /// part of the non-speech around it.
     fn close(&mut self, open: &Open, end: u64, cuts: &mut Vec<Cut>) {
-        if is_steady(&open.frames, self.floor()) {
+        let floor = self.floor();
+        if open.frames.iter().filter(|frame| frame.voice >= floor).count() < MIN_VOICED_FRAMES {
             return;
         }
         let start = self.padded_start(open.first);
@@ -198,7 +212,8 @@ impl Cutter {
         let skipped = usize::try_from(start - self.kept_from).expect("the window is in memory");
         let length = usize::try_from(end - start).expect("the window is in memory");
         let samples = self.kept.range(skipped..skipped + length).copied().collect();
-        cuts.push(Cut::Speech(SpeechWindow { channel: self.channel, span: Span { start, end }, samples }));
+        let voiced = voiced(open, floor, end);
+        cuts.push(Cut::Speech(SpeechWindow { channel: self.channel, span: Span { start, end }, samples, voiced }));
         self.cut_at = end;
     }
 
@@ -233,12 +248,26 @@ impl Cutter {
     }
 }
 
+/// The stretches of a window in which frames are voiced by at least `floor`, up to `end`.
+fn voiced(open: &Open, floor: f32, end: u64) -> Vec<Span> {
+    let mut at = open.first * FRAME;
+    let mut stretches = Vec::new();
+    for frames in open.frames.chunk_by(|one, next| (one.voice >= floor) == (next.voice >= floor)) {
+        let start = at;
+        at += frames.len() as u64 * FRAME;
+        if frames.first().is_some_and(|frame| frame.voice >= floor) && start < end {
+            stretches.push(Span { start, end: at.min(end) });
+        }
+    }
+    stretches
+}
+
 /// The best place to cut a window that has become too long: the longest pause in its later half (pauses from 640 ms on
-/// are as good as each other, then the latest wins), else its least voiced frame. Frames less voiced than `floor` are a
+/// are as good as each other, then the latest wins), else where it is quietest. Frames less voiced than `floor` are a
 /// pause. The answer never touches the last frames, which are being spoken.
 fn best_pause(frames: &[Frame], floor: f32) -> Range<usize> {
     let voice = |index: usize| frames.get(index).map_or(1.0, |frame| frame.voice);
-    let last = frames.len().saturating_sub(MIN_ISLAND_FRAMES);
+    let last = frames.len().saturating_sub(SPOKEN_FRAMES);
     let half = frames.len() / 2;
     let mut best: Option<Range<usize>> = None;
     let mut run_start = None;
@@ -258,222 +287,14 @@ fn best_pause(frames: &[Frame], floor: f32) -> Range<usize> {
         }
     }
     best.unwrap_or_else(|| {
-        let quietest = (half..last).min_by(|&a, &b| voice(a).total_cmp(&voice(b))).unwrap_or(half);
-        quietest..quietest + 1
+        let level = |index: usize| -> f32 {
+            let near = index.saturating_sub(1)..(index + 2).min(frames.len());
+            frames[near].iter().map(|frame| frame.power).sum()
+        };
+        let quietest = (half..last).min_by(|&a, &b| level(a).total_cmp(&level(b))).unwrap_or(half);
+        quietest..(quietest + 1).min(frames.len())
     })
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn frame(voice: f32) -> Frame {
-        Frame { voice, power: 0.0 }
-    }
-
-    /// Something the detector takes for a voice: a buzzing pitch with formants, in syllables of a quarter second.
-    pub(in super::super) fn babble(samples: usize) -> Vec<f32> {
-        (0..samples)
-            .map(|n| {
-                let t = n as f32 / 16_000.0;
-                let syllable = (t * 4.0 * std::f32::consts::PI).sin().abs();
-                let pitch = 120.0 + 25.0 * (t * 3.0).sin();
-                let mut sum = 0.0;
-                for harmonic in 1..24u8 {
-                    let hz = pitch * f32::from(harmonic);
-                    let formant =
-                        1.0 / (1.0 + ((hz - 600.0) / 200.0).powi(2)) + 0.5 / (1.0 + ((hz - 1_500.0) / 300.0).powi(2));
-                    sum += formant * (t * hz * std::f32::consts::TAU).sin();
-                }
-                0.04 * syllable * sum
-            })
-            .collect()
-    }
-
-    fn cut(samples: &[f32], blocks: &[usize]) -> Vec<Cut> {
-        let mut cutter = Cutter::new(Channel::Mono, 0.5);
-        let mut cuts = Vec::new();
-        let mut rest = samples;
-        for &block in blocks.iter().cycle() {
-            if rest.is_empty() {
-                break;
-            }
-            let (head, tail) = rest.split_at(block.clamp(1, rest.len()));
-            cutter.push(head, &mut cuts);
-            rest = tail;
-        }
-        cutter.finish(&mut cuts);
-        cuts
-    }
-
-    fn windows(cuts: &[Cut]) -> Vec<&SpeechWindow> {
-        cuts.iter()
-            .filter_map(|cut| match cut {
-                Cut::Speech(window) => Some(window),
-                Cut::NonSpeech(_) => None,
-            })
-            .collect()
-    }
-
-    /// Every promise of the module about one result.
-    fn check(samples: &[f32], cuts: &[Cut]) {
-        let mut at = 0;
-        for cut in cuts {
-            let span = match cut {
-                Cut::Speech(window) => {
-                    assert!(window.span.len() <= MAX_WINDOW_SAMPLES, "window of {} samples", window.span.len());
-                    let at = |sample: u64| usize::try_from(sample).unwrap();
-                    let range = at(window.span.start)..at(window.span.end);
-                    assert!(window.samples == samples[range], "a window holds the samples of its span");
-                    window.span
-                }
-                Cut::NonSpeech(span) => {
-                    assert!(span.len() >= MIN_NON_SPEECH_SAMPLES);
-                    *span
-                }
-            };
-            assert!(!span.is_empty());
-            assert!(span.start >= at, "spans are ordered and disjoint");
-            assert!(span.start - at < MIN_NON_SPEECH_SAMPLES, "only short spans are left out");
-            at = span.end;
-        }
-        assert!(at <= samples.len() as u64);
-        assert!(samples.len() as u64 - at < MIN_NON_SPEECH_SAMPLES, "the end is covered");
-    }
-
-    #[test]
-    fn the_test_signal_passes_for_a_voice() {
-        let signal = babble(5 * 16_000);
-        let cuts = cut(&signal, &[4_096]);
-        let found = windows(&cuts);
-        assert_eq!(found.len(), 1, "{:?}", found.iter().map(|window| window.span).collect::<Vec<_>>());
-        assert!(found[0].span.len() > 4 * 16_000);
-    }
-
-    #[test]
-    fn silence_is_one_span_of_non_speech() {
-        let cuts = cut(&vec![0.0; 160_000], &[1_000]);
-        assert_eq!(cuts, [Cut::NonSpeech(Span { start: 0, end: 160_000 })]);
-    }
-
-    #[test]
-    fn nothing_gives_nothing() {
-        assert_eq!(cut(&[], &[1]), []);
-    }
-
-    #[test]
-    fn endless_speech_is_cut_into_full_windows_and_memory_stays_bounded() {
-        let signal = babble(100 * 16_000);
-        let mut cutter = Cutter::new(Channel::Mono, 0.5);
-        let mut cuts = Vec::new();
-        for block in signal.chunks(777) {
-            cutter.push(block, &mut cuts);
-            assert!(cutter.kept.len() as u64 <= MAX_WINDOW_SAMPLES + MAX_GAP_FRAMES * FRAME + FRAME);
-        }
-        cutter.finish(&mut cuts);
-        check(&signal, &cuts);
-        let found = windows(&cuts);
-        assert!((4..=8).contains(&found.len()), "{} windows for 100 s", found.len());
-    }
-
-    #[test]
-    fn long_silence_keeps_no_samples() {
-        let mut cutter = Cutter::new(Channel::Mono, 0.5);
-        let mut cuts = Vec::new();
-        for _ in 0..100 {
-            cutter.push(&[0.0; 16_000], &mut cuts);
-            assert!(cutter.kept.len() as u64 <= (PADDING_FRAMES + 2) * FRAME);
-        }
-        assert!(cuts.is_empty());
-    }
-
-    #[test]
-    fn a_pause_is_bridged_or_not_by_its_length() {
-        let word = babble(2 * 16_000);
-        let with_pause = |samples: usize| [word.clone(), vec![0.0; samples], word.clone()].concat();
-        let short = with_pause(16_000);
-        let cuts = cut(&short, &[4_096]);
-        check(&short, &cuts);
-        assert_eq!(windows(&cuts).len(), 1);
-
-        let long = with_pause(4 * 16_000);
-        let cuts = cut(&long, &[4_096]);
-        check(&long, &cuts);
-        assert_eq!(windows(&cuts).len(), 2);
-        assert!(cuts.iter().any(|cut| matches!(cut, Cut::NonSpeech(span) if span.len() > 3 * 16_000)));
-    }
-
-    #[test]
-    fn the_longest_late_pause_is_the_place_to_cut() {
-        let mut frames = vec![frame(0.9); 1_000];
-        frames[100..200].fill(frame(0.0));
-        frames[600..610].fill(frame(0.0));
-        frames[800..804].fill(frame(0.0));
-        assert_eq!(best_pause(&frames, 0.35), 600..610);
-        // From 640 ms on the later one wins.
-        frames[600..660].fill(frame(0.0));
-        frames[800..845].fill(frame(0.0));
-        assert_eq!(best_pause(&frames, 0.35), 800..845);
-    }
-
-    #[test]
-    fn speech_without_any_pause_is_cut_where_it_is_least_voiced() {
-        let mut frames = vec![frame(0.9); 1_000];
-        frames[100] = frame(0.5);
-        frames[700] = frame(0.6);
-        assert_eq!(best_pause(&frames, 0.35), 700..701);
-    }
-
-    #[test]
-    fn tones_that_pass_for_a_voice_are_not_windows() {
-        // The North American ring-back: 440 and 480 Hz, two seconds on, four off.
-        let signal: Vec<f32> = (0..18 * 16_000)
-            .map(|n| {
-                let t = n as f32 / 16_000.0;
-                let ringing = t % 6.0 >= 4.0;
-                let tone = (t * 440.0 * std::f32::consts::TAU).sin() + (t * 480.0 * std::f32::consts::TAU).sin();
-                if ringing { 0.2 * tone } else { 0.0 }
-            })
-            .collect();
-        let cuts = cut(&signal, &[4_096]);
-        check(&signal, &cuts);
-        assert!(windows(&cuts).is_empty());
-    }
-
-    #[test]
-    fn hostile_samples_do_no_harm() {
-        let mut signal = babble(3 * 16_000);
-        for (index, sample) in signal.iter_mut().enumerate() {
-            match index % 97 {
-                0 => *sample = f32::NAN,
-                1 => *sample = f32::INFINITY,
-                2 => *sample = -1e30,
-                _ => {}
-            }
-        }
-        for cut in cut(&signal, &[333]) {
-            if let Cut::Speech(window) = cut {
-                assert!(window.samples.iter().all(|sample| sample.abs() <= 1.0));
-            }
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-
-        #[test]
-        fn any_split_into_blocks_gives_the_same_windows(
-            parts in prop::collection::vec((any::<bool>(), 1usize..160_000), 1..8),
-            blocks in prop::collection::vec(1usize..9_000, 1..6),
-        ) {
-            let signal: Vec<f32> = parts
-                .iter()
-                .flat_map(|&(spoken, samples)| if spoken { babble(samples) } else { vec![0.0; samples] })
-                .collect();
-            let whole = cut(&signal, &[signal.len()]);
-            check(&signal, &whole);
-            prop_assert!(cut(&signal, &blocks) == whole, "other windows with blocks of {:?}", blocks);
-        }
-    }
-}
+pub(super) mod tests;

@@ -67,6 +67,12 @@ fn describe() {
     describe_histogram!("transcribe_rate_limit_wait_seconds", "How long requests waited for the rate limit");
     describe_histogram!("transcribe_real_time_factor", "Elapsed seconds for a second of audio, download included");
     describe_histogram!("transcribe_end_of_call_to_row_seconds", "From the end of a call to its row in the lake");
+    describe_counter!(
+        "transcribe_stt_windows_total",
+        "Windows of speech that were decoded, by model (first or second)"
+    );
+    describe_counter!("transcribe_stt_passes_total", "Passes of the engine over windows, by model");
+    describe_histogram!("transcribe_stt_window_seconds", "Elapsed seconds from handing a window out to its text");
     describe_gauge!("transcribe_jobs", "Recordings in the ledger, by state");
     describe_gauge!("transcribe_queue_age_seconds", "Since when the oldest recording waits to be taken up");
     describe_gauge!("transcribe_inbox_events", "Events that were answered and not acted upon yet");

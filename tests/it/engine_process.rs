@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use transcribe::config::settings::GuardConfig;
 use transcribe::domain::{Channel, Language, Span, Treatment};
 use transcribe::stt::process::{Ending, EngineProgram, Host, Refusal, Settings};
-use transcribe::stt::{EngineError, ModelPath, SpeechToText, SpeechWindow, Transcriber, Watch};
+use transcribe::stt::{EngineError, Hints, ModelFiles, ModelPath, SpeechToText, SpeechWindow, Transcriber, Watch};
 use transcribe::telemetry::LogSettings;
 
 use crate::workspace::{Workspace, cached, children_of, scripted_engine};
@@ -192,24 +192,19 @@ fn settings(workers: usize) -> Settings {
 }
 
 fn guard() -> GuardConfig {
-    GuardConfig {
-        speech_threshold: 0.5,
-        max_no_speech_prob: 0.6,
-        min_avg_logprob: -1.0,
-        max_compression_ratio: 2.4,
-        temperatures: vec![0.0],
-    }
+    GuardConfig { temperatures: vec![0.0], ..GuardConfig::default() }
 }
 
 /// A window of silence of this length.
 fn window(length_ms: u32) -> SpeechWindow {
     let samples = vec![0.0; 16 * usize::try_from(length_ms).unwrap()];
-    SpeechWindow { channel: Channel::Left, span: Span { start: 16, end: 16 + samples.len() as u64 }, samples }
+    let span = Span { start: 16, end: 16 + samples.len() as u64 };
+    SpeechWindow::voiced(Channel::Left, span, samples)
 }
 
 fn ask(engine: &mut dyn Transcriber, length_ms: u32, cancel: &CancellationToken) -> Result<String, EngineError> {
-    let language = Language("en".into());
-    let mut texts = engine.transcribe(&[window(length_ms)], &language, &Watch::new(cancel))?;
+    let hints = Hints::of(Language("en".into()));
+    let mut texts = engine.transcribe(&[window(length_ms)], &hints, &Watch::new(cancel))?;
     Ok(texts.pop().unwrap().segments.pop().unwrap().text)
 }
 
@@ -286,13 +281,11 @@ fn speech(program: EngineProgram) -> SpeechToText {
         languages: Vec::new(),
         workers: Some(2),
         threads: Some(1),
-        beam_size: 1,
-        words: true,
-        flash_attention: false,
         guard: guard(),
+        ..transcribe::config::SttConfig::default()
     };
-    let model = ModelPath { path: cached("models/tiny.en.bin"), name: "tiny.en".into(), sha256: String::new() };
-    SpeechToText::load_in(program, &config, &model).unwrap()
+    let first = ModelPath { path: cached("models/tiny.en.bin"), name: "tiny.en".into(), sha256: String::new() };
+    SpeechToText::load_in(&program, &config, &ModelFiles { first, second: None }).unwrap()
 }
 
 #[test]

@@ -13,7 +13,7 @@ use transcribe::config::LakeConfig;
 use transcribe::domain::{
     CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Difference, FinishedTranscript, Generation,
     JoinKey, JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Station,
-    Suppression, TranscriptOutcome, Via,
+    Suppression, Talk, TranscriptOutcome, Via,
 };
 use transcribe::lake::{
     BatchPlan, CoverageRow, Lake, PublishedObject, QuarantineRow, RunRow, Staging, Table, ZoomSegmentRow,
@@ -37,12 +37,14 @@ needs_review BOOLEAN, review_reasons VARCHAR, talk_share_left DOUBLE, talk_share
 longest_monologue_ms BIGINT, words_per_minute DOUBLE, overlap_ms BIGINT, zoom_agreement DOUBLE,
 caller_number_hash VARCHAR, callee_number_hash VARCHAR, engine VARCHAR, engine_version VARCHAR, model VARCHAR,
 model_sha256 VARCHAR, settings_sha256 VARCHAR, prompt_sha256 VARCHAR, fingerprint VARCHAR, attempt INTEGER,
-run_id VARCHAR, transcribed_at TIMESTAMP WITH TIME ZONE, schema_version INTEGER";
+run_id VARCHAR, transcribed_at TIMESTAMP WITH TIME ZONE, schema_version INTEGER, window_count INTEGER,
+second_window_count INTEGER";
 const SEGMENTS: &str = "
 recording_id VARCHAR, call_id VARCHAR, started_at TIMESTAMP WITH TIME ZONE, segment_index INTEGER, channel VARCHAR,
 speaker VARCHAR, start_ms BIGINT, end_ms BIGINT, text VARCHAR, language VARCHAR, avg_logprob DOUBLE,
 no_speech_prob DOUBLE, compression_ratio DOUBLE, temperature DOUBLE, suppressed BOOLEAN, suppressed_reason VARCHAR,
-first_text VARCHAR, first_model VARCHAR, fingerprint VARCHAR";
+first_text VARCHAR, first_model VARCHAR, fingerprint VARCHAR, window_start_ms BIGINT, window_end_ms BIGINT,
+decode_count INTEGER, retry_reasons VARCHAR, objections VARCHAR";
 const WORDS: &str = "
 recording_id VARCHAR, segment_index INTEGER, word_index INTEGER, channel VARCHAR, start_ms BIGINT, end_ms BIGINT,
 word VARCHAR, probability DOUBLE, time_source VARCHAR, fingerprint VARCHAR";
@@ -513,6 +515,7 @@ async fn two_channels_are_told_apart() {
     call.audio.channels = 2;
     call.transcript.segments[0].channel = Channel::Left;
     call.transcript.segments[1].channel = Channel::Right;
+    call.transcript.talk = Some(Talk { left_ms: 900, right_ms: 900, overlap_ms: 0, longest_monologue_ms: 1_000 });
     work.publish(&[call]).await;
     let rows = work.query(
         "SELECT channel_mode, silence_ms, talk_share_left, talk_share_right, overlap_ms, longest_monologue_ms \

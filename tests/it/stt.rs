@@ -10,7 +10,7 @@ use transcribe::decode::AudioStream;
 use transcribe::domain::{Channel, ChannelMode, Language, Span, Suppression, Transcript, TranscriptStatus};
 use transcribe::stt::process::EngineProgram;
 use transcribe::stt::whisper_cpp::{Engine, EngineSettings, Model};
-use transcribe::stt::{ModelPath, SpeechToText, SpeechWindow, Transcriber, Watch, WindowTranscript};
+use transcribe::stt::{Hints, ModelFiles, ModelPath, SpeechToText, SpeechWindow, Transcriber, Watch, WindowTranscript};
 
 fn cached(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache").join(path);
@@ -37,13 +37,7 @@ fn spoken(names: &[&str]) -> Vec<f32> {
 }
 
 fn guard(temperatures: &[f32]) -> GuardConfig {
-    GuardConfig {
-        speech_threshold: 0.5,
-        max_no_speech_prob: 0.6,
-        min_avg_logprob: -1.0,
-        max_compression_ratio: 2.4,
-        temperatures: temperatures.to_vec(),
-    }
+    GuardConfig { temperatures: temperatures.to_vec(), ..GuardConfig::default() }
 }
 
 fn load(model: &str, languages: &[&str]) -> SpeechToText {
@@ -52,18 +46,18 @@ fn load(model: &str, languages: &[&str]) -> SpeechToText {
         languages: languages.iter().map(|code| Language((*code).into())).collect(),
         workers: Some(1),
         threads: Some(2),
-        beam_size: 1,
-        words: true,
         flash_attention: true,
         guard: guard(&[0.0, 0.4, 0.8]),
+        ..SttConfig::default()
     };
     let path = cached(&format!("models/{model}.bin"));
-    let file = ModelPath { path, name: model.into(), sha256: "not checked here".into() };
-    SpeechToText::load_in(EngineProgram::at(env!("CARGO_BIN_EXE_transcribe")), &config, &file).unwrap()
+    let first = ModelPath { path, name: model.into(), sha256: "not checked here".into() };
+    let files = ModelFiles { first, second: None };
+    SpeechToText::load_in(&EngineProgram::at(env!("CARGO_BIN_EXE_transcribe")), &config, &files).unwrap()
 }
 
 fn heard(speech: &SpeechToText, samples: &[f32]) -> Transcript {
-    let mut session = speech.session(ChannelMode::Mono, &CancellationToken::new());
+    let mut session = speech.session(ChannelMode::Mono, None, &CancellationToken::new());
     for block in samples.chunks(4_096) {
         session.push(&[block.to_vec()]).unwrap();
     }
@@ -100,7 +94,8 @@ fn check_order(transcript: &Transcript, samples: usize) {
     let mut at = 0;
     for segment in &transcript.segments {
         assert!(at <= segment.start_ms && segment.start_ms <= segment.end_ms && segment.end_ms <= length_ms);
-        assert_eq!(segment.text.is_empty(), segment.suppressed == Some(Suppression::NonSpeech));
+        assert_eq!(segment.decoding.is_none(), segment.suppressed == Some(Suppression::NonSpeech));
+        assert!(!segment.text.is_empty() || segment.suppressed.is_some());
         let mut word_at = segment.start_ms;
         for word in &segment.words {
             assert!(word_at <= word.start_ms && word.start_ms <= word.end_ms && word.end_ms <= segment.end_ms);
@@ -167,7 +162,7 @@ fn japanese_is_detected_and_stays_whole_characters() {
 
 fn window(samples: Vec<f32>) -> SpeechWindow {
     let span = Span { start: 16_000, end: 16_000 + samples.len() as u64 };
-    SpeechWindow { channel: Channel::Mono, span, samples }
+    SpeechWindow::voiced(Channel::Mono, span, samples)
 }
 
 fn engine(model: &Model, beam_size: u32, threads: usize, temperature: f32) -> Engine {
@@ -175,9 +170,9 @@ fn engine(model: &Model, beam_size: u32, threads: usize, temperature: f32) -> En
 }
 
 fn decoded(engine: &mut Engine, window: &SpeechWindow) -> WindowTranscript {
-    let language = Language("en".into());
+    let hints = Hints::of(Language("en".into()));
     let mut batch =
-        engine.transcribe(std::slice::from_ref(window), &language, &Watch::new(&CancellationToken::new())).unwrap();
+        engine.transcribe(std::slice::from_ref(window), &hints, &Watch::new(&CancellationToken::new())).unwrap();
     batch.pop().unwrap()
 }
 

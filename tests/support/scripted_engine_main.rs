@@ -26,7 +26,7 @@ use transcribe::domain::{Language, TimeSource, Word};
 use transcribe::stt::guard::Confidence;
 use transcribe::stt::pool::EngineFactory;
 use transcribe::stt::process::{Hello, Loaded, serve};
-use transcribe::stt::{DecodedSegment, EngineError, SpeechWindow, Transcriber, Watch, WindowTranscript};
+use transcribe::stt::{DecodedSegment, EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowTranscript};
 
 const LANGUAGES: &str = "en zh de es ru ko fr ja pt tr pl ca nl ar sv it id hi fi vi he uk el ms cs ro da hu ta no th ur \
                          hr bg lt la mi ml cy sk te fa lv bn sr az sl kn et mk br eu is hy ne mn bs kk sq sw gl mr pa si km \
@@ -113,7 +113,7 @@ impl Transcriber for ScriptedEngine {
     fn transcribe(
         &mut self,
         windows: &[SpeechWindow],
-        _language: &Language,
+        hints: &Hints,
         watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
         let decode = |window: &SpeechWindow| {
@@ -122,7 +122,7 @@ impl Transcriber for ScriptedEngine {
             if watch.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            Ok(scripted(window, window_ms))
+            Ok(scripted(window, window_ms, &hints.language))
         };
         windows.iter().map(decode).collect()
     }
@@ -136,7 +136,7 @@ impl Transcriber for ScriptedEngine {
     }
 }
 
-fn scripted(window: &SpeechWindow, window_ms: usize) -> WindowTranscript {
+fn scripted(window: &SpeechWindow, window_ms: usize, language: &Language) -> WindowTranscript {
     let checksum = window.samples.iter().fold(0_u32, |sum, sample| sum.rotate_left(5) ^ sample.to_bits());
     let text = format!("scripted {window_ms} ms {:04x}", checksum % (1 << 16));
     let (start_ms, end_ms) = (window.span.start_ms(), window.span.end_ms());
@@ -153,5 +153,5 @@ fn scripted(window: &SpeechWindow, window_ms: usize) -> WindowTranscript {
         .collect();
     let confidence = Confidence { avg_logprob: -0.1, no_speech_prob: 0.01, compression_ratio: 1.0 };
     let segment = DecodedSegment { start_ms, end_ms, text, words, tokens: 4, temperature: 0.0, confidence };
-    WindowTranscript { segments: vec![segment] }
+    WindowTranscript::plain(vec![segment], language.clone())
 }

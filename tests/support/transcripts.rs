@@ -25,6 +25,7 @@ pub(crate) fn segment(start_ms: i64, text: &str) -> Segment {
         temperature: Some(0.0),
         suppressed: None,
         words: text.split_whitespace().enumerate().map(word).collect(),
+        speaker: None,
         decoding: None,
     }
 }
@@ -60,6 +61,8 @@ pub(crate) fn finished(id: &str, segments: Vec<Segment>) -> FinishedTranscript {
             language: Some(LanguageVerdict { language: Language("en".into()), probability: 0.9, margin: 0.8 }),
             segments,
             speech_ms: 4_000,
+            talk: None,
+            doubts: Vec::new(),
         },
         engine,
         settings_sha256: "settings".into(),

@@ -55,7 +55,7 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         Some(zoom) => zoom as Arc<dyn RecordingSource>,
         None => run::source(session)?,
     };
-    let model = run::model(session)?;
+    let model = run::models(session)?;
     let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
     crate::pipeline::prepare_state(&config.paths)?;
     let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings).map_err(RunError::from)?);

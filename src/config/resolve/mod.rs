@@ -3,7 +3,7 @@
 mod service;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -11,10 +11,11 @@ use toml::Value;
 use url::Url;
 
 use self::service::{collector, hooks, trigger};
-use super::layers::{ConfigError, Layered, Merged, shown};
+use super::layers::{ConfigError, Layered, Layers, Merged, shown};
+use super::secrets::Environment;
 use super::settings::{
-    Config, FolderConfig, GuardConfig, LakeConfig, LogFormat, OnDeleted, PathsConfig, QueueConfig, SttConfig,
-    TelemetryConfig, ZoomConfig, ZoomMode, ZoomPlan,
+    Config, FolderConfig, GuardConfig, LakeConfig, LeftChannel, LogFormat, OnDeleted, PathsConfig, QueueConfig,
+    SttConfig, TelemetryConfig, ZoomConfig, ZoomMode, ZoomPlan,
 };
 use super::units::{parse_duration, parse_size};
 use crate::domain::{Language, SourceKind};
@@ -67,6 +68,29 @@ impl Config {
     }
 }
 
+impl Default for Config {
+    /// The defaults of `pipeline.toml`.
+    fn default() -> Self {
+        let (environment, working_dir) = (Environment::default(), Path::new(""));
+        let layers = Layers { file: None, environment: &environment, flags: &[], working_dir };
+        Merged::from_layers(&layers).and_then(|merged| Self::resolve(&merged)).expect("the embedded defaults are valid")
+    }
+}
+
+impl Default for SttConfig {
+    /// The defaults of `pipeline.toml`.
+    fn default() -> Self {
+        Config::default().stt
+    }
+}
+
+impl Default for GuardConfig {
+    /// The defaults of `pipeline.toml`.
+    fn default() -> Self {
+        Config::default().stt.guard
+    }
+}
+
 fn zoom(read: &Reader<'_>) -> Result<ZoomConfig, ConfigError> {
     let mode = read.word("zoom.mode", &[("account", ZoomMode::Account), ("user", ZoomMode::User)])?;
     let users = read.texts("zoom.users")?;
@@ -112,12 +136,25 @@ fn stt(read: &Reader<'_>) -> Result<SttConfig, ConfigError> {
         beam_size: read.whole("stt.beam_size", 1, 8)?.unsigned_abs(),
         words: read.flag("stt.words")?,
         flash_attention: read.flag("stt.flash_attention")?,
+        second_model: read.switch("stt.second_model")?,
+        vocabulary: read.switch("stt.vocabulary")?.map(|_| read.path("stt.vocabulary")).transpose()?,
+        prompt_from_call: read.flag("stt.prompt_from_call")?,
+        left_channel: read.word(
+            "stt.left_channel",
+            &[("unknown", LeftChannel::Unknown), ("owner", LeftChannel::Owner), ("other", LeftChannel::Other)],
+        )?,
         guard: GuardConfig {
             speech_threshold: narrowed(read.number("stt.speech_threshold", 0.01, 0.99)?),
             max_no_speech_prob: read.number("stt.max_no_speech_prob", 0.0, 1.0)?,
             min_avg_logprob: read.number("stt.min_avg_logprob", -20.0, 0.0)?,
             max_compression_ratio: read.number("stt.max_compression_ratio", 1.0, 100.0)?,
             temperatures: read.temperatures("stt.temperatures")?,
+            max_repeats: usize::try_from(read.whole("stt.max_repeats", 1, 100)?).unwrap_or(1),
+            min_chars_per_s: read.number("stt.min_chars_per_s", 0.0, 100.0)?,
+            min_voice_share: read.number("stt.min_voice_share", 0.0, 1.0)?,
+            switch_margin: read.number("stt.switch_margin", 0.0, 1.0)?,
+            min_language_margin: read.number("stt.min_language_margin", 0.0, 1.0)?,
+            doubtful_avg_logprob: read.number("stt.doubtful_avg_logprob", -20.0, 0.0)?,
         },
     })
 }

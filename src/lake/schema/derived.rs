@@ -2,8 +2,10 @@
 //!
 //! Only unsuppressed segments count, except in `suppressed_count`.
 
+use std::collections::BTreeMap;
+
 use super::count;
-use crate::domain::{AudioFacts, Channel, ChannelMode, FinishedTranscript, Language, Segment};
+use crate::domain::{AudioFacts, ChannelMode, Doubt, FinishedTranscript, Language, Segment, Talk};
 
 /// Computed columns of `recordings`; each is described there.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +25,8 @@ pub(super) struct Derived {
     pub(super) overlap_ms: Option<i64>,
     /// Codes separated by commas; empty when nobody need look.
     pub(super) review_reasons: String,
+    pub(super) window_count: i32,
+    pub(super) second_window_count: i32,
 }
 
 /// A file may be so much longer or shorter than its listing says: listings count whole seconds, and encoders pad.
@@ -40,21 +44,25 @@ impl Derived {
         let text = joined(&spoken, spaced);
         let word_count = word_count(&spoken, &text, spaced);
         let stereo = audio.channel_mode == ChannelMode::Stereo;
-        let sides = if stereo { Sides::of(&spoken) } else { None };
+        let talk = transcript.talk.as_ref();
+        let left_share = talk.and_then(left_share);
+        let (window_count, second_window_count) = windows(&transcript.segments);
         let channels = if stereo { 2 } else { 1 };
         let listed_ms = finished.recording.duration_s.map(|seconds| i64::from(seconds) * 1_000);
         let duration_delta_ms = listed_ms.map(|listed_ms| audio.audio_ms.saturating_sub(listed_ms));
         Self {
-            review_reasons: review_reasons(audio, duration_delta_ms),
+            review_reasons: review_reasons(audio, duration_delta_ms, &transcript.doubts),
             duration_delta_ms,
             segment_count: count(spoken.len()),
             suppressed_count: count(transcript.segments.len() - spoken.len()),
             silence_ms: audio.audio_ms.saturating_mul(channels).saturating_sub(transcript.speech_ms).max(0),
             avg_logprob: avg_logprob(&spoken),
-            talk_share_left: sides.as_ref().map(|sides| sides.left_share),
-            talk_share_right: sides.as_ref().map(|sides| 1.0 - sides.left_share),
-            longest_monologue_ms: sides.as_ref().map(|sides| sides.longest_monologue_ms),
-            overlap_ms: sides.as_ref().map(|sides| sides.overlap_ms),
+            talk_share_left: left_share,
+            talk_share_right: left_share.map(|left| 1.0 - left),
+            longest_monologue_ms: talk.map(|talk| talk.longest_monologue_ms),
+            overlap_ms: talk.map(|talk| talk.overlap_ms),
+            window_count: count(window_count),
+            second_window_count: count(second_window_count),
             words_per_minute: words_per_minute(word_count, transcript.speech_ms),
             word_count,
             text,
@@ -62,16 +70,16 @@ impl Derived {
     }
 }
 
-/// What a person should know about the sound before trusting the row.
-fn review_reasons(audio: &AudioFacts, duration_delta_ms: Option<i64>) -> String {
+/// What a person should know before trusting the row.
+fn review_reasons(audio: &AudioFacts, duration_delta_ms: Option<i64>, doubts: &[Doubt]) -> String {
     let differs = duration_delta_ms.is_some_and(|delta| delta.unsigned_abs() > LENGTH_TOLERANCE_MS);
     let reasons = [
         (audio.damaged_packets > 0, "audio_damaged"),
         (audio.missing_ms >= CUT_SHORT_MS, "audio_cut_short"),
         (differs, "duration_differs"),
     ];
-    let met: Vec<&str> = reasons.into_iter().filter(|(met, _)| *met).map(|(_, reason)| reason).collect();
-    met.join(",")
+    let of_sound = reasons.into_iter().filter(|(met, _)| *met).map(|(_, reason)| reason);
+    of_sound.chain(doubts.iter().copied().map(Doubt::as_str)).collect::<Vec<_>>().join(",")
 }
 
 fn is_spaced(finished: &FinishedTranscript, spoken: &[&Segment]) -> bool {
@@ -118,68 +126,39 @@ fn avg_logprob(spoken: &[&Segment]) -> Option<f64> {
     (weights > 0.0).then(|| weighted / weights)
 }
 
-/// How the two sides of a stereo recording share the time. Absent when neither says anything.
-struct Sides {
-    left_share: f64,
-    longest_monologue_ms: i64,
-    overlap_ms: i64,
+/// Share of the left side in what both sides say; absent where neither says anything.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of one recording are far below 2^53")]
+fn left_share(talk: &Talk) -> Option<f64> {
+    let both_ms = talk.left_ms.saturating_add(talk.right_ms);
+    (both_ms > 0).then(|| talk.left_ms as f64 / both_ms as f64)
 }
 
-impl Sides {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one recording are far below 2^53")]
-    fn of(spoken: &[&Segment]) -> Option<Self> {
-        let on = |channel| spoken.iter().copied().filter(move |segment| segment.channel == channel);
-        let total = |channel| on(channel).map(length_ms).fold(0_i64, i64::saturating_add);
-        let (left_ms, right_ms) = (total(Channel::Left), total(Channel::Right));
-        let both_ms = left_ms.saturating_add(right_ms);
-        if both_ms == 0 {
-            return None;
-        }
-        Some(Self {
-            left_share: left_ms as f64 / both_ms as f64,
-            longest_monologue_ms: longest_monologue_ms(spoken),
-            overlap_ms: overlap_ms(&on(Channel::Left).collect::<Vec<_>>(), &on(Channel::Right).collect::<Vec<_>>()),
-        })
-    }
-}
-
-/// From the start of the first to the end of the last of consecutive segments of one channel, at its longest.
-fn longest_monologue_ms(spoken: &[&Segment]) -> i64 {
-    let runs = spoken.chunk_by(|one, next| one.channel == next.channel);
-    let lengths = runs.filter_map(|run| Some(run.last()?.end_ms.saturating_sub(run.first()?.start_ms)));
-    lengths.max().unwrap_or(0)
-}
-
-/// The time that a segment of `left` and one of `right` share. Both are ordered and free of overlaps in themselves.
-fn overlap_ms(left: &[&Segment], right: &[&Segment]) -> i64 {
-    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
-    let mut overlap_ms = 0_i64;
-    while let (Some(one), Some(other)) = (left.peek(), right.peek()) {
-        let start_ms = one.start_ms.max(other.start_ms);
-        let end_ms = one.end_ms.min(other.end_ms);
-        overlap_ms = overlap_ms.saturating_add(end_ms.saturating_sub(start_ms).max(0));
-        if one.end_ms <= other.end_ms {
-            left.next();
-        } else {
-            right.next();
+/// Windows that were decoded, and those of them that a second model decoded again.
+fn windows(segments: &[Segment]) -> (usize, usize) {
+    let mut windows = BTreeMap::new();
+    for segment in segments {
+        if let Some(decoding) = &segment.decoding {
+            let heard_again = windows.entry((segment.channel, decoding.window_start_ms)).or_insert(false);
+            *heard_again |= decoding.first.is_some();
         }
     }
-    overlap_ms
+    (windows.len(), windows.values().filter(|heard_again| **heard_again).count())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Suppression;
+    use crate::domain::{Channel, Decoding, FirstHearing, Suppression};
     use crate::lake::sample::{finished, language, segment, stereo};
 
     #[test]
     fn damaged_cut_and_unexpectedly_long_audio_asks_for_a_person() {
         let mut audio = crate::lake::sample::finished("aa").audio;
-        assert_eq!(review_reasons(&audio, Some(-1_900)), "");
+        assert_eq!(review_reasons(&audio, Some(-1_900), &[]), "");
         audio.damaged_packets = 3;
         audio.missing_ms = 12_000;
-        assert_eq!(review_reasons(&audio, Some(2_001)), "audio_damaged,audio_cut_short,duration_differs");
+        let reasons = review_reasons(&audio, Some(2_001), &[Doubt::LowConfidence]);
+        assert_eq!(reasons, "audio_damaged,audio_cut_short,duration_differs,low_confidence");
     }
 
     #[test]
@@ -244,14 +223,31 @@ mod tests {
     }
 
     #[test]
-    fn two_sides_share_the_talk_and_the_time_they_overlap() {
-        let call =
-            stereo("aa", &[(Channel::Left, 0, 4_000), (Channel::Right, 3_000, 5_000), (Channel::Left, 5_000, 7_000)]);
+    fn two_sides_share_the_talk() {
+        let mut call = stereo("aa", &[(Channel::Left, 0, 4_000)]);
+        let talk = Talk { left_ms: 6_000, right_ms: 2_000, overlap_ms: 1_000, longest_monologue_ms: 4_000 };
+        call.transcript.talk = Some(talk);
         let derived = Derived::of(&call);
-        assert_eq!(derived.talk_share_left, Some(0.75));
-        assert_eq!(derived.talk_share_right, Some(0.25));
-        assert_eq!(derived.overlap_ms, Some(1_000));
-        assert_eq!(derived.longest_monologue_ms, Some(4_000));
+        assert_eq!((derived.talk_share_left, derived.talk_share_right), (Some(0.75), Some(0.25)));
+        assert_eq!((derived.overlap_ms, derived.longest_monologue_ms), (Some(1_000), Some(4_000)));
+    }
+
+    #[test]
+    fn windows_are_counted_once_and_second_hearings_among_them() {
+        let mut call = stereo("aa", &[(Channel::Left, 0, 900), (Channel::Left, 900, 1_500), (Channel::Right, 0, 900)]);
+        for segment in &mut call.transcript.segments {
+            let first = FirstHearing { text: "wort".into(), model: "tiny".into() };
+            segment.decoding = Some(Decoding {
+                window_start_ms: 0,
+                window_end_ms: 2_000,
+                passes: 1,
+                refused_for: Vec::new(),
+                objections: Vec::new(),
+                first: (segment.channel == Channel::Right).then_some(first),
+            });
+        }
+        let derived = Derived::of(&call);
+        assert_eq!((derived.window_count, derived.second_window_count), (2, 1));
     }
 
     #[test]

@@ -137,18 +137,21 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
         }),
         C::text(
             "review_reasons",
-            "Why: audio_damaged, audio_cut_short, duration_differs; separated by commas",
+            "Why: audio_damaged, audio_cut_short, duration_differs, language_uncertain, languages_mixed, low_confidence, \
+             much_suppressed; separated by commas",
             |row| Some(row.derived.review_reasons.as_str()).filter(|reasons| !reasons.is_empty()),
         ),
-        C::double("talk_share_left", "Share of the left channel in all speech; null unless stereo", |row| {
-            row.derived.talk_share_left
-        }),
-        C::double("talk_share_right", "Share of the right channel in all speech; null unless stereo", |row| {
-            row.derived.talk_share_right
-        }),
-        C::int64("longest_monologue_ms", "Longest stretch of one side uninterrupted; null unless stereo", |row| {
-            row.derived.longest_monologue_ms
-        }),
+        C::double(
+            "talk_share_left",
+            "Share of the left side in the time in which somebody speaks; null unless stereo",
+            |row| row.derived.talk_share_left,
+        ),
+        C::double("talk_share_right", "Share of the right side, likewise", |row| row.derived.talk_share_right),
+        C::int64(
+            "longest_monologue_ms",
+            "Longest stretch of one side that the other does not interrupt; null unless stereo",
+            |row| row.derived.longest_monologue_ms,
+        ),
         C::double("words_per_minute", "Words per minute of speech", |row| row.derived.words_per_minute),
         C::int64("overlap_ms", "Time in which both sides speak; null unless stereo", |row| row.derived.overlap_ms),
         C::double("zoom_agreement", "Word agreement with Zoom's own transcript", |_| None),
@@ -178,5 +181,9 @@ fn produced<'a>() -> Vec<Column<RecordingRow<'a>>> {
         C::text("run_id", "The run that transcribed it", |row| Some(&row.finished.run_id.0)),
         C::timestamp("transcribed_at", "When the transcript was finished", |row| Some(row.finished.transcribed_at)),
         C::int32("schema_version", "Version of the tables", |_| Some(SCHEMA_VERSION)),
+        C::int32("window_count", "Windows of speech that were decoded", |row| Some(row.derived.window_count)),
+        C::int32("second_window_count", "Windows that a second model decoded again", |row| {
+            Some(row.derived.second_window_count)
+        }),
     ]
 }

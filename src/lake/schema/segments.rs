@@ -52,7 +52,10 @@ impl TableRow for SegmentRow<'_> {
                 Some(row.index)
             }),
             C::text("channel", "mono, left or right", |row| Some(row.segment.channel.as_str())),
-            C::text("speaker", "Who speaks", |_| None).personal(),
+            C::text("speaker", "Who speaks, as far as the channel tells; null for mono", |row| {
+                row.segment.speaker.as_deref()
+            })
+            .personal(),
             C::int64("start_ms", "Start, from the start of the recording", |row| Some(row.segment.start_ms)),
             C::int64("end_ms", "End, from the start of the recording", |row| Some(row.segment.end_ms)),
             C::text("text", "What was said; empty for non_speech", |row| Some(&row.segment.text)).free_text(),

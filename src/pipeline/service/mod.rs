@@ -26,7 +26,7 @@ use super::{RedoOrder, RunError, Stop, Sweep, Window};
 use crate::config::Config;
 use crate::queue::Inbox;
 use crate::source::RecordingSource;
-use crate::stt::ModelPath;
+use crate::stt::ModelFiles;
 use crate::telemetry::{Health, Need, Reporter};
 
 pub use bell::Bell;
@@ -71,7 +71,7 @@ impl Service<'_> {
     ///
     /// # Errors
     /// What keeps it from starting: state folder, ledger, lake or model cannot be used.
-    pub async fn run(self, model: &ModelPath) -> Result<(), RunError> {
+    pub async fn run(self, model: &ModelFiles) -> Result<(), RunError> {
         let mut run = self.open("events")?;
         run.take_back().await?;
         run.tidy_up().await?;

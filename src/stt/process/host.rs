@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::super::{EngineError, SpeechWindow, Transcriber, Watch, WindowTranscript};
+use super::super::{EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowTranscript};
 use super::EngineProgram;
 use super::connection::{Connection, End};
 use super::protocol::{self, Hello, Refusal, Reply, Request, START_ID, Settings};
@@ -132,12 +132,15 @@ impl Transcriber for RemoteEngine {
     fn transcribe(
         &mut self,
         windows: &[SpeechWindow],
-        language: &Language,
+        hints: &Hints,
         watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
         let decode = |window: &SpeechWindow| {
             let (channel, span) = (window.channel, window.span);
-            let request = |id| Request::Decode { id, channel, span, language: language.clone() };
+            let request = |id| {
+                let (voiced, hints) = (window.voiced.clone(), hints.clone());
+                Request::Decode { id, channel, span, voiced, hints }
+            };
             match self.host.call(request, &window.samples, watch)? {
                 Reply::Text { text, .. } => Ok(text),
                 _ => Err(EngineError::Panicked),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::super::{EngineError, WindowTranscript};
+use super::super::{EngineError, Hints, WindowTranscript};
 use crate::config::settings::GuardConfig;
 use crate::domain::{Channel, Language, SAMPLE_RATE_HZ, Span};
 use crate::telemetry::LogSettings;
@@ -71,7 +71,8 @@ pub(super) enum Request {
         id: u64,
         channel: Channel,
         span: Span,
-        language: Language,
+        voiced: Vec<Span>,
+        hints: Hints,
     },
     /// Samples follow.
     Detect {
@@ -196,7 +197,7 @@ mod tests {
             temperature: f64::from(0.2_f32),
             confidence,
         };
-        Reply::Text { id: u64::MAX, text: WindowTranscript { segments: vec![segment] } }
+        Reply::Text { id: u64::MAX, text: WindowTranscript::plain(vec![segment], Language("ja".into())) }
     }
 
     #[test]

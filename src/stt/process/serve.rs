@@ -74,12 +74,12 @@ fn take_requests(
                 }
                 continue;
             }
-            Request::Decode { id, channel, span, language } => {
-                (id, SpeechWindow { channel, span, samples }, Task::Decode(language))
+            Request::Decode { id, channel, span, voiced, hints } => {
+                (id, SpeechWindow { channel, span, samples, voiced }, Task::Decode(hints))
             }
             Request::Detect { id, allowed } => {
                 let span = Span { start: 0, end: samples.len() as u64 };
-                (id, SpeechWindow { channel: Channel::Mono, span, samples }, Task::Detect(allowed))
+                (id, SpeechWindow::voiced(Channel::Mono, span, samples), Task::Detect(allowed))
             }
         };
         let pool = pool.get().ok_or(ProtocolError::Unexpected)?;
@@ -135,7 +135,7 @@ impl Desk {
         while let Ok(pool::Reply { index, outcome }) = replies.recv() {
             let id = index as u64;
             let reply = match outcome {
-                Ok(Answer::Text(text)) if is_finite(&text) => Reply::Text { id, text },
+                Ok(Answer::Text(_, text)) if is_finite(&text) => Reply::Text { id, text },
                 Ok(Answer::Languages(_, probabilities)) if probabilities.iter().all(|(_, p)| p.is_finite()) => {
                     Reply::Languages { id, probabilities }
                 }

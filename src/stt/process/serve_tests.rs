@@ -3,7 +3,7 @@ use std::sync::{Barrier, mpsc};
 use std::thread::JoinHandle;
 
 use super::super::super::guard::Confidence;
-use super::super::super::{DecodedSegment, Transcriber};
+use super::super::super::{DecodedSegment, Hints, Transcriber};
 use super::*;
 use crate::config::LogFormat;
 use crate::config::settings::GuardConfig;
@@ -19,7 +19,7 @@ impl Transcriber for Scripted {
     fn transcribe(
         &mut self,
         windows: &[SpeechWindow],
-        _language: &Language,
+        hints: &Hints,
         watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
         let decode = |window: &SpeechWindow| {
@@ -28,7 +28,7 @@ impl Transcriber for Scripted {
             let (start_ms, end_ms) = (window.span.start_ms(), window.span.end_ms());
             let (text, words) = ("heard".into(), Vec::new());
             let segment = DecodedSegment { start_ms, end_ms, text, words, tokens: 1, temperature, confidence };
-            Ok(WindowTranscript { segments: vec![segment] })
+            Ok(WindowTranscript::plain(vec![segment], hints.language.clone()))
         };
         windows.iter().map(decode).collect()
     }
@@ -53,16 +53,14 @@ fn settings(workers: usize) -> Settings {
         words: true,
         threads: 1,
         workers,
-        guard: GuardConfig {
-            speech_threshold: 0.5,
-            max_no_speech_prob: 0.6,
-            min_avg_logprob: -1.0,
-            max_compression_ratio: 2.4,
-            temperatures: vec![0.0],
-        },
+        guard: GuardConfig { temperatures: vec![0.0], ..GuardConfig::default() },
         alive_every: Duration::ZERO,
         logs: LogSettings { format: LogFormat::Text, verbosity: Verbosity::Quiet },
     }
+}
+
+fn hints() -> Hints {
+    Hints::of(Language("en".into()))
 }
 
 fn hello() -> Hello {
@@ -99,7 +97,7 @@ impl Child {
 
     fn decode(&mut self, id: u64, samples: usize) {
         let span = Span { start: 0, end: samples as u64 };
-        self.ask(&Request::Decode { id, channel: Channel::Right, span, language: Language("en".into()) }, samples);
+        self.ask(&Request::Decode { id, channel: Channel::Right, span, voiced: vec![span], hints: hints() }, samples);
     }
 
     fn reply(&mut self) -> Reply {

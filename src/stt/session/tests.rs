@@ -4,10 +4,10 @@ use super::super::guard::Confidence;
 use super::super::pool::EngineFactory;
 use super::super::speech::tests::config;
 use super::super::windows::tests::babble;
-use super::super::{Transcriber, WindowTranscript};
+use super::super::{DecodedSegment, Transcriber};
 use super::*;
 use crate::config::SttConfig;
-use crate::domain::EngineIdentity;
+use crate::domain::{EngineIdentity, Suppression};
 
 const SECOND: usize = 16_000;
 
@@ -24,19 +24,19 @@ impl Transcriber for ScriptedEngine {
     fn transcribe(
         &mut self,
         windows: &[SpeechWindow],
-        language: &Language,
+        hints: &Hints,
         watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
         if watch.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
         let decoded = |window: &SpeechWindow| {
-            let text = (self.decode)(window, language)?;
+            let text = (self.decode)(window, &hints.language)?;
             let confidence = Confidence { avg_logprob: -0.2, no_speech_prob: 0.1, compression_ratio: 1.0 };
             let (start_ms, end_ms) = (window.span.start_ms(), window.span.end_ms());
             let segment =
                 DecodedSegment { start_ms, end_ms, text, words: Vec::new(), tokens: 3, temperature: 0.0, confidence };
-            Ok(WindowTranscript { segments: vec![segment] })
+            Ok(WindowTranscript::plain(vec![segment], hints.language.clone()))
         };
         windows.iter().map(decoded).collect()
     }
@@ -97,7 +97,7 @@ fn heard(
     channels: &[Vec<f32>],
     block: usize,
 ) -> Result<Transcript, SttError> {
-    let mut session = speech.session(mode, &CancellationToken::new());
+    let mut session = speech.session(mode, None, &CancellationToken::new());
     let length = channels[0].len();
     for start in (0..length).step_by(block) {
         let end = (start + block).min(length);
@@ -197,7 +197,7 @@ fn an_error_of_the_engine_is_the_error_of_the_recording() {
 fn a_cancelled_recording_ends_with_that_error() {
     let speech = scripted(english(), Vec::new(), by_start);
     let cancel = CancellationToken::new();
-    let mut session = speech.session(ChannelMode::Mono, &cancel);
+    let mut session = speech.session(ChannelMode::Mono, None, &cancel);
     session.push(&[signal(&[1], 10)]).unwrap();
     cancel.cancel();
     assert!(session.push(&[vec![0.0; 10]]).unwrap_err().is_cancelled());
@@ -207,7 +207,7 @@ fn a_cancelled_recording_ends_with_that_error() {
 #[test]
 fn progress_ends_at_the_length_of_the_recording() {
     let speech = scripted(english(), Vec::new(), by_start);
-    let mut session = speech.session(ChannelMode::Stereo, &CancellationToken::new());
+    let mut session = speech.session(ChannelMode::Stereo, None, &CancellationToken::new());
     let progress = session.progress();
     session.push(&[signal(&[1, 9], 20), vec![0.0; 20 * SECOND]]).unwrap();
     assert!(progress.load(Ordering::Relaxed) <= 20_000);
@@ -218,7 +218,7 @@ fn progress_ends_at_the_length_of_the_recording() {
 #[test]
 fn blocks_that_do_not_fit_the_channels_are_refused() {
     let speech = scripted(english(), Vec::new(), by_start);
-    let mut session = speech.session(ChannelMode::Stereo, &CancellationToken::new());
+    let mut session = speech.session(ChannelMode::Stereo, None, &CancellationToken::new());
     assert!(matches!(session.push(&[vec![0.0]]), Err(SttError::Channels { got: 1, expected: 2 })));
     assert!(matches!(session.push(&[vec![0.0], Vec::new()]), Err(SttError::Channels { .. })));
 }

@@ -7,21 +7,31 @@
 //! Greedy decoding draws no random numbers, so one state serves all windows. Beam search and temperatures above zero
 //! draw from a generator in the state which is seeded only when the state is created (whisper.cpp 1.8.3, decoder 0): such
 //! an attempt gets a fresh state, so that its result does not depend on what was decoded before.
+//!
+//! The language of a window costs one step of the decoder: after a window was decoded the state still holds what the
+//! encoder made of it. So every window is heard in its own language where several are allowed.
 
 mod params;
 mod text;
 
+use std::ffi::c_int;
 use std::path::Path;
 use std::sync::Arc;
 
 use whisper_rs::{WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
+use super::ladder::Climbed;
 use super::pool::EngineFactory;
 use super::process::{Hello, Loaded, Refusal, Settings};
-use super::{EngineError, SpeechWindow, Transcriber, Watch, WindowTranscript, ladder};
+use super::{EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowTranscript, ladder, language};
 use crate::config::settings::GuardConfig;
-use crate::domain::Language;
+use crate::domain::{Language, SAMPLE_RATE_HZ};
 use params::ParamsCache;
+
+/// Silence before a window that is decoded with a shifted start: 400 ms. Windows leave 2 s of the engine's 30.
+const SHIFT_SAMPLES: usize = 6_400;
+/// The longest prompt: the decoder has room for 223 tokens before the text, and a shorter one leaves more of it.
+const MAX_PROMPT_TOKENS: usize = 200;
 
 /// The engine's name in every row.
 pub const ENGINE: &str = "whisper.cpp";
@@ -88,6 +98,15 @@ impl Model {
         }
     }
 
+    /// The prompt in the model's tokens: the last [`MAX_PROMPT_TOKENS`] of them.
+    fn tokens(&self, prompt: &str) -> Result<Vec<c_int>, EngineError> {
+        let clean: String = prompt.chars().filter(|c| *c != '\0').collect();
+        // Like text that goes on: words begin with a space.
+        let most = clean.len() + 1;
+        let tokens = self.context.tokenize(&format!(" {}", clean.trim()), most).map_err(engine_error)?;
+        Ok(tokens[tokens.len().saturating_sub(MAX_PROMPT_TOKENS)..].to_vec())
+    }
+
     /// The codes of all languages of a multilingual model; the newest (`yue`) is missing in older models.
     fn languages(&self) -> impl Iterator<Item = &'static str> + use<> {
         const TOKENS_WITHOUT_LANGUAGES: i32 = 51_765;
@@ -124,39 +143,92 @@ impl Engine {
         Ok(Self { model: model.clone(), settings, params, state })
     }
 
-    fn window(
+    fn window(&mut self, window: &SpeechWindow, hints: &Hints, watch: &Watch) -> Result<WindowTranscript, EngineError> {
+        let known = self.climb(window, &hints.language, hints.prompt.as_deref(), watch)?;
+        let mut heard = Vec::new();
+        if !hints.alternatives.is_empty() {
+            heard = self.languages_heard(hints)?;
+            if let Some(other) = language::other_than(&hints.language, &heard, self.settings.guard.switch_margin) {
+                let climbed = self.climb(window, &other, hints.prompt.as_deref(), watch)?;
+                let passes = known.passes + climbed.passes;
+                let Climbed { segments, refused_for, .. } = climbed;
+                return Ok(WindowTranscript { segments, language: other, heard, passes, refused_for });
+            }
+        }
+        let Climbed { segments, passes, refused_for } = known;
+        Ok(WindowTranscript { segments, language: hints.language.clone(), heard, passes, refused_for })
+    }
+
+    /// Decodes the window in one language until its text can be trusted.
+    fn climb(
         &mut self,
         window: &SpeechWindow,
-        language: &'static str,
+        language: &Language,
+        prompt: Option<&str>,
         watch: &Watch,
-    ) -> Result<WindowTranscript, EngineError> {
+    ) -> Result<Climbed, EngineError> {
+        let Some(code) = self.model.code(language) else {
+            return Err(EngineError::UnknownLanguage { language: language.as_str().to_owned() });
+        };
         let guard = self.settings.guard.clone();
-        ladder::climb(&guard, |temperature| {
+        let tokens = prompt.map(|prompt| self.model.tokens(prompt)).transpose()?.unwrap_or_default();
+        let voiced: u64 = window.voiced.iter().map(|span| span.len()).sum();
+        let expected = ladder::Expected {
+            prompt: prompt.map(|text| ladder::Prompt { text, spaced: language.is_spaced() }),
+            voiced_s: f64::from(u32::try_from(voiced).unwrap_or(u32::MAX)) / f64::from(SAMPLE_RATE_HZ),
+            min_chars_per_s: if language.is_spaced() { guard.min_chars_per_s } else { guard.min_chars_per_s / 2.0 },
+        };
+        ladder::climb(&guard, expected, |attempt| {
             if watch.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let params = self.params.of(language, temperature);
-            let draws_random_numbers = temperature > 0.0 || self.settings.beam_size > 1;
-            let mut fresh = if draws_random_numbers {
-                Some(self.model.context.create_state().map_err(engine_error)?)
-            } else {
-                None
-            };
-            let state = fresh.as_mut().unwrap_or(&mut self.state);
-            match params::run(state, params, &window.samples, watch) {
+            let params = self.params.of(code, attempt.temperature);
+            let draws_random_numbers = attempt.temperature > 0.0 || self.settings.beam_size > 1;
+            if draws_random_numbers {
+                self.state = self.model.context.create_state().map_err(engine_error)?;
+            }
+            let state = &mut self.state;
+            let shifted = attempt.shifted.then(|| [vec![0.0; SHIFT_SAMPLES], window.samples.clone()].concat());
+            let samples = shifted.as_ref().unwrap_or(&window.samples);
+            let prompt = if attempt.prompted { tokens.as_slice() } else { &[] };
+            match params::run(state, params, samples, prompt, watch) {
                 _ if watch.is_cancelled() => Err(EngineError::Cancelled),
                 Err(error) => Err(engine_error(error)),
                 Ok(()) => {
                     let style = text::Style {
                         words: self.settings.words,
-                        spaced: Language(language.to_owned()).is_spaced(),
+                        language: language.clone(),
                         first_special: self.model.context.token_eot(),
-                        temperature: f64::from(temperature),
+                        temperature: f64::from(attempt.temperature),
+                        lead_cs: if attempt.shifted { SHIFT_SAMPLES as i64 / 160 } else { 0 },
                     };
-                    Ok(text::transcript(state, window.span, &style))
+                    Ok(text::segments(state, window.span, &style))
                 }
             }
         })
+    }
+
+    /// Which of the languages in question the window is in. Costs one step of the decoder: the state still holds what
+    /// the encoder made of the window when it was decoded.
+    fn languages_heard(&mut self, hints: &Hints) -> Result<Vec<(Language, f64)>, EngineError> {
+        let context = &self.model.context;
+        self.state.decode(&[context.token_sot()], 0, self.settings.threads).map_err(engine_error)?;
+        let logits = self.state.get_logits().map_err(engine_error)?;
+        let asked = std::iter::once(&hints.language).chain(&hints.alternatives);
+        let mut found: Vec<(Language, f32)> = Vec::new();
+        for language in asked {
+            let id = self.model.code(language).and_then(whisper_rs::get_lang_id);
+            let logit = id.and_then(|id| logits.get(usize::try_from(context.token_lang(id)).ok()?));
+            if let Some(logit) = logit
+                && !found.iter().any(|(known, _)| known == language)
+            {
+                found.push((language.clone(), *logit));
+            }
+        }
+        let highest = found.iter().map(|(_, logit)| *logit).fold(f32::MIN, f32::max);
+        let weight = |logit: f32| f64::from(logit - highest).exp();
+        let total: f64 = found.iter().map(|(_, logit)| weight(*logit)).sum();
+        Ok(found.into_iter().map(|(language, logit)| (language, weight(logit) / total)).collect())
     }
 }
 
@@ -164,13 +236,10 @@ impl Transcriber for Engine {
     fn transcribe(
         &mut self,
         windows: &[SpeechWindow],
-        language: &Language,
+        hints: &Hints,
         watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
-        let Some(code) = self.model.code(language) else {
-            return Err(EngineError::UnknownLanguage { language: language.as_str().to_owned() });
-        };
-        windows.iter().map(|window| self.window(window, code, watch)).collect()
+        windows.iter().map(|window| self.window(window, hints, watch)).collect()
     }
 
     fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {

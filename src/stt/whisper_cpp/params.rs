@@ -11,6 +11,8 @@ use crate::stt::Watch;
 /// Candidates at temperatures above zero. One: the ladder brings the variety, and five cost five times as much on sound
 /// that no temperature makes sense of.
 const BEST_OF: c_int = 1;
+/// Tokens before the text where there is a prompt: half of the decoder's context.
+const PROMPT_ROOM: c_int = 224;
 /// More decoders whisper.cpp does not have.
 const MAX_BEAM: u32 = 8;
 
@@ -73,7 +75,7 @@ fn build(
     params.set_n_threads(threads);
     params.set_language(Some(language));
     params.set_translate(false);
-    // No text is carried from window to window, nor inside one.
+    // No text is carried from window to window, nor inside one (but for the prompt, see `run`).
     params.set_no_context(true);
     params.set_n_max_text_ctx(0);
     params.set_single_segment(false);
@@ -96,13 +98,21 @@ fn build(
 #[expect(unsafe_code, reason = "whisper-rs's safe abort callback calls a closure through the wrong type")]
 pub(super) fn run(
     state: &mut WhisperState,
-    mut params: FullParams<'static, 'static>,
+    params: FullParams<'static, 'static>,
     samples: &[f32],
+    prompt: &[c_int],
     watch: &Watch,
 ) -> Result<(), WhisperError> {
     unsafe extern "C" fn is_cancelled(watch: *mut c_void) -> bool {
         // SAFETY: the pointer is the one set below; the watch outlives the call that uses it.
         unsafe { &*watch.cast::<Watch>().cast_const() }.is_cancelled()
+    }
+    // The parameters live no longer than the prompt.
+    let mut params: FullParams<'static, '_> = params;
+    if !prompt.is_empty() {
+        params.set_tokens(prompt);
+        // Room for the prompt, and for what the same window said before.
+        params.set_n_max_text_ctx(PROMPT_ROOM);
     }
     let user_data: *const Watch = watch;
     // SAFETY: `params` is consumed by this one call of `full`, which ends before the borrow of `watch` does; the
@@ -123,7 +133,7 @@ mod tests {
     use super::super::{Model, text};
     use super::*;
     use crate::config::settings::GuardConfig;
-    use crate::domain::Span;
+    use crate::domain::{Language, Span};
 
     fn tiny_en() -> Model {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models/tiny.en.bin");
@@ -134,30 +144,29 @@ mod tests {
     #[test]
     fn a_cancelled_call_ends_early_and_leaves_the_state_as_good_as_new() {
         let model = tiny_en();
-        let guard = GuardConfig {
-            speech_threshold: 0.5,
-            max_no_speech_prob: 0.6,
-            min_avg_logprob: -1.0,
-            max_compression_ratio: 2.4,
-            temperatures: vec![0.0],
-        };
+        let guard = GuardConfig { temperatures: vec![0.0], ..GuardConfig::default() };
         let mut cache = ParamsCache::new(&EngineSettings { beam_size: 1, words: true, threads: 1, guard });
         let samples: Vec<f32> =
             (0..48_000u16).map(|n| 0.1 * (f32::from(n) * 0.05 * (1.0 + f32::from(n) * 1e-5)).sin()).collect();
         let span = Span { start: 0, end: 48_000 };
-        let style =
-            text::Style { words: true, spaced: true, first_special: model.context.token_eot(), temperature: 0.0 };
+        let style = text::Style {
+            words: true,
+            language: Language("en".into()),
+            first_special: model.context.token_eot(),
+            temperature: 0.0,
+            lead_cs: 0,
+        };
 
         let mut state = model.context.create_state().unwrap();
         let cancelled = CancellationToken::new();
         cancelled.cancel();
-        assert!(run(&mut state, cache.of("en", 0.0), &samples, &Watch::new(&cancelled)).is_err());
+        assert!(run(&mut state, cache.of("en", 0.0), &samples, &[], &Watch::new(&cancelled)).is_err());
         assert_eq!(state.full_n_segments(), 0);
 
         let left_alone = Watch::new(&CancellationToken::new());
-        run(&mut state, cache.of("en", 0.0), &samples, &left_alone).unwrap();
+        run(&mut state, cache.of("en", 0.0), &samples, &[], &left_alone).unwrap();
         let mut fresh = model.context.create_state().unwrap();
-        run(&mut fresh, cache.of("en", 0.0), &samples, &left_alone).unwrap();
-        assert_eq!(text::transcript(&state, span, &style), text::transcript(&fresh, span, &style));
+        run(&mut fresh, cache.of("en", 0.0), &samples, &[], &left_alone).unwrap();
+        assert_eq!(text::segments(&state, span, &style), text::segments(&fresh, span, &style));
     }
 }

@@ -4,25 +4,23 @@
 //! and split at character boundaries only. Nothing here trusts the engine's times: all are forced into the window, in
 //! order.
 
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use whisper_rs::WhisperState;
 
+use super::super::DecodedSegment;
 use super::super::guard::Confidence;
-use super::super::{DecodedSegment, WindowTranscript};
-use crate::domain::{Span, TimeSource, Word};
+use super::super::guard::repetition::compression_ratio;
+use crate::domain::{Language, Span, TimeSource, Word};
 
 /// What the reading of the tokens depends on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Style {
     pub(super) words: bool,
-    /// Whether a space starts a word.
-    pub(super) spaced: bool,
+    pub(super) language: Language,
     /// Tokens from this id on are no text.
     pub(super) first_special: i32,
     pub(super) temperature: f64,
+    /// Centiseconds of silence that were put before the window.
+    pub(super) lead_cs: i64,
 }
 
 /// One token of text.
@@ -46,12 +44,12 @@ struct RawSegment {
 }
 
 /// Reads the result of the last run of `state` on the window at `span`.
-pub(super) fn transcript(state: &WhisperState, span: Span, style: &Style) -> WindowTranscript {
+pub(super) fn segments(state: &WhisperState, span: Span, style: &Style) -> Vec<DecodedSegment> {
     let segments = state
         .as_iter()
         .map(|segment| RawSegment {
-            start_cs: segment.start_timestamp(),
-            end_cs: segment.end_timestamp(),
+            start_cs: segment.start_timestamp() - style.lead_cs,
+            end_cs: segment.end_timestamp() - style.lead_cs,
             no_speech_prob: f64::from(segment.no_speech_probability()),
             tokens: (0..segment.n_tokens())
                 .filter_map(|index| segment.get_token(index))
@@ -63,8 +61,8 @@ pub(super) fn transcript(state: &WhisperState, span: Span, style: &Style) -> Win
                         bytes,
                         logprob: f64::from(data.plog),
                         probability: f64::from(data.p).clamp(0.0, 1.0),
-                        start_cs: data.t0,
-                        end_cs: data.t1,
+                        start_cs: data.t0 - style.lead_cs,
+                        end_cs: data.t1 - style.lead_cs,
                     })
                 })
                 .collect(),
@@ -73,7 +71,7 @@ pub(super) fn transcript(state: &WhisperState, span: Span, style: &Style) -> Win
     assemble(segments, span, style)
 }
 
-fn assemble(raw: Vec<RawSegment>, span: Span, style: &Style) -> WindowTranscript {
+fn assemble(raw: Vec<RawSegment>, span: Span, style: &Style) -> Vec<DecodedSegment> {
     let mut segments = Vec::with_capacity(raw.len());
     let mut from_ms = span.start_ms();
     let at = |cs: i64| span.start_ms().saturating_add(cs.saturating_mul(10));
@@ -88,7 +86,11 @@ fn assemble(raw: Vec<RawSegment>, span: Span, style: &Style) -> WindowTranscript
         from_ms = end_ms;
         let count = u32::try_from(segment.tokens.len()).unwrap_or(u32::MAX);
         let logprobs: f64 = segment.tokens.iter().map(|token| token.logprob).sum();
-        let words = if style.words { words(&segment.tokens, style.spaced, start_ms, end_ms, at) } else { Vec::new() };
+        let words = if style.words {
+            words(&segment.tokens, style.language.is_spaced(), start_ms, end_ms, at)
+        } else {
+            Vec::new()
+        };
         segments.push(DecodedSegment {
             start_ms,
             end_ms,
@@ -104,28 +106,16 @@ fn assemble(raw: Vec<RawSegment>, span: Span, style: &Style) -> WindowTranscript
         });
     }
     let whole: Vec<&str> = segments.iter().map(|segment| segment.text.as_str()).collect();
-    let ratio = compression_ratio(&whole.join(" "));
+    let ratio = compression_ratio(&whole.join(" "), &style.language);
     for segment in &mut segments {
         segment.confidence.compression_ratio = ratio;
     }
-    WindowTranscript { segments }
+    segments
 }
 
 /// The characters of `bytes`; pieces of characters that were never completed are left out.
 fn readable(bytes: &[u8]) -> String {
     bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
-}
-
-/// Bytes of the text over its bytes after zlib; 0 for no text.
-fn compression_ratio(text: &str) -> f64 {
-    if text.is_empty() {
-        return 0.0;
-    }
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text.as_bytes()).expect("writing to memory does not fail");
-    let compressed = encoder.finish().expect("writing to memory does not fail");
-    let bytes = |length: usize| f64::from(u32::try_from(length).unwrap_or(u32::MAX));
-    bytes(text.len()) / bytes(compressed.len())
 }
 
 /// Groups tokens into words: at spaces where the language has them, else at each whole character boundary. Punctuation
@@ -158,15 +148,23 @@ fn words(tokens: &[Token], spaced: bool, start_ms: i64, end_ms: i64, at: impl Fn
             if text.is_empty() {
                 return None;
             }
-            let known = |cs: i64| (cs >= 0).then(|| at(cs));
-            let first = group.first().and_then(|token| known(token.start_cs)).unwrap_or(from_ms);
-            let last = group.last().and_then(|token| known(token.end_cs)).unwrap_or(first);
-            let word_start = first.clamp(from_ms, end_ms);
-            let word_end = last.clamp(word_start, end_ms);
+            let known = |token: Option<&&Token>, of: fn(&Token) -> i64| {
+                token.map(|token| of(token)).filter(|cs| *cs >= 0).map(&at)
+            };
+            let first = known(group.first(), |token| token.start_cs);
+            let last = known(group.last(), |token| token.end_cs);
+            let (word_start, word_end, time_source) = match (first, last) {
+                (Some(first), Some(last)) => {
+                    let word_start = first.clamp(from_ms, end_ms);
+                    (word_start, last.clamp(word_start, end_ms), TimeSource::Token)
+                }
+                // It gets its share of the time between its neighbours later on.
+                _ => (from_ms, from_ms, TimeSource::Interpolated),
+            };
             from_ms = word_end;
             let count = f64::from(u32::try_from(group.len()).unwrap_or(u32::MAX));
             let probability = group.iter().map(|token| token.probability).sum::<f64>() / count;
-            Some(Word { start_ms: word_start, end_ms: word_end, text, probability, time_source: TimeSource::Token })
+            Some(Word { start_ms: word_start, end_ms: word_end, text, probability, time_source })
         })
         .collect()
 }
@@ -175,7 +173,9 @@ fn words(tokens: &[Token], spaced: bool, start_ms: i64, end_ms: i64, at: impl Fn
 mod tests {
     use super::*;
 
-    const STYLE: Style = Style { words: true, spaced: true, first_special: 50_000, temperature: 0.0 };
+    fn style(language: &str) -> Style {
+        Style { words: true, language: Language(language.into()), first_special: 50_000, temperature: 0.0, lead_cs: 0 }
+    }
 
     fn token(bytes: &[u8], start_cs: i64, end_cs: i64) -> Token {
         Token { bytes: bytes.to_vec(), logprob: -0.5, probability: 0.5, start_cs, end_cs }
@@ -202,8 +202,8 @@ mod tests {
             token(b" you", 60, 90),
             token(b".", 90, 90),
         ];
-        let window = assemble(vec![segment(0, 100, tokens)], span(), &STYLE);
-        let segment = &window.segments[0];
+        let window = assemble(vec![segment(0, 100, tokens)], span(), &style("en"));
+        let segment = &window[0];
         assert_eq!(segment.text, "Hello, you.");
         assert_eq!(texts(&segment.words), ["Hello,", "you."]);
         assert_eq!((segment.words[1].start_ms, segment.words[1].end_ms), (1_600, 1_900));
@@ -221,27 +221,27 @@ mod tests {
             token(&bytes[6..9], 30, 40),
             token(&bytes[9..12], 40, 50),
         ];
-        let window = assemble(vec![segment(0, 100, tokens)], span(), &Style { spaced: false, ..STYLE });
-        assert_eq!(window.segments[0].text, "明日は。");
-        assert_eq!(texts(&window.segments[0].words), ["明日", "は。"]);
+        let window = assemble(vec![segment(0, 100, tokens)], span(), &style("ja"));
+        assert_eq!(window[0].text, "明日は。");
+        assert_eq!(texts(&window[0].words), ["明日", "は。"]);
     }
 
     #[test]
     fn pieces_of_characters_never_become_text() {
         let tokens = vec![token(b" ok", 0, 10), token(&[0xe6, 0x98], 10, 20)];
-        let window = assemble(vec![segment(0, 100, tokens)], span(), &STYLE);
-        assert_eq!(window.segments[0].text, "ok");
-        let nothing = assemble(vec![segment(0, 100, vec![token(&[0xff], 0, 1)])], span(), &STYLE);
-        assert!(nothing.segments.is_empty());
+        let window = assemble(vec![segment(0, 100, tokens)], span(), &style("en"));
+        assert_eq!(window[0].text, "ok");
+        let nothing = assemble(vec![segment(0, 100, vec![token(&[0xff], 0, 1)])], span(), &style("en"));
+        assert!(nothing.is_empty());
     }
 
     #[test]
     fn times_are_forced_into_the_window_and_into_order() {
         let first = segment(-50, 9_000, vec![token(b" a", 500, 20), token(b" b", -1, -1)]);
         let second = segment(100, 50, vec![token(b" c", i64::MAX, i64::MIN)]);
-        let window = assemble(vec![first, second], span(), &STYLE);
+        let window = assemble(vec![first, second], span(), &style("en"));
         let mut at = span().start_ms();
-        for segment in &window.segments {
+        for segment in &window {
             assert!(segment.start_ms >= at && segment.end_ms >= segment.start_ms);
             let mut word_at = segment.start_ms;
             for word in &segment.words {
@@ -251,13 +251,13 @@ mod tests {
             at = segment.end_ms;
         }
         assert!(at <= span().end_ms());
-        assert_eq!(window.segments.len(), 2);
+        assert_eq!(window.len(), 2);
     }
 
     #[test]
     fn a_loop_over_several_segments_shows_in_each_of_them() {
         let loops = (0..40).map(|n| segment(n * 5, n * 5 + 5, vec![token(b" thank you", -1, -1)])).collect();
-        let window = assemble(loops, span(), &STYLE);
-        assert!(window.segments.iter().all(|segment| segment.confidence.compression_ratio > 5.0));
+        let window = assemble(loops, span(), &style("en"));
+        assert!(window.iter().all(|segment| segment.confidence.compression_ratio > 5.0));
     }
 }
