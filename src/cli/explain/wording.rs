@@ -13,12 +13,13 @@ pub(super) struct Wording {
     pub(super) keys: &'static [&'static str],
 }
 
-const ALL: [Suppression; 9] = [
+const ALL: [Suppression; 10] = [
     Suppression::NonSpeech,
     Suppression::NoSpeechProbability,
     Suppression::LowLogProbability,
     Suppression::CompressionRatio,
     Suppression::NoWords,
+    Suppression::TooFewWords,
     Suppression::Loop,
     Suppression::InventedPhrase,
     Suppression::PromptEcho,
@@ -58,20 +59,26 @@ const fn of(reason: Suppression) -> Wording {
         Suppression::NoWords => {
             ("there is no word in it", "marks only, such as those for music: no letter and no digit", &[])
         }
+        Suppression::TooFewWords => (
+            "there are too few words for so much speech",
+            "fewer characters for a second of voice than anybody says: the engine stopped too early, so the window is \
+             decoded again",
+            &["stt.min_chars_per_s"],
+        ),
         Suppression::Loop => (
             "it says the same over and over",
             "the segment repeats the ones before it, alone or as a group of up to four, more often than people do",
-            &[],
+            &["stt.max_repeats"],
         ),
         Suppression::InventedPhrase => (
             "Whisper is known to invent the phrase",
             "the phrase is one that Whisper writes into silence and noise, and other signs of speech are weak too",
-            &[],
+            &["stt.min_voice_share", "stt.max_no_speech_prob", "stt.min_avg_logprob"],
         ),
         Suppression::PromptEcho => (
             "it is the prompt that is said back",
-            "the words are those of the prompt (vocabulary and names), which nobody says in that order",
-            &[],
+            "the words are those of the prompt (vocabulary and names), and without the prompt the engine does not hear them",
+            &["stt.vocabulary", "stt.prompt_from_call"],
         ),
         Suppression::CrossTalk => (
             "the other channel says it too, and louder",
@@ -93,6 +100,10 @@ pub(super) fn review(code: &str) -> String {
         "audio_damaged" => "parts of the file are damaged; silence stands in their place",
         "audio_cut_short" => "the file ends before the length that its header announces",
         "duration_differs" => "the file is longer or shorter than it is listed",
+        "language_uncertain" => "another language is nearly as likely (stt.min_language_margin)",
+        "languages_mixed" => "parts of it are in another language",
+        "low_confidence" => "the engine was not sure of much of what it heard (stt.doubtful_avg_logprob)",
+        "much_suppressed" => "much of what was decoded is suppressed",
         other => return other.replace('_', " "),
     };
     words.to_owned()
