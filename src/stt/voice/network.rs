@@ -231,7 +231,7 @@ mod tests {
         // A buzz of 100 Hz that comes and goes; the numbers are from NumPy with the same weights.
         let sample = |n: u16| {
             let buzz = f32::from(n % 160) / 160.0 - 0.5;
-            if n / 2_000 % 2 == 0 { 0.4 * buzz } else { 0.02 * buzz }
+            if (n / 2_000).is_multiple_of(2) { 0.4 * buzz } else { 0.02 * buzz }
         };
         let mut listener = Listener::default();
         for (step, expected) in (0u16..20).zip(EXPECTED) {

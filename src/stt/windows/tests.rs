@@ -193,7 +193,7 @@ fn a_word_may_begin_softly_but_a_murmur_alone_is_none() {
             cutter.take(frame(voice), &mut cuts);
         }
         cutter.finish(&mut cuts);
-        windows(&cuts).iter().map(|window| window.span.start / FRAME..window.span.end / FRAME).collect::<Vec<_>>()
+        windows(&cuts).iter().map(|window| (window.span.start / FRAME, window.span.end / FRAME)).collect::<Vec<_>>()
     };
     let with = |from: usize, run: &[f32]| {
         let mut voices = vec![0.0; 300];
@@ -201,12 +201,12 @@ fn a_word_may_begin_softly_but_a_murmur_alone_is_none() {
         voices
     };
     let soft_start = [[0.4; 6].as_slice(), &[0.9; 10]].concat();
-    assert_eq!(run(&with(100, &soft_start)), [92..124]);
+    assert_eq!(run(&with(100, &soft_start)), [(92, 124)]);
     let very_soft_start = [[0.4; 40].as_slice(), &[0.9; 10]].concat();
-    assert_eq!(run(&with(100, &very_soft_start)), [117..158]);
-    assert_eq!(run(&with(100, &[0.4; 60])), [0..0; 0]);
-    assert_eq!(run(&with(100, &[0.9; 5])), [0..0; 0], "a note, not a word");
-    assert_eq!(run(&with(100, &[0.9; 6])), [92..114]);
+    assert_eq!(run(&with(100, &very_soft_start)), [(117, 158)]);
+    assert_eq!(run(&with(100, &[0.4; 60])), []);
+    assert_eq!(run(&with(100, &[0.9; 5])), [], "a note, not a word");
+    assert_eq!(run(&with(100, &[0.9; 6])), [(92, 114)]);
 }
 
 /// So many seconds of tones, each `[on, off]` seconds; each note may have other frequencies.
