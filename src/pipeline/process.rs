@@ -108,8 +108,7 @@ impl Run<'_> {
             }
             tokio::select! {
                 Some(ended) = floor.next() => {
-                    let outcome = ended?.outcome?;
-                    halted |= self.digest(outcome).await?;
+                    halted |= self.digest(ended.outcome?).await?;
                 }
                 // At least a moment, so that a job that another process holds is not asked for in a busy loop.
                 () = tokio::time::sleep(wait.unwrap_or_default().max(Duration::from_millis(20))),

@@ -1,6 +1,5 @@
 //! Claims, works and publishes for as long as the service lives.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +12,9 @@ use tokio::time::Instant;
 use super::shift::Shift;
 use super::{Bell, PAUSE, Service, Tunables};
 use crate::config::Config;
-use crate::domain::{Failure, Lease, Reason, Recording, RecordingId, RunId};
+use crate::domain::{Failure, Lease, Reason, RunId};
 use crate::pipeline::error::MAKE_ROOM;
-use crate::pipeline::floor::{Ended, Floor};
+use crate::pipeline::floor::{Ended, Floor, InWork};
 use crate::pipeline::item::{ItemOutcome, Shop};
 use crate::pipeline::publisher::{PublishedCount, Publisher};
 use crate::pipeline::sweep::Run;
@@ -40,12 +39,10 @@ type Waiting = Vec<Option<Timestamp>>;
 type Published = Result<(PublishedCount, u64), RunError>;
 type Publication = JoinHandle<Published>;
 
-/// A claimed recording: its claim, and when its call ended.
-#[derive(Debug)]
-struct InWork {
-    attempt: i32,
-    fence: i64,
-    end: Option<Timestamp>,
+/// A shift that is over, while the lake is told of it.
+struct Record {
+    of: RunId,
+    writing: JoinHandle<Result<(), RunError>>,
 }
 
 pub(super) struct Worker<'a> {
@@ -60,13 +57,12 @@ pub(super) struct Worker<'a> {
     shift: Shift,
     /// Shifts that ended with recordings still in work.
     ending: Vec<Shift>,
-    in_work: BTreeMap<RecordingId, InWork>,
     /// Finished since the last publication began, and those that it is writing.
     finished: Waiting,
     being_published: Waiting,
     publication: Option<Publication>,
     /// Shifts that are over are written down, and dead recordings told of.
-    record: Option<(RunId, JoinHandle<Result<(), RunError>>)>,
+    record: Option<Record>,
     record_again_at: Option<Instant>,
     publish_at: Option<Instant>,
     published_at: Option<Instant>,
@@ -91,7 +87,6 @@ impl<'a> Worker<'a> {
             floor: Floor::new(shop),
             shift,
             ending: Vec::new(),
-            in_work: BTreeMap::new(),
             finished: Waiting::new(),
             being_published: Waiting::new(),
             publication: None,
@@ -136,9 +131,9 @@ impl<'a> Worker<'a> {
             Err(_) => Ok(Instant::now() + A_MOMENT),
         };
         tokio::select! {
-            Some(ended) = self.floor.next() => self.digest(ended?)?,
+            Some(ended) = self.floor.next() => self.digest(ended)?,
             published = joined(self.publication.as_mut()) => self.note_publication(published)?,
-            recorded = joined(self.record.as_mut().map(|(_run, task)| task)) => self.note_record(recorded)?,
+            recorded = joined(self.record.as_mut().map(|record| &mut record.writing)) => self.note_record(recorded)?,
             () = self.bell.work.notified() => {}
             () = tokio::time::sleep_until(*wake.as_ref().unwrap_or(&(Instant::now() + A_MOMENT))) => {}
             () = self.stop.draining(), if !self.stop.is_draining() => {
@@ -179,11 +174,7 @@ impl<'a> Worker<'a> {
             let Some(claimed) = self.run.queue.claim(&claimant, &self.scope, company, Timestamp::now()).await? else {
                 break;
             };
-            let Lease { id, attempt, fence } = &claimed.lease;
-            let in_work = InWork { attempt: *attempt, fence: *fence, end: end_of(&claimed.recording) };
-            self.in_work.insert(id.clone(), in_work);
             self.shift.claimed += 1;
-            self.shift.in_work += 1;
             self.floor.begin(claimed, self.shift.run.clone());
         }
         if may_claim {
@@ -212,23 +203,25 @@ impl<'a> Worker<'a> {
     }
 
     fn digest(&mut self, ended: Ended) -> Result<(), RunError> {
-        let Ended { run, lease, outcome } = ended;
-        let end = self.in_work.remove(&lease.id).and_then(|in_work| in_work.end);
-        let shift = std::iter::once(&mut self.shift).chain(&mut self.ending).find(|shift| shift.run == run);
-        if let Some(shift) = shift {
-            shift.in_work -= 1;
-            shift.failed += u64::from(matches!(outcome, Ok(ItemOutcome::Dead)));
-        }
+        let Ended { work: InWork { run, lease, call_ended_at: end }, outcome } = ended;
         match outcome {
             Ok(ItemOutcome::Staged) => {
                 self.health.met(Need::Work);
                 self.finished.push(end);
                 self.plan_publication(end);
             }
+            Ok(ItemOutcome::Dead) => {
+                let mut shifts = std::iter::once(&mut self.shift).chain(&mut self.ending);
+                if let Some(shift) = shifts.find(|shift| shift.run == run) {
+                    shift.failed += 1;
+                }
+            }
             Ok(ItemOutcome::Halt(failure)) => self.halt(&failure),
-            Ok(ItemOutcome::Waiting | ItemOutcome::Crashed | ItemOutcome::Dead | ItemOutcome::GivenBack) => {}
+            Ok(ItemOutcome::Waiting | ItemOutcome::Crashed | ItemOutcome::GivenBack) => {}
             Err(error) => {
+                // Where it was settled all the same, this is too late, and there may be something to publish.
                 self.unsettled.push(lease);
+                self.plan_publication(end);
                 return Err(error);
             }
         }
@@ -289,9 +282,8 @@ impl<'a> Worker<'a> {
 
     async fn take_back(&mut self) -> Result<(), RunError> {
         // Our own claims did not run out for a ledger that could not be written, or a clock that was set.
-        for (id, InWork { attempt, fence, .. }) in &self.in_work {
-            let lease = Lease { id: id.clone(), attempt: *attempt, fence: *fence };
-            self.run.queue.heartbeat(&lease, Timestamp::now()).await?;
+        for InWork { lease, .. } in self.floor.in_work() {
+            self.run.queue.heartbeat(lease, Timestamp::now()).await?;
         }
         let died_before = self.run.failed;
         self.run.run_id = self.shift.run.clone();
@@ -308,18 +300,18 @@ impl<'a> Worker<'a> {
         }
         if self.record.is_none()
             && self.record_again_at.is_none_or(|at| at <= Instant::now())
-            && let Some(over) = self.ending.iter().find(|shift| shift.in_work == 0)
+            && let Some(over) = self.ending.iter().find(|shift| self.floor.in_work().all(|work| work.run != shift.run))
         {
             let written = write_down(Arc::clone(&self.run.publisher), over, &self.config.paths.state_dir);
-            self.record = Some((over.run.clone(), tokio::spawn(written)));
+            self.record = Some(Record { of: over.run.clone(), writing: tokio::spawn(written) });
         }
     }
 
     fn note_record(&mut self, recorded: Result<(), RunError>) -> Result<(), RunError> {
-        let Some((run, _ended)) = self.record.take() else { return recorded };
+        let Some(Record { of, .. }) = self.record.take() else { return recorded };
         match recorded {
             Ok(()) => {
-                self.ending.retain(|shift| shift.run != run);
+                self.ending.retain(|shift| shift.run != of);
                 self.record_again_at = None;
                 Ok(())
             }
@@ -332,9 +324,8 @@ impl<'a> Worker<'a> {
 
     /// Gives back claims whose end could not be written down.
     async fn settle_late(&mut self) -> Result<(), RunError> {
-        while let Some(Lease { id, attempt, fence }) = self.unsettled.last() {
-            let lease = Lease { id: id.clone(), attempt: *attempt, fence: *fence };
-            self.run.queue.settle(lease, Settlement::Released, Timestamp::now()).await?;
+        while let Some(lease) = self.unsettled.last() {
+            self.run.queue.settle(lease.twin(), Settlement::Released, Timestamp::now()).await?;
             self.unsettled.pop();
         }
         Ok(())
@@ -367,8 +358,8 @@ impl<'a> Worker<'a> {
             let published = publication.await.map_err(RunError::Stage)?;
             self.note_publication(published)?;
         }
-        if let Some((_run, task)) = &mut self.record {
-            let recorded = task.await.map_err(RunError::Stage)?;
+        if let Some(record) = &mut self.record {
+            let recorded = (&mut record.writing).await.map_err(RunError::Stage)?;
             self.note_record(recorded)?;
         }
         self.being_published.append(&mut self.finished);
@@ -401,11 +392,4 @@ async fn joined<T>(task: Option<&mut JoinHandle<Result<T, RunError>>>) -> Result
         Some(task) => task.await.map_err(RunError::Stage)?,
         None => std::future::pending().await,
     }
-}
-
-/// When the call ended, as far as the listing or the event says.
-fn end_of(recording: &Recording) -> Option<Timestamp> {
-    let length = recording.duration_s.map(|seconds| SignedDuration::from_secs(i64::from(seconds)));
-    let by_length = || recording.started_at?.checked_add(length?).ok();
-    recording.ended_at.or_else(by_length)
 }

@@ -3,6 +3,7 @@
 mod calls;
 mod events;
 mod operations;
+mod panics;
 mod storm;
 
 use serde_json::{Value, json};
