@@ -139,9 +139,10 @@ impl Run<'_> {
 
     /// Publishes what is due. Looks for it now and then only: what there is to look through grows with every recording.
     async fn publish_due(&mut self) -> Result<(), RunError> {
-        let pause = (self.config.lake.flush_every / 4).min(MOST_BETWEEN_LOOKS);
+        let flush_every = self.config.lake.flush_every;
+        let pause = (flush_every / 4).min(MOST_BETWEEN_LOOKS);
         if self.looked_for_due.elapsed() >= pause {
-            self.note_publication(self.publisher.publish_due().await?);
+            self.note_publication(self.publisher.publish_due(flush_every, None).await?);
             self.looked_for_due = Instant::now();
         }
         Ok(())

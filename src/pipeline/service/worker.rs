@@ -65,7 +65,9 @@ pub(super) struct Worker<'a> {
     record: Option<Record>,
     record_again_at: Option<Instant>,
     publish_at: Option<Instant>,
+    /// When the last publication began, and the one before.
     published_at: Option<Instant>,
+    published_before: Option<Instant>,
     taken_back_at: Instant,
     /// No claims before: this machine or the other side has trouble.
     paused_until: Option<Instant>,
@@ -95,6 +97,7 @@ impl<'a> Worker<'a> {
             // What an earlier process finished is published first of all.
             publish_at: Some(Instant::now()),
             published_at: None,
+            published_before: None,
             taken_back_at: Instant::now(),
             paused_until: None,
             unsettled: Vec::new(),
@@ -135,6 +138,8 @@ impl<'a> Worker<'a> {
             published = joined(self.publication.as_mut()) => self.note_publication(published)?,
             recorded = joined(self.record.as_mut().map(|record| &mut record.writing)) => self.note_record(recorded)?,
             () = self.bell.work.notified() => {}
+            // What waits is planned anew.
+            Ok(()) = self.tunables.changed() => self.plan_publication(None),
             () = tokio::time::sleep_until(*wake.as_ref().unwrap_or(&(Instant::now() + A_MOMENT))) => {}
             () = self.stop.draining(), if !self.stop.is_draining() => {
                 self.run.reporter.emit(Event::Stopping { why: "the service was told to stop" });
@@ -239,6 +244,10 @@ impl<'a> Worker<'a> {
             (true, Some(last)) => now.max(last + fresh_every),
             (false, _) => now + flush_every,
         };
+        self.publish_by(at);
+    }
+
+    fn publish_by(&mut self, at: Instant) {
         self.publish_at = Some(self.publish_at.map_or(at, |planned| planned.min(at)));
     }
 
@@ -246,11 +255,15 @@ impl<'a> Worker<'a> {
         if self.publication.is_none() && self.publish_at.is_some_and(|at| at <= Instant::now()) {
             self.publish_at = None;
             // What is finished while it runs waits its time as well.
-            self.published_at = Some(Instant::now());
+            self.published_before = self.published_at.replace(Instant::now());
             self.being_published.append(&mut self.finished);
             let publisher = Arc::clone(&self.run.publisher);
             let fresh_since = Timestamp::now().checked_sub(FRESH).unwrap_or(Timestamp::MIN);
-            self.publication = Some(tokio::spawn(async move { publisher.publish_fresh(fresh_since).await }));
+            let flush_every = self.tunables.borrow().flush_every;
+            self.publication = Some(tokio::spawn(async move {
+                let published = publisher.publish_due(flush_every, Some(fresh_since)).await?;
+                Ok((published, publisher.deliver().await?))
+            }));
         }
     }
 
@@ -261,12 +274,16 @@ impl<'a> Worker<'a> {
                 self.health.met(Need::Lake);
                 let waited = std::mem::take(&mut self.being_published);
                 if count.recordings + rows == 0 {
-                    self.published_at = None;
+                    self.published_at = self.published_before;
                 } else {
                     for end in waited.into_iter().flatten() {
                         let latency = Timestamp::now().duration_since(end).as_secs_f64();
                         metrics::histogram!("transcribe_end_of_call_to_row_seconds").record(latency.max(0.0));
                     }
+                }
+                if count.left > 0 {
+                    let flush_every = self.tunables.borrow().flush_every;
+                    self.publish_by(Instant::now() + flush_every.max(A_MOMENT));
                 }
                 self.shift.published.recordings += count.recordings;
                 self.shift.published.audio_ms += count.audio_ms;

@@ -2,6 +2,7 @@
 
 mod calls;
 mod events;
+mod flush;
 mod operations;
 mod panics;
 mod storm;
