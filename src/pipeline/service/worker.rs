@@ -4,40 +4,32 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::press::{Press, Published};
 use super::shift::Shift;
-use super::{Bell, PAUSE, Service, Tunables};
+use super::{Bell, PAUSE, Service, Tunables, joined};
 use crate::config::Config;
 use crate::domain::{Failure, Lease, Reason, RunId};
 use crate::pipeline::error::MAKE_ROOM;
 use crate::pipeline::floor::{Ended, Floor, InWork};
 use crate::pipeline::item::{ItemOutcome, Shop};
-use crate::pipeline::publisher::{PublishedCount, Publisher};
+use crate::pipeline::publisher::Publisher;
 use crate::pipeline::sweep::Run;
 use crate::pipeline::{RunError, Stop};
 use crate::queue::instance::is_alive;
 use crate::queue::{Claimant, Scope, Settlement};
 use crate::telemetry::{Event, Health, Need};
 
-/// Calls that ended within this time are published at once.
-const FRESH: SignedDuration = SignedDuration::from_hours(24);
 /// After a step that failed: what is wrong may be wrong with the next one as well.
 const A_MOMENT: Duration = Duration::from_secs(1);
 /// What the last publication may take after an abort, at least.
 const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 /// Nothing is looked for less often than this, whatever was missed.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// A finished transcript that waits to be published: when its call ended.
-type Waiting = Vec<Option<Timestamp>>;
-
-/// What was published, and how many rows beside it were written.
-type Published = Result<(PublishedCount, u64), RunError>;
-type Publication = JoinHandle<Published>;
 
 /// A shift that is over, while the lake is told of it.
 struct Record {
@@ -57,17 +49,10 @@ pub(super) struct Worker<'a> {
     shift: Shift,
     /// Shifts that ended with recordings still in work.
     ending: Vec<Shift>,
-    /// Finished since the last publication began, and those that it is writing.
-    finished: Waiting,
-    being_published: Waiting,
-    publication: Option<Publication>,
+    press: Press,
     /// Shifts that are over are written down, and dead recordings told of.
     record: Option<Record>,
     record_again_at: Option<Instant>,
-    publish_at: Option<Instant>,
-    /// When the last publication began, and the one before.
-    published_at: Option<Instant>,
-    published_before: Option<Instant>,
     taken_back_at: Instant,
     /// No claims before: this machine or the other side has trouble.
     paused_until: Option<Instant>,
@@ -89,15 +74,9 @@ impl<'a> Worker<'a> {
             floor: Floor::new(shop),
             shift,
             ending: Vec::new(),
-            finished: Waiting::new(),
-            being_published: Waiting::new(),
-            publication: None,
+            press: Press::new(Arc::clone(&run.publisher), service.tunables.clone()),
             record: None,
             record_again_at: None,
-            // What an earlier process finished is published first of all.
-            publish_at: Some(Instant::now()),
-            published_at: None,
-            published_before: None,
             taken_back_at: Instant::now(),
             paused_until: None,
             unsettled: Vec::new(),
@@ -135,11 +114,11 @@ impl<'a> Worker<'a> {
         };
         tokio::select! {
             Some(ended) = self.floor.next() => self.digest(ended)?,
-            published = joined(self.publication.as_mut()) => self.note_publication(published)?,
+            published = self.press.ended() => self.note_publication(published)?,
             recorded = joined(self.record.as_mut().map(|record| &mut record.writing)) => self.note_record(recorded)?,
             () = self.bell.work.notified() => {}
             // What waits is planned anew.
-            Ok(()) = self.tunables.changed() => self.plan_publication(None),
+            Ok(()) = self.tunables.changed() => self.press.plan(None),
             () = tokio::time::sleep_until(*wake.as_ref().unwrap_or(&(Instant::now() + A_MOMENT))) => {}
             () = self.stop.draining(), if !self.stop.is_draining() => {
                 self.run.reporter.emit(Event::Stopping { why: "the service was told to stop" });
@@ -161,9 +140,9 @@ impl<'a> Worker<'a> {
         }
         self.change_shifts();
         if self.bell.take_rows() {
-            self.plan_publication(None);
+            self.press.plan(None);
         }
-        self.begin_publication();
+        self.press.begin();
         self.claim_all().await
     }
 
@@ -200,9 +179,7 @@ impl<'a> Worker<'a> {
             // At least a moment, so that a job that another process holds is not asked for in a busy loop.
             wake = wake.min(now + wait.max(Duration::from_millis(20)));
         }
-        if self.publication.is_none() {
-            wake = self.publish_at.map_or(wake, |at| wake.min(at));
-        }
+        wake = self.press.due_at().map_or(wake, |at| wake.min(at));
         let paused_until = self.paused_until.filter(|_| !self.stop.is_draining());
         Ok(paused_until.map_or(wake, |until| wake.min(until)))
     }
@@ -212,8 +189,7 @@ impl<'a> Worker<'a> {
         match outcome {
             Ok(ItemOutcome::Staged) => {
                 self.health.met(Need::Work);
-                self.finished.push(end);
-                self.plan_publication(end);
+                self.press.take(end);
             }
             Ok(ItemOutcome::Dead) => {
                 let mut shifts = std::iter::once(&mut self.shift).chain(&mut self.ending);
@@ -226,72 +202,23 @@ impl<'a> Worker<'a> {
             Err(error) => {
                 // Where it was settled all the same, this is too late, and there may be something to publish.
                 self.unsettled.push(lease);
-                self.plan_publication(end);
+                self.press.plan(end);
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    /// A fresh call is published at once, but files are not made more often than `lake.fresh_every`; others wait for
-    /// company.
-    fn plan_publication(&mut self, end: Option<Timestamp>) {
-        let now = Instant::now();
-        let is_fresh = end.is_none_or(|end| Timestamp::now().duration_since(end) < FRESH);
-        let Tunables { fresh_every, flush_every, .. } = *self.tunables.borrow();
-        let at = match (is_fresh, self.published_at) {
-            (true, None) => now,
-            (true, Some(last)) => now.max(last + fresh_every),
-            (false, _) => now + flush_every,
-        };
-        self.publish_by(at);
-    }
-
-    fn publish_by(&mut self, at: Instant) {
-        self.publish_at = Some(self.publish_at.map_or(at, |planned| planned.min(at)));
-    }
-
-    fn begin_publication(&mut self) {
-        if self.publication.is_none() && self.publish_at.is_some_and(|at| at <= Instant::now()) {
-            self.publish_at = None;
-            // What is finished while it runs waits its time as well.
-            self.published_before = self.published_at.replace(Instant::now());
-            self.being_published.append(&mut self.finished);
-            let publisher = Arc::clone(&self.run.publisher);
-            let fresh_since = Timestamp::now().checked_sub(FRESH).unwrap_or(Timestamp::MIN);
-            let flush_every = self.tunables.borrow().flush_every;
-            self.publication = Some(tokio::spawn(async move {
-                let published = publisher.publish_due(flush_every, Some(fresh_since)).await?;
-                Ok((published, publisher.deliver().await?))
-            }));
-        }
-    }
-
     fn note_publication(&mut self, published: Published) -> Result<(), RunError> {
-        self.publication = None;
-        match published {
-            Ok((count, rows)) => {
+        match self.press.note(published) {
+            Ok(count) => {
                 self.health.met(Need::Lake);
-                let waited = std::mem::take(&mut self.being_published);
-                if count.recordings + rows == 0 {
-                    self.published_at = self.published_before;
-                } else {
-                    for end in waited.into_iter().flatten() {
-                        let latency = Timestamp::now().duration_since(end).as_secs_f64();
-                        metrics::histogram!("transcribe_end_of_call_to_row_seconds").record(latency.max(0.0));
-                    }
-                }
-                if count.left > 0 {
-                    let flush_every = self.tunables.borrow().flush_every;
-                    self.publish_by(Instant::now() + flush_every.max(A_MOMENT));
-                }
                 self.shift.published.recordings += count.recordings;
                 self.shift.published.audio_ms += count.audio_ms;
                 Ok(())
             }
             Err(error) => {
                 self.health.missed(Need::Lake, error.to_string());
-                self.publish_at = Some(Instant::now() + PAUSE);
                 Err(error)
             }
         }
@@ -371,18 +298,16 @@ impl<'a> Worker<'a> {
 
     async fn close(&mut self) -> Result<(), RunError> {
         self.settle_late().await?;
-        if let Some(publication) = self.publication.take() {
-            let published = publication.await.map_err(RunError::Stage)?;
+        if self.press.is_running() {
+            let published = self.press.ended().await;
             self.note_publication(published)?;
         }
         if let Some(record) = &mut self.record {
             let recorded = (&mut record.writing).await.map_err(RunError::Stage)?;
             self.note_record(recorded)?;
         }
-        self.being_published.append(&mut self.finished);
-        let published = self.run.publisher.publish_all().await?;
-        let rows = self.run.publisher.deliver().await?;
-        self.note_publication(Ok((published, rows)))?;
+        let published = self.press.publish_all().await;
+        self.note_publication(published)?;
         for shift in self.ending.iter().chain([&self.shift]).filter(|shift| !shift.is_blank()) {
             write_down(Arc::clone(&self.run.publisher), shift, &self.config.paths.state_dir).await?;
         }
@@ -400,13 +325,5 @@ fn write_down(
     async move {
         publisher.report_dead(|other| *other == run || !is_alive(&state_dir, other.instance())).await?;
         publisher.write_run(&row).await
-    }
-}
-
-/// Ends when the task does; never without one.
-async fn joined<T>(task: Option<&mut JoinHandle<Result<T, RunError>>>) -> Result<T, RunError> {
-    match task {
-        Some(task) => task.await.map_err(RunError::Stage)?,
-        None => std::future::pending().await,
     }
 }
