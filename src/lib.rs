@@ -10,8 +10,8 @@
 //! window is lost and not the run.
 //!
 //! Data moves left to right and imports point one way: [`domain`] ← [`net`], [`config`] ← [`source`], [`queue`],
-//! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`pipeline`] ← [`trigger`] ← [`cli`]. Each outside library is named in one place only:
-//! symphonia and rubato in [`decode`], whisper_rs in [`stt`], rusqlite in [`queue`], parquet in [`lake`].
+//! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`pipeline`] ← [`trigger`] ← [`cli`]. Each outside library is named in one
+//! place only: symphonia and rubato in [`decode`], whisper_rs in [`stt`], rusqlite in [`queue`], parquet in [`lake`].
 
 pub mod cli;
 pub mod config;

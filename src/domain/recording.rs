@@ -250,6 +250,16 @@ impl Recording {
         (owner, other.name.as_deref().or(other.number.as_deref()))
     }
 
+    /// When the recording ended: as listed; else its start and its duration.
+    #[must_use]
+    pub fn end(&self) -> Option<Timestamp> {
+        let after_start = || {
+            let seconds = i64::from(self.duration_s?);
+            self.started_at?.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()
+        };
+        self.ended_at.or_else(after_start)
+    }
+
     /// Whether it began or ended within a second of `moment`.
     #[must_use]
     pub fn is_near(&self, moment: Timestamp) -> bool {

@@ -248,6 +248,13 @@ pub struct Lease {
     pub fence: i64,
 }
 
+impl Lease {
+    /// The same claim in a second hand, such as one that keeps it alive: whoever settles first ends it for both.
+    pub fn twin(&self) -> Self {
+        Self { id: self.id.clone(), attempt: self.attempt, fence: self.fence }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

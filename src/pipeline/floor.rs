@@ -1,8 +1,10 @@
 //! The recordings in work: how many there may be at once, and which of them must be alone.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use jiff::Timestamp;
+use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
 use super::RunError;
@@ -10,19 +12,28 @@ use super::item::{ItemOutcome, Shop};
 use crate::domain::{Failure, Lease, RunId};
 use crate::queue::{Claimed, Company};
 
-/// One recording whose work ended.
-pub(super) struct Ended {
+/// One recording in work.
+pub(super) struct InWork {
     /// The run that claimed it.
     pub(super) run: RunId,
-    /// Its claim, which is still open where the outcome is an error.
     pub(super) lease: Lease,
+    /// When its call ended, as far as the listing or the event says.
+    pub(super) call_ended_at: Option<Timestamp>,
+}
+
+/// One recording whose work ended.
+pub(super) struct Ended {
+    /// Its claim is perhaps still open where the outcome is an error.
+    pub(super) work: InWork,
     pub(super) outcome: Result<ItemOutcome, RunError>,
 }
 
 /// One recording more than there are decoders is in work, so that the next one is fetched while they decode.
 pub(super) struct Floor {
     shop: Arc<Shop>,
-    in_work: JoinSet<Ended>,
+    tasks: JoinSet<Result<ItemOutcome, RunError>>,
+    /// What each of the tasks works on, so that one that panics is told of as well.
+    in_work: HashMap<Id, InWork>,
     /// The one in work may be the death of the engine.
     one_is_alone: bool,
     /// Nothing more is begun before the engine was examined.
@@ -31,11 +42,16 @@ pub(super) struct Floor {
 
 impl Floor {
     pub(super) fn new(shop: Arc<Shop>) -> Self {
-        Self { shop, in_work: JoinSet::new(), one_is_alone: false, engine_died: false }
+        Self { shop, tasks: JoinSet::new(), in_work: HashMap::new(), one_is_alone: false, engine_died: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.in_work.is_empty()
+    }
+
+    /// Everything that is in work.
+    pub(super) fn in_work(&self) -> impl Iterator<Item = &InWork> {
+        self.in_work.values()
     }
 
     /// Whether another recording may be begun now.
@@ -55,28 +71,31 @@ impl Floor {
 
     pub(super) fn begin(&mut self, claimed: Claimed, run: RunId) {
         self.one_is_alone = claimed.alone;
-        let Lease { id, attempt, fence } = &claimed.lease;
-        let lease = Lease { id: id.clone(), attempt: *attempt, fence: *fence };
-        let shop = Arc::clone(&self.shop);
+        let lease = claimed.lease.twin();
         // Every line about a recording gets these fields, and none of its own for them.
+        let Lease { id, attempt, .. } = &lease;
         let span = tracing::info_span!(parent: None, "recording", recording_id = %id, attempt, run_id = %run);
-        let work = async move {
-            let outcome = shop.work_on(claimed, &run).await;
-            Ended { run, lease, outcome }
-        };
-        self.in_work.spawn(work.instrument(span));
+        let in_work = InWork { run: run.clone(), lease, call_ended_at: claimed.recording.end() };
+        let shop = Arc::clone(&self.shop);
+        let work = async move { shop.work_on(claimed, &run).await };
+        let task = self.tasks.spawn(work.instrument(span));
+        self.in_work.insert(task.id(), in_work);
     }
 
-    /// The next one whose work ends; `None` when none is in work.
-    pub(super) async fn next(&mut self) -> Option<Result<Ended, RunError>> {
-        let ended = self.in_work.join_next().await?.map_err(RunError::Stage);
+    /// The next one whose work ends, also by a panic; `None` when none is in work.
+    pub(super) async fn next(&mut self) -> Option<Ended> {
+        let (task, outcome) = match self.tasks.join_next_with_id().await? {
+            Ok(ended) => ended,
+            Err(panic) => (panic.id(), Err(RunError::Stage(panic))),
+        };
+        let work = self.in_work.remove(&task).expect("what a task works on is known until it ends");
         if self.in_work.is_empty() {
             self.one_is_alone = false;
         }
-        if let Ok(Ended { outcome: Ok(ItemOutcome::Crashed), .. }) = &ended {
+        if let Ok(ItemOutcome::Crashed) = outcome {
             self.engine_died = true;
         }
-        Some(ended)
+        Some(Ended { work, outcome })
     }
 
     /// Before anything else is thrown at an engine that died, and with nothing in work: does it survive what no

@@ -1,9 +1,11 @@
 //! One claimed recording, from fetch to a durable transcript.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp, Unit};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
@@ -88,7 +90,9 @@ impl Shop {
         let _cancel_when_dropped = cancel.clone().drop_guard();
         let began = Instant::now();
         let ended = tokio::select! {
-            ended = self.transcribe(&claimed, run, &cancel) => ended,
+            ended = AssertUnwindSafe(self.transcribe(&claimed, run, &cancel)).catch_unwind() => {
+                ended.unwrap_or_else(|_panic| Ended::Failed(panicked(Stage::Fetch)))
+            }
             () = self.hold(&claimed.lease) => {
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stt });
                 return Ok(ItemOutcome::GivenBack);
@@ -188,9 +192,7 @@ impl Shop {
             }
             Ok(Err(failure)) if cancel.is_cancelled() && failure.reason == Reason::EngineFailed => Ended::Aborted,
             Ok(Err(failure)) => Ended::Failed(failure),
-            Err(_panicked) => {
-                Ended::Failed(Failure::new(Stage::Decode, Reason::Undecodable, Treatment::Transient, "panicked"))
-            }
+            Err(_panic) => Ended::Failed(panicked(Stage::Decode)),
         }
     }
 
@@ -427,6 +429,11 @@ impl Pulse {
         self.is_in_engine.store(false, Ordering::Relaxed);
         done
     }
+}
+
+/// A bug that this recording brings to light: the others go on.
+fn panicked(stage: Stage) -> Failure {
+    Failure::new(stage, Reason::Undecodable, Treatment::Transient, "panicked")
 }
 
 fn timed_out(stage: Stage, took: Duration) -> Failure {

@@ -110,8 +110,7 @@ impl Run<'_> {
             }
             tokio::select! {
                 Some(ended) = floor.next() => {
-                    let outcome = ended?.outcome?;
-                    halted |= self.digest(outcome).await?;
+                    halted |= self.digest(ended.outcome?).await?;
                 }
                 // At least a moment, so that a job that another process holds is not asked for in a busy loop.
                 () = tokio::time::sleep(wait.unwrap_or_default().max(Duration::from_millis(20))),
@@ -142,9 +141,10 @@ impl Run<'_> {
 
     /// Publishes what is due. Looks for it now and then only: what there is to look through grows with every recording.
     async fn publish_due(&mut self) -> Result<(), RunError> {
-        let pause = (self.config.lake.flush_every / 4).min(MOST_BETWEEN_LOOKS);
+        let flush_every = self.config.lake.flush_every;
+        let pause = (flush_every / 4).min(MOST_BETWEEN_LOOKS);
         if self.looked_for_due.elapsed() >= pause {
-            self.note_publication(self.publisher.publish_due().await?);
+            self.note_publication(self.publisher.publish_due(flush_every, None).await?);
             self.looked_for_due = Instant::now();
         }
         Ok(())

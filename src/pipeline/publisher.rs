@@ -29,7 +29,6 @@ pub(super) struct Publisher {
     pub(super) reporter: Arc<Reporter>,
     /// Holds the file whose lock makes this process the only publisher.
     pub(super) state_dir: PathBuf,
-    pub(super) flush_every: Duration,
     pub(super) flush_bytes: u64,
 }
 
@@ -38,39 +37,34 @@ pub(super) struct Publisher {
 pub(super) struct PublishedCount {
     pub(super) recordings: u64,
     pub(super) audio_ms: i64,
+    /// Staged transcripts whose day is not due.
+    pub(super) left: u64,
 }
 
 impl Publisher {
     /// Writes what a crash interrupted, then all staged transcripts.
     pub(super) async fn publish_all(&self) -> Result<PublishedCount, RunError> {
-        self.publish(|_day| true).await
+        self.publish(|_dt, _day| true).await
     }
 
-    /// Writes the days whose staged transcripts are old or large enough.
-    pub(super) async fn publish_due(&self) -> Result<PublishedCount, RunError> {
-        let old = before(Timestamp::now(), self.flush_every);
-        self.publish(|day| {
+    /// Writes the days whose staged transcripts are large enough or have waited for `flush_every`, and the days of calls
+    /// since `fresh_since` whatever there is of them.
+    pub(super) async fn publish_due(
+        &self,
+        flush_every: Duration,
+        fresh_since: Option<Timestamp>,
+    ) -> Result<PublishedCount, RunError> {
+        let old = before(Timestamp::now(), flush_every);
+        let fresh = fresh_since.map(|since| self.lake.dt(since));
+        self.publish(|dt, day| {
             let bytes: u64 = day.iter().map(|job| job.bytes).sum();
-            bytes >= self.flush_bytes || day.iter().any(|job| job.staged_at <= old)
+            let is_fresh = fresh.as_deref().is_some_and(|fresh| dt >= fresh);
+            is_fresh || bytes >= self.flush_bytes || day.iter().any(|job| job.staged_at <= old)
         })
         .await
     }
 
-    /// Writes what is due, and the days in which calls ended since `fresh_since` whatever there is of them; then the rows
-    /// of the outbox, and returns how many those are.
-    pub(super) async fn publish_fresh(&self, fresh_since: Timestamp) -> Result<(PublishedCount, u64), RunError> {
-        let (old, fresh) = (before(Timestamp::now(), self.flush_every), self.lake.dt(fresh_since));
-        let published = self
-            .publish(|day| {
-                let bytes: u64 = day.iter().map(|job| job.bytes).sum();
-                let is_fresh = |job: &StagedJob| job.dt >= fresh || job.staged_at <= old;
-                bytes >= self.flush_bytes || day.iter().any(is_fresh)
-            })
-            .await?;
-        Ok((published, self.deliver().await?))
-    }
-
-    async fn publish(&self, is_due: impl Fn(&[StagedJob]) -> bool) -> Result<PublishedCount, RunError> {
+    async fn publish(&self, is_due: impl Fn(&str, &[StagedJob]) -> bool) -> Result<PublishedCount, RunError> {
         let only_publisher = self.lock().await?;
         let mut count = PublishedCount::default();
         for batch in self.batches.open_batches().await? {
@@ -82,7 +76,8 @@ impl Publisher {
             days.entry(job.dt.clone()).or_default().push(job);
         }
         for (dt, day) in days {
-            if !is_due(&day) {
+            if !is_due(&dt, &day) {
+                count.left += day.len() as u64;
                 continue;
             }
             let day = self.unpublished(&dt, day).await?;

@@ -140,7 +140,6 @@ impl<'a> Run<'a> {
             staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
             reporter: Arc::clone(&reporter),
             state_dir: state_dir.clone(),
-            flush_every: config.lake.flush_every,
             flush_bytes: config.lake.flush_bytes,
         });
         Ok(Self {

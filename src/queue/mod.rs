@@ -68,9 +68,9 @@ pub struct Claimant {
 /// What else its process has in flight when it claims a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Company {
-    /// Nothing: a job that may only be claimed alone comes in question, when no other is due.
+    /// Nothing: a job that may only be claimed alone comes in question.
     Nobody,
-    /// Something: such a job stays where it is.
+    /// Something: when such a job is next, nothing is claimed until nothing is in flight any more.
     Others,
 }
 
@@ -260,7 +260,8 @@ pub trait JobQueue: Send + Sync {
     async fn reopen(&self, job: NewJob, now: Timestamp) -> Result<(), QueueError>;
 
     /// Takes the next job that is due, counts the attempt, and starts a lease. Calls of the last 24 h come before
-    /// older ones, then the oldest start; jobs that may only be claimed alone come last.
+    /// older ones; among both, jobs that may only be claimed alone come last; then the oldest start. `None` also when
+    /// the next one may only be claimed alone and its claimant has company: a backlog does not keep it from its turn.
     async fn claim(
         &self,
         claimant: &Claimant,

@@ -6,18 +6,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::super::discover::Discovery;
-use super::super::sweep::Run;
-use super::{PAUSE, Service, pause};
-use crate::config::{ZoomConfig, ZoomMode};
+use super::{Bell, PAUSE, Service, pause};
+use crate::config::ZoomConfig;
 use crate::domain::{Recording, RecordingId, SourceKind};
 use crate::failpoint;
+use crate::pipeline::discover::Discovery;
+use crate::pipeline::sweep::Run;
 use crate::pipeline::{RunError, Stop, post_call_events};
 use crate::queue::{Inbox, Notice, Redo, Subject};
+use crate::source::zoom::slices::Owners;
 use crate::source::zoom::wire::{RecordingFields, recording_from_json};
 use crate::telemetry::{Health, Need};
-
-use super::Bell;
 
 /// Notices that are acted upon together.
 const AT_ONCE: u32 = 500;
@@ -31,6 +30,7 @@ pub(super) struct Clerk<'a> {
     health: Arc<Health>,
     stop: Stop,
     zoom: &'a ZoomConfig,
+    owners: Owners,
     is_zoom: bool,
 }
 
@@ -43,6 +43,7 @@ impl<'a> Clerk<'a> {
             health: Arc::clone(&service.health),
             stop: service.stop.clone(),
             zoom: &service.config.zoom,
+            owners: Owners::of(&service.config.zoom),
             is_zoom: service.config.source == SourceKind::Zoom,
         })
     }
@@ -75,35 +76,35 @@ impl<'a> Clerk<'a> {
             if notices.is_empty() {
                 return Ok(());
             }
-            let (calls, notices): (Vec<_>, Vec<_>) =
-                notices.into_iter().partition(|(_number, notice)| notice.subject == Subject::Call);
-            if !calls.is_empty() {
-                let (outbox, lake) = (self.run.publisher.outbox.as_ref(), &self.run.publisher.lake);
-                if post_call_events(outbox, lake, calls, Timestamp::now()).await? > 0 {
-                    self.bell.rows_wait();
-                }
-            }
-            let (numbers, notices): (Vec<i64>, Vec<Notice>) = notices.into_iter().unzip();
+            let numbers = notices.iter().map(|(number, _notice)| *number).collect();
             self.act(notices).await?;
             failpoint::pass("events-acted-upon");
             self.inbox.acted_upon(numbers).await?;
         }
     }
 
-    async fn act(&self, notices: Vec<Notice>) -> Result<(), RunError> {
-        let (mut found, mut transcripts) = (Vec::new(), Vec::new());
+    async fn act(&self, notices: Vec<(i64, Notice)>) -> Result<(), RunError> {
+        let (mut calls, mut found, mut transcripts) = (Vec::new(), Vec::new(), Vec::new());
         let (mut lists, mut lists_now) = (false, false);
-        for notice in notices {
+        for (number, notice) in notices {
             match notice.subject {
-                // Whose recordings are wanted is known to the listing only.
-                Subject::Recording if self.lists_by_owner() => lists_now = true,
+                Subject::Call => calls.push((number, notice)),
+                // Which recordings their lists hold is known to the listing only.
+                Subject::Recording if matches!(self.owners, Owners::Users(_)) => {
+                    lists_now |= fields(&notice).is_none_or(|fields| self.owners.may_hold(&fields.owner));
+                }
                 Subject::Recording => found.extend(recording(&notice)),
                 Subject::Transcript => transcripts.extend(id(&notice)),
                 Subject::History => lists |= self.zoom.history,
                 Subject::Deleted => {
-                    tracing::info!("a recording was deleted in Zoom; its rows stay (zoom.on_deleted = \"keep\")");
+                    tracing::debug!("a recording was deleted in Zoom; its rows stay (zoom.on_deleted = \"keep\")");
                 }
-                Subject::Call => unreachable!("their rows were posted before"),
+            }
+        }
+        if !calls.is_empty() {
+            let (outbox, lake) = (self.run.publisher.outbox.as_ref(), &self.run.publisher.lake);
+            if post_call_events(outbox, lake, calls, Timestamp::now()).await? > 0 {
+                self.bell.rows_wait();
             }
         }
         if !found.is_empty() && self.is_zoom {
@@ -119,10 +120,6 @@ impl<'a> Clerk<'a> {
             self.bell.sweep_is_worthwhile();
         }
         Ok(())
-    }
-
-    fn lists_by_owner(&self) -> bool {
-        self.zoom.mode == ZoomMode::User || !self.zoom.users.is_empty()
     }
 
     async fn enqueue(&self, found: Vec<Recording>) -> Result<(), RunError> {
@@ -149,10 +146,15 @@ impl<'a> Clerk<'a> {
     }
 }
 
+/// What a notice says of its recording.
+fn fields(notice: &Notice) -> Option<RecordingFields> {
+    let value: Value = serde_json::from_str(&notice.body).ok()?;
+    RecordingFields::read(&value)
+}
+
 /// Which recording a notice is about.
 fn id(notice: &Notice) -> Option<RecordingId> {
-    let value: Value = serde_json::from_str(&notice.body).ok()?;
-    RecordingId::parse(&RecordingFields::read(&value)?.id?).ok()
+    RecordingId::parse(&fields(notice)?.id?).ok()
 }
 
 /// The recording that a notice tells of; the sweep finds what it does not describe.

@@ -1,6 +1,6 @@
 //! The service: the same stages as one run, for as long as the process lives.
 //!
-//! * `worker` claims and publishes; the engine stays loaded.
+//! * `worker` claims and works; the engine stays loaded. Its `press` publishes.
 //! * `sweeper` lists now and then, and whenever events may have been missed.
 //! * `clerk` acts upon what events told.
 //! * [`Bell`] is what they wake each other with.
@@ -9,6 +9,7 @@
 
 mod bell;
 mod clerk;
+mod press;
 mod shift;
 mod sweeper;
 mod worker;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use self::clerk::Clerk;
 use self::sweeper::Sweeper;
@@ -103,5 +105,13 @@ async fn pause(stop: &Stop, duration: Duration) {
     tokio::select! {
         () = tokio::time::sleep(duration) => {}
         () = stop.draining() => {}
+    }
+}
+
+/// Ends when the task does; never without one.
+async fn joined<T>(task: Option<&mut JoinHandle<Result<T, RunError>>>) -> Result<T, RunError> {
+    match task {
+        Some(task) => task.await.map_err(RunError::Stage)?,
+        None => std::future::pending().await,
     }
 }

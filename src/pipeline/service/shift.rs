@@ -19,7 +19,6 @@ const LENGTH: Duration = Duration::from_secs(3600);
 pub(super) struct Shift {
     pub(super) run: RunId,
     began: Timestamp,
-    pub(super) in_work: usize,
     pub(super) claimed: u64,
     pub(super) failed: u64,
     pub(super) published: PublishedCount,
@@ -29,7 +28,7 @@ impl Shift {
     pub(super) fn begin(instance: &str) -> Self {
         let began = whole_millis(Timestamp::now());
         let run = RunId::new(began, instance);
-        Self { run, began, in_work: 0, claimed: 0, failed: 0, published: PublishedCount::default() }
+        Self { run, began, claimed: 0, failed: 0, published: PublishedCount::default() }
     }
 
     /// The shift that goes on with a run that was opened for the service.

@@ -1,31 +1,29 @@
 //! Claims, works and publishes for as long as the service lives.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::press::{Press, Published};
 use super::shift::Shift;
-use super::{Bell, PAUSE, Service, Tunables};
+use super::{Bell, PAUSE, Service, Tunables, joined};
 use crate::config::Config;
-use crate::domain::{Failure, Lease, Reason, Recording, RecordingId, RunId};
+use crate::domain::{Failure, Lease, Reason, RunId};
 use crate::pipeline::error::MAKE_ROOM;
-use crate::pipeline::floor::{Ended, Floor};
+use crate::pipeline::floor::{Ended, Floor, InWork};
 use crate::pipeline::item::{ItemOutcome, Shop};
-use crate::pipeline::publisher::{PublishedCount, Publisher};
+use crate::pipeline::publisher::Publisher;
 use crate::pipeline::sweep::Run;
 use crate::pipeline::{RunError, Stop};
 use crate::queue::instance::is_alive;
 use crate::queue::{Claimant, Scope, Settlement};
 use crate::telemetry::{Event, Health, Need};
 
-/// Calls that ended within this time are published at once.
-const FRESH: SignedDuration = SignedDuration::from_hours(24);
 /// After a step that failed: what is wrong may be wrong with the next one as well.
 const A_MOMENT: Duration = Duration::from_secs(1);
 /// What the last publication may take after an abort, at least.
@@ -33,19 +31,10 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(10);
 /// Nothing is looked for less often than this, whatever was missed.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// A finished transcript that waits to be published: when its call ended.
-type Waiting = Vec<Option<Timestamp>>;
-
-/// What was published, and how many rows beside it were written.
-type Published = Result<(PublishedCount, u64), RunError>;
-type Publication = JoinHandle<Published>;
-
-/// A claimed recording: its claim, and when its call ended.
-#[derive(Debug)]
-struct InWork {
-    attempt: i32,
-    fence: i64,
-    end: Option<Timestamp>,
+/// A shift that is over, while the lake is told of it.
+struct Record {
+    of: RunId,
+    writing: JoinHandle<Result<(), RunError>>,
 }
 
 pub(super) struct Worker<'a> {
@@ -60,16 +49,10 @@ pub(super) struct Worker<'a> {
     shift: Shift,
     /// Shifts that ended with recordings still in work.
     ending: Vec<Shift>,
-    in_work: BTreeMap<RecordingId, InWork>,
-    /// Finished since the last publication began, and those that it is writing.
-    finished: Waiting,
-    being_published: Waiting,
-    publication: Option<Publication>,
+    press: Press,
     /// Shifts that are over are written down, and dead recordings told of.
-    record: Option<(RunId, JoinHandle<Result<(), RunError>>)>,
+    record: Option<Record>,
     record_again_at: Option<Instant>,
-    publish_at: Option<Instant>,
-    published_at: Option<Instant>,
     taken_back_at: Instant,
     /// No claims before: this machine or the other side has trouble.
     paused_until: Option<Instant>,
@@ -91,15 +74,9 @@ impl<'a> Worker<'a> {
             floor: Floor::new(shop),
             shift,
             ending: Vec::new(),
-            in_work: BTreeMap::new(),
-            finished: Waiting::new(),
-            being_published: Waiting::new(),
-            publication: None,
+            press: Press::new(Arc::clone(&run.publisher), service.tunables.clone()),
             record: None,
             record_again_at: None,
-            // What an earlier process finished is published first of all.
-            publish_at: Some(Instant::now()),
-            published_at: None,
             taken_back_at: Instant::now(),
             paused_until: None,
             unsettled: Vec::new(),
@@ -136,10 +113,12 @@ impl<'a> Worker<'a> {
             Err(_) => Ok(Instant::now() + A_MOMENT),
         };
         tokio::select! {
-            Some(ended) = self.floor.next() => self.digest(ended?)?,
-            published = joined(self.publication.as_mut()) => self.note_publication(published)?,
-            recorded = joined(self.record.as_mut().map(|(_run, task)| task)) => self.note_record(recorded)?,
+            Some(ended) = self.floor.next() => self.digest(ended)?,
+            published = self.press.ended() => self.note_publication(published)?,
+            recorded = joined(self.record.as_mut().map(|record| &mut record.writing)) => self.note_record(recorded)?,
             () = self.bell.work.notified() => {}
+            // What waits is planned anew.
+            Ok(()) = self.tunables.changed() => self.press.plan(None),
             () = tokio::time::sleep_until(*wake.as_ref().unwrap_or(&(Instant::now() + A_MOMENT))) => {}
             () = self.stop.draining(), if !self.stop.is_draining() => {
                 self.run.reporter.emit(Event::Stopping { why: "the service was told to stop" });
@@ -161,9 +140,9 @@ impl<'a> Worker<'a> {
         }
         self.change_shifts();
         if self.bell.take_rows() {
-            self.plan_publication(None);
+            self.press.plan(None);
         }
-        self.begin_publication();
+        self.press.begin();
         self.claim_all().await
     }
 
@@ -179,11 +158,7 @@ impl<'a> Worker<'a> {
             let Some(claimed) = self.run.queue.claim(&claimant, &self.scope, company, Timestamp::now()).await? else {
                 break;
             };
-            let Lease { id, attempt, fence } = &claimed.lease;
-            let in_work = InWork { attempt: *attempt, fence: *fence, end: end_of(&claimed.recording) };
-            self.in_work.insert(id.clone(), in_work);
             self.shift.claimed += 1;
-            self.shift.in_work += 1;
             self.floor.begin(claimed, self.shift.run.clone());
         }
         if may_claim {
@@ -204,84 +179,46 @@ impl<'a> Worker<'a> {
             // At least a moment, so that a job that another process holds is not asked for in a busy loop.
             wake = wake.min(now + wait.max(Duration::from_millis(20)));
         }
-        if self.publication.is_none() {
-            wake = self.publish_at.map_or(wake, |at| wake.min(at));
-        }
+        wake = self.press.due_at().map_or(wake, |at| wake.min(at));
         let paused_until = self.paused_until.filter(|_| !self.stop.is_draining());
         Ok(paused_until.map_or(wake, |until| wake.min(until)))
     }
 
     fn digest(&mut self, ended: Ended) -> Result<(), RunError> {
-        let Ended { run, lease, outcome } = ended;
-        let end = self.in_work.remove(&lease.id).and_then(|in_work| in_work.end);
-        let shift = std::iter::once(&mut self.shift).chain(&mut self.ending).find(|shift| shift.run == run);
-        if let Some(shift) = shift {
-            shift.in_work -= 1;
-            shift.failed += u64::from(matches!(outcome, Ok(ItemOutcome::Dead)));
-        }
+        let Ended { work: InWork { run, lease, call_ended_at: end }, outcome } = ended;
         match outcome {
             Ok(ItemOutcome::Staged) => {
                 self.health.met(Need::Work);
-                self.finished.push(end);
-                self.plan_publication(end);
+                self.press.take(end);
+            }
+            Ok(ItemOutcome::Dead) => {
+                let mut shifts = std::iter::once(&mut self.shift).chain(&mut self.ending);
+                if let Some(shift) = shifts.find(|shift| shift.run == run) {
+                    shift.failed += 1;
+                }
             }
             Ok(ItemOutcome::Halt(failure)) => self.halt(&failure),
-            Ok(ItemOutcome::Waiting | ItemOutcome::Crashed | ItemOutcome::Dead | ItemOutcome::GivenBack) => {}
+            Ok(ItemOutcome::Waiting | ItemOutcome::Crashed | ItemOutcome::GivenBack) => {}
             Err(error) => {
+                // Where it was settled all the same, this is too late, and there may be something to publish.
                 self.unsettled.push(lease);
+                self.press.plan(end);
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    /// A fresh call is published at once, but files are not made more often than `lake.fresh_every`; others wait for
-    /// company.
-    fn plan_publication(&mut self, end: Option<Timestamp>) {
-        let now = Instant::now();
-        let is_fresh = end.is_none_or(|end| Timestamp::now().duration_since(end) < FRESH);
-        let Tunables { fresh_every, flush_every, .. } = *self.tunables.borrow();
-        let at = match (is_fresh, self.published_at) {
-            (true, None) => now,
-            (true, Some(last)) => now.max(last + fresh_every),
-            (false, _) => now + flush_every,
-        };
-        self.publish_at = Some(self.publish_at.map_or(at, |planned| planned.min(at)));
-    }
-
-    fn begin_publication(&mut self) {
-        if self.publication.is_none() && self.publish_at.is_some_and(|at| at <= Instant::now()) {
-            self.publish_at = None;
-            // What is finished while it runs waits its time as well.
-            self.published_at = Some(Instant::now());
-            self.being_published.append(&mut self.finished);
-            let publisher = Arc::clone(&self.run.publisher);
-            let fresh_since = Timestamp::now().checked_sub(FRESH).unwrap_or(Timestamp::MIN);
-            self.publication = Some(tokio::spawn(async move { publisher.publish_fresh(fresh_since).await }));
-        }
-    }
-
     fn note_publication(&mut self, published: Published) -> Result<(), RunError> {
-        self.publication = None;
-        match published {
-            Ok((count, rows)) => {
+        match self.press.note(published) {
+            Ok(count) => {
                 self.health.met(Need::Lake);
-                let waited = std::mem::take(&mut self.being_published);
-                if count.recordings + rows == 0 {
-                    self.published_at = None;
-                } else {
-                    for end in waited.into_iter().flatten() {
-                        let latency = Timestamp::now().duration_since(end).as_secs_f64();
-                        metrics::histogram!("transcribe_end_of_call_to_row_seconds").record(latency.max(0.0));
-                    }
-                }
                 self.shift.published.recordings += count.recordings;
                 self.shift.published.audio_ms += count.audio_ms;
                 Ok(())
             }
             Err(error) => {
                 self.health.missed(Need::Lake, error.to_string());
-                self.publish_at = Some(Instant::now() + PAUSE);
                 Err(error)
             }
         }
@@ -289,9 +226,8 @@ impl<'a> Worker<'a> {
 
     async fn take_back(&mut self) -> Result<(), RunError> {
         // Our own claims did not run out for a ledger that could not be written, or a clock that was set.
-        for (id, InWork { attempt, fence, .. }) in &self.in_work {
-            let lease = Lease { id: id.clone(), attempt: *attempt, fence: *fence };
-            self.run.queue.heartbeat(&lease, Timestamp::now()).await?;
+        for InWork { lease, .. } in self.floor.in_work() {
+            self.run.queue.heartbeat(lease, Timestamp::now()).await?;
         }
         let died_before = self.run.failed;
         self.run.run_id = self.shift.run.clone();
@@ -308,18 +244,18 @@ impl<'a> Worker<'a> {
         }
         if self.record.is_none()
             && self.record_again_at.is_none_or(|at| at <= Instant::now())
-            && let Some(over) = self.ending.iter().find(|shift| shift.in_work == 0)
+            && let Some(over) = self.ending.iter().find(|shift| self.floor.in_work().all(|work| work.run != shift.run))
         {
             let written = write_down(Arc::clone(&self.run.publisher), over, &self.config.paths.state_dir);
-            self.record = Some((over.run.clone(), tokio::spawn(written)));
+            self.record = Some(Record { of: over.run.clone(), writing: tokio::spawn(written) });
         }
     }
 
     fn note_record(&mut self, recorded: Result<(), RunError>) -> Result<(), RunError> {
-        let Some((run, _ended)) = self.record.take() else { return recorded };
+        let Some(Record { of, .. }) = self.record.take() else { return recorded };
         match recorded {
             Ok(()) => {
-                self.ending.retain(|shift| shift.run != run);
+                self.ending.retain(|shift| shift.run != of);
                 self.record_again_at = None;
                 Ok(())
             }
@@ -332,9 +268,8 @@ impl<'a> Worker<'a> {
 
     /// Gives back claims whose end could not be written down.
     async fn settle_late(&mut self) -> Result<(), RunError> {
-        while let Some(Lease { id, attempt, fence }) = self.unsettled.last() {
-            let lease = Lease { id: id.clone(), attempt: *attempt, fence: *fence };
-            self.run.queue.settle(lease, Settlement::Released, Timestamp::now()).await?;
+        while let Some(lease) = self.unsettled.last() {
+            self.run.queue.settle(lease.twin(), Settlement::Released, Timestamp::now()).await?;
             self.unsettled.pop();
         }
         Ok(())
@@ -363,18 +298,16 @@ impl<'a> Worker<'a> {
 
     async fn close(&mut self) -> Result<(), RunError> {
         self.settle_late().await?;
-        if let Some(publication) = self.publication.take() {
-            let published = publication.await.map_err(RunError::Stage)?;
+        if self.press.is_running() {
+            let published = self.press.ended().await;
             self.note_publication(published)?;
         }
-        if let Some((_run, task)) = &mut self.record {
-            let recorded = task.await.map_err(RunError::Stage)?;
+        if let Some(record) = &mut self.record {
+            let recorded = (&mut record.writing).await.map_err(RunError::Stage)?;
             self.note_record(recorded)?;
         }
-        self.being_published.append(&mut self.finished);
-        let published = self.run.publisher.publish_all().await?;
-        let rows = self.run.publisher.deliver().await?;
-        self.note_publication(Ok((published, rows)))?;
+        let published = self.press.publish_all().await;
+        self.note_publication(published)?;
         for shift in self.ending.iter().chain([&self.shift]).filter(|shift| !shift.is_blank()) {
             write_down(Arc::clone(&self.run.publisher), shift, &self.config.paths.state_dir).await?;
         }
@@ -393,19 +326,4 @@ fn write_down(
         publisher.report_dead(|other| *other == run || !is_alive(&state_dir, other.instance())).await?;
         publisher.write_run(&row).await
     }
-}
-
-/// Ends when the task does; never without one.
-async fn joined<T>(task: Option<&mut JoinHandle<Result<T, RunError>>>) -> Result<T, RunError> {
-    match task {
-        Some(task) => task.await.map_err(RunError::Stage)?,
-        None => std::future::pending().await,
-    }
-}
-
-/// When the call ended, as far as the listing or the event says.
-fn end_of(recording: &Recording) -> Option<Timestamp> {
-    let length = recording.duration_s.map(|seconds| SignedDuration::from_secs(i64::from(seconds)));
-    let by_length = || recording.started_at?.checked_add(length?).ok();
-    recording.ended_at.or_else(by_length)
 }

@@ -177,8 +177,7 @@ impl<E: Engine> World<E> {
 
     /// A lease, counted from the newest; a copy, since a late twin holds the same one.
     fn lease(&self, from_newest: usize) -> Option<(Lease, u32)> {
-        let (Lease { id, attempt, fence }, redo) = self.leases.iter().rev().nth(from_newest)?;
-        Some((Lease { id: id.clone(), attempt: *attempt, fence: *fence }, *redo))
+        self.leases.iter().rev().nth(from_newest).map(|(lease, redo)| (lease.twin(), *redo))
     }
 
     fn settlement(&mut self, how: How, lease: &Lease, redo: u32) -> Settlement {

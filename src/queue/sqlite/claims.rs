@@ -51,7 +51,7 @@ pub(super) fn next_of(deaths: &str, is_among: bool) -> String {
     )
 }
 
-/// The job to claim next: of the last day before older ones, then by start; suspects last, and only without company.
+/// The job to claim next, as [`JobQueue::claim`](crate::queue::JobQueue::claim) says.
 pub(super) fn next(
     tx: &Transaction<'_>,
     source: &str,
@@ -60,19 +60,14 @@ pub(super) fn next(
     fresh_since: i64,
 ) -> Result<Option<RecordingId>, QueueError> {
     let lanes = [(fresh_since, i64::MAX), (i64::MIN, fresh_since.saturating_sub(1))];
-    let suspicion: &[&str] = match company {
-        Company::Others => &["<"],
-        Company::Nobody => &["<", ">="],
-    };
-    for deaths in suspicion {
-        let sql = next_of(deaths, only.is_some());
-        for (since, until) in lanes {
+    for (since, until) in lanes {
+        for (deaths, may_be_claimed) in [("<", true), (">=", company == Company::Nobody)] {
             let found: Option<String> = tx
-                .prepare_cached(&sql)?
+                .prepare_cached(&next_of(deaths, only.is_some()))?
                 .query_row(params![source, only, since, until, DEATHS_IN_COMPANY], |row| row.get(0))
                 .optional()?;
             if let Some(id) = found {
-                return recording_id(&id).map(Some);
+                return if may_be_claimed { recording_id(&id).map(Some) } else { Ok(None) };
             }
         }
     }

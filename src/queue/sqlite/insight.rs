@@ -13,7 +13,8 @@ impl Insight for SqliteQueue {
         self.look(|tx| {
             let mut statement = tx.prepare(
                 "SELECT state, CASE WHEN state IN ('waiting', 'dead') THEN reason END AS why, count(*),
-                        coalesce(sum(coalesce(audio_ms / 1000, duration_s)), 0), min(updated_ms), max(updated_ms), min(not_before_ms)
+                        coalesce(sum(coalesce(audio_ms / 1000, duration_s)), 0),
+                        min(updated_ms), max(updated_ms), min(not_before_ms)
                  FROM jobs GROUP BY 1, 2 ORDER BY 1, 2",
             )?;
             let mut rows = statement.query([])?;

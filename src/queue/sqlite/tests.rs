@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
 
 use super::*;
 use crate::domain::{AudioLocation, Fingerprint, Recording, SourceKind};
@@ -148,6 +149,26 @@ async fn a_heartbeat_keeps_a_lease_and_an_expired_one_comes_back() {
     let past_both = now() + SignedDuration::from_secs(111);
     assert_eq!(ledger.queue.reclaim(&|_| Fate::Runs, &run(), past_both).await.unwrap(), back(1));
     assert_eq!(ledger.queue.heartbeat(&lease, past_both).await.unwrap(), Fenced::Lost);
+}
+
+#[tokio::test]
+async fn a_suspect_of_the_last_day_has_its_turn_before_a_backlog() {
+    let ledger = ledger();
+    let days_ago = |days: i64| now() - SignedDuration::from_hours(24 * days);
+    ledger.queue.enqueue(vec![job("suspect", now())], u64::MAX, &Redo::Nothing, now()).await.unwrap();
+    for _ in 0..DEATHS_IN_COMPANY {
+        claim(&ledger.queue, now()).await.unwrap();
+        assert_eq!(ledger.queue.reclaim(&|_| Fate::Died, &run(), now()).await.unwrap(), back(1));
+    }
+    let others = vec![job("fresh", now()), job("old", days_ago(9)), job("older", days_ago(10))];
+    ledger.queue.enqueue(others, u64::MAX, &Redo::Nothing, now()).await.unwrap();
+    let mut order = Vec::new();
+    for company in [Company::Others, Company::Others, Company::Nobody, Company::Others] {
+        let claimed = ledger.queue.claim(&me(), &everything(), company, now()).await.unwrap();
+        order.push(claimed.map(|claimed| (claimed.lease.id.to_string(), claimed.alone)));
+    }
+    let claimed = |name: &str, alone| Some((name.to_owned(), alone));
+    assert_eq!(order, [claimed("fresh", false), None, claimed("suspect", true), claimed("older", false)]);
 }
 
 #[tokio::test]

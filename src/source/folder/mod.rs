@@ -16,7 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -98,7 +98,7 @@ impl FolderSource {
         if let Some(metadata) = metadata {
             metadata.apply(&mut recording);
         }
-        let end = end_of(&recording);
+        let end = recording.end();
         if let Some(modified) = modified {
             recording.started_at = Some(recording.start(modified));
         }
@@ -190,15 +190,6 @@ impl Seen {
         }
         is_repeated
     }
-}
-
-/// The end of the call as its metadata tells it.
-fn end_of(recording: &Recording) -> Option<Timestamp> {
-    let from_start = || {
-        let seconds = i64::from(recording.duration_s?);
-        recording.started_at?.checked_add(SignedDuration::from_secs(seconds)).ok()
-    };
-    recording.ended_at.or_else(from_start)
 }
 
 fn modified_at(metadata: &Metadata) -> Option<Timestamp> {

@@ -172,8 +172,7 @@ impl ZoomSource {
 
 /// Whether the call ended so lately that Zoom may not list its recording yet.
 fn is_young(recording: &Recording, now: Timestamp) -> bool {
-    let length = SignedDuration::from_secs(i64::from(recording.duration_s.unwrap_or(0)));
-    let ended = recording.ended_at.or_else(|| recording.started_at?.checked_add(length).ok());
+    let ended = recording.end().or(recording.started_at);
     ended.is_some_and(|ended| now.duration_since(ended) < LISTED_WITHIN)
 }
 

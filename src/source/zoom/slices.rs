@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 
 use crate::config::{ZoomConfig, ZoomMode};
+use crate::domain::Owner;
 use crate::source::{Slice, SourceError, TimeWindow};
 
 /// The length of a slice, and the distance of the fixed points from each other.
@@ -49,6 +50,18 @@ impl Owners {
             Self::Users(users) => (None, users.as_slice()),
         };
         account.into_iter().chain(users.iter().map(String::as_str))
+    }
+
+    /// Whether one of the lists may hold a recording of `owner`. Only ids of users can be compared: where there is an
+    /// e-mail address, or another kind of owner, nobody knows.
+    #[must_use]
+    pub fn may_hold(&self, owner: &Owner) -> bool {
+        match (self, owner.kind.as_deref(), owner.id.as_deref()) {
+            (Self::Users(users), Some("user"), Some(id)) => {
+                users.iter().any(|user| user == id || user == "me" || user.contains('@'))
+            }
+            _ => true,
+        }
     }
 
     /// `error` of the list of `owner`, with a name that tells nobody who that is.
@@ -166,6 +179,25 @@ mod tests {
     fn an_empty_window_has_no_slices() {
         assert!(cut_up("2026-11-01T00:00:00Z", "2026-11-01T00:00:00Z").is_empty());
         assert!(cut_up("2026-11-02T00:00:00Z", "2026-11-01T00:00:00Z").is_empty());
+    }
+
+    #[test]
+    fn a_recording_is_of_somebody_else_only_where_both_are_known_by_their_ids() {
+        let owner = |kind: &str, id: Option<&str>| Owner {
+            kind: Some(kind.to_owned()),
+            id: id.map(str::to_owned),
+            ..Owner::default()
+        };
+        let users = |names: &[&str]| Owners::Users(names.iter().map(|&name| name.to_owned()).collect());
+        let of_ids = users(&["uSeR1", "uSeR2"]);
+        assert!(of_ids.may_hold(&owner("user", Some("uSeR2"))));
+        assert!(!of_ids.may_hold(&owner("user", Some("uSeR3"))));
+        for unknown in [owner("callQueue", Some("uSeR3")), owner("user", None), Owner::default()] {
+            assert!(of_ids.may_hold(&unknown), "{unknown:?}");
+        }
+        for all in [users(&["uSeR1", "b@example.com"]), users(&["me"]), Owners::Account] {
+            assert!(all.may_hold(&owner("user", Some("uSeR3"))), "{all:?}");
+        }
     }
 
     #[test]

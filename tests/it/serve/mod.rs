@@ -2,7 +2,9 @@
 
 mod calls;
 mod events;
+mod flush;
 mod operations;
+mod panics;
 mod storm;
 
 use serde_json::{Value, json};

@@ -216,8 +216,8 @@ impl Model {
             .jobs
             .values_mut()
             .filter(|job| job.is(JobState::Seen) && job.is_in(scope))
-            .filter(|job| company == Company::Nobody || !is_suspect(job))
-            .min_by_key(|job| (is_suspect(job), is_old(job), job.first.started_at, job.first.recording.id.clone()))?;
+            .min_by_key(|job| (is_old(job), is_suspect(job), job.first.started_at, job.first.recording.id.clone()))
+            .filter(|job| company == Company::Nobody || !is_suspect(job))?;
         job.step(Step::Claim { alone: is_suspect(job) }, now);
         job.run = Some(claimant.run.clone());
         job.instance = Some(claimant.instance.clone());
