@@ -191,7 +191,7 @@ pub struct SttConfig {
     pub workers: Option<usize>,
     /// Threads of one decoder; `None` = what is left of the cores after `workers`.
     pub threads: Option<usize>,
-    /// 1 = greedy.
+    /// Candidates that a careful pass follows at once; 1 = there are none but quick, greedy ones.
     pub beam_size: u32,
     /// Whether times of single words are written.
     pub words: bool,
@@ -230,6 +230,8 @@ pub struct GuardConfig {
     pub max_compression_ratio: f64,
     /// Tried in this order until a window passes; the first is 0.
     pub temperatures: Vec<f32>,
+    /// A quick pass with less likely words than this is followed by a careful one.
+    pub sure_avg_logprob: f64,
     /// So many times a sentence may be said in a row.
     pub max_repeats: usize,
     /// Less text than so many characters a second of speech (half of that in languages without spaces) is too little.

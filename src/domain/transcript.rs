@@ -56,6 +56,8 @@ pub enum Suppression {
     /// There are far fewer words than such a long voice says: the engine stopped too early. A reason to decode again;
     /// what there is of it counts.
     TooFewWords,
+    /// The engine was less sure than of clear speech. A reason to decode again with more care; what it heard counts.
+    Unsure,
     /// It says again what the segments before it said, over and over.
     Loop,
     /// A phrase that Whisper is known to invent, where little sounds like speech.
@@ -77,6 +79,7 @@ impl Suppression {
             Self::CompressionRatio => "compression_ratio",
             Self::NoWords => "no_words",
             Self::TooFewWords => "too_few_words",
+            Self::Unsure => "unsure",
             Self::Loop => "loop",
             Self::InventedPhrase => "invented_phrase",
             Self::PromptEcho => "prompt_echo",

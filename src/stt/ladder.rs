@@ -3,7 +3,7 @@
 //! Pure but for the attempt it is given. The order of the attempts and the choice among them depend on their results
 //! only, so the same window always climbs the same way.
 
-use super::guard::echo;
+use super::guard::{Confidence, echo};
 use super::{DecodedSegment, confidence_of};
 use crate::config::settings::GuardConfig;
 use crate::domain::Suppression;
@@ -12,6 +12,8 @@ use crate::domain::Suppression;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attempt {
     pub temperature: f32,
+    /// Whether several candidates are followed at once, as many as are configured: slower and more accurate.
+    pub careful: bool,
     /// Whether the sound starts a little later in the engine's 30 s: the same words, cut into other frames.
     pub shifted: bool,
     /// Whether the engine gets the prompt.
@@ -36,6 +38,8 @@ pub struct Expected<'a> {
     pub voiced_s: f64,
     /// The fewest characters a second of speech that pass.
     pub min_chars_per_s: f64,
+    /// Whether more than one candidate is configured.
+    pub can_be_careful: bool,
 }
 
 impl Expected<'_> {
@@ -58,8 +62,8 @@ pub struct Prompt<'a> {
     pub spaced: bool,
 }
 
-/// Decodes with `attempt` until one passes: at the first temperature of the guard, then with a shifted start, then at
-/// the other temperatures, in order. When none passes, the best one counts: the likeliest among those that do not repeat
+/// Decodes with `attempt` until one passes: quickly at the first temperature of the guard, with care where that left the
+/// engine unsure, then with a shifted start, then at the other temperatures, in order. When none passes, the best one counts: the likeliest among those that do not repeat
 /// themselves and are not far too short, else among those that do not repeat themselves, else of all; the first of
 /// equals.
 ///
@@ -74,19 +78,24 @@ pub fn climb<E>(
     mut attempt: impl FnMut(Attempt) -> Result<Vec<DecodedSegment>, E>,
 ) -> Result<Climbed, E> {
     let first = guard.temperatures.first().copied().unwrap_or(0.0);
-    let others = guard.temperatures.iter().skip(1).map(|temperature| (*temperature, false));
-    let steps = [(first, false), (first, true)].into_iter().chain(others);
+    let quick = Attempt { temperature: first, careful: false, shifted: false, prompted: true };
+    let careful = Attempt { careful: true, ..quick };
+    let others = guard.temperatures.iter().skip(1).map(|temperature| Attempt { temperature: *temperature, ..quick });
+    let steps = [quick, careful, Attempt { shifted: true, ..careful }].into_iter().chain(others);
     let mut climbed = Climbed { segments: Vec::new(), passes: 0, refused_for: Vec::new() };
     let mut prompt = expected.prompt;
-    let mut best: Option<(bool, bool, f64)> = None;
-    for (temperature, shifted) in steps {
+    let mut best: Option<Rank> = None;
+    for step in steps {
+        if step == careful && !expected.can_be_careful {
+            continue;
+        }
         climbed.passes += 1;
-        let mut tried = attempt(Attempt { temperature, shifted, prompted: prompt.is_some() })?;
+        let mut tried = attempt(Attempt { prompted: prompt.is_some(), ..step })?;
         if let Some(given) = prompt {
             let suspicious = echo::suspicious_chars(given.text, &text_of(&tried), given.spaced);
             if suspicious > 0 {
                 climbed.passes += 1;
-                let plain = attempt(Attempt { temperature, shifted, prompted: false })?;
+                let plain = attempt(Attempt { prompted: false, ..step })?;
                 if echo::is_echo(suspicious, &text_of(&tried), &text_of(&plain)) {
                     note(&mut climbed.refused_for, Suppression::PromptEcho);
                     (tried, prompt) = (plain, None);
@@ -97,24 +106,45 @@ pub fn climb<E>(
         let confidence = confidence_of(&tried);
         let reason = confidence
             .and_then(|confidence| confidence.asks_for_retry(guard))
-            .or(too_short.then_some(Suppression::TooFewWords));
+            .or(too_short.then_some(Suppression::TooFewWords))
+            .or((step == quick && expected.can_be_careful && is_unsure(confidence, guard))
+                .then_some(Suppression::Unsure));
         let Some(reason) = reason else {
-            climbed.segments = tried;
+            // Care is worth nothing where the quick pass was surer.
+            let quick_was_surer = best.is_some_and(|best| is_greater(best, rank_of(&tried, too_short, guard)));
+            if !(step == careful && quick_was_surer) {
+                climbed.segments = tried;
+            }
             return Ok(climbed);
         };
         note(&mut climbed.refused_for, reason);
-        let repeats = confidence.is_some_and(|confidence| confidence.compression_ratio > guard.max_compression_ratio);
-        let logprob = confidence.map_or(f64::NEG_INFINITY, |confidence| confidence.avg_logprob);
-        // Of two attempts that do not pass the greater counts.
-        let rank = (!repeats, !too_short, logprob);
-        let is_better =
-            |best: (bool, bool, f64)| (rank.0, rank.1).cmp(&(best.0, best.1)).then(rank.2.total_cmp(&best.2)).is_gt();
-        if best.is_none_or(is_better) {
+        let rank = rank_of(&tried, too_short, guard);
+        if best.is_none_or(|best| is_greater(rank, best)) {
             best = Some(rank);
             climbed.segments = tried;
         }
     }
     Ok(climbed)
+}
+
+/// Of two attempts the greater counts: it does not repeat itself, is not too short, is the likelier.
+type Rank = (bool, bool, f64);
+
+fn rank_of(segments: &[DecodedSegment], too_short: bool, guard: &GuardConfig) -> Rank {
+    let confidence = confidence_of(segments);
+    let repeats = confidence.is_some_and(|confidence| confidence.compression_ratio > guard.max_compression_ratio);
+    (!repeats, !too_short, confidence.map_or(f64::NEG_INFINITY, |confidence| confidence.avg_logprob))
+}
+
+fn is_greater(one: Rank, other: Rank) -> bool {
+    (one.0, one.1).cmp(&(other.0, other.1)).then(one.2.total_cmp(&other.2)).is_gt()
+}
+
+/// Whether a quick pass that is acceptable is worth a careful one. Sound that is no speech is not.
+fn is_unsure(confidence: Option<Confidence>, guard: &GuardConfig) -> bool {
+    confidence.is_some_and(|confidence| {
+        confidence.avg_logprob < guard.sure_avg_logprob && confidence.no_speech_prob <= guard.max_no_speech_prob
+    })
 }
 
 fn note(reasons: &mut Vec<Suppression>, reason: Suppression) {
@@ -129,11 +159,10 @@ fn text_of(segments: &[DecodedSegment]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guard::Confidence;
     use super::*;
     use std::convert::Infallible;
 
-    const NOTHING: Expected<'_> = Expected { prompt: None, voiced_s: 0.0, min_chars_per_s: 3.0 };
+    const NOTHING: Expected<'_> = Expected { prompt: None, voiced_s: 0.0, min_chars_per_s: 3.0, can_be_careful: false };
 
     fn guard(temperatures: &[f32]) -> GuardConfig {
         GuardConfig { temperatures: temperatures.to_vec(), ..GuardConfig::default() }
@@ -202,6 +231,22 @@ mod tests {
     fn an_empty_text_is_no_reason_to_try_again() {
         let won = climb(&guard(&[0.0, 0.2]), NOTHING, |_| Ok::<_, Infallible>(Vec::new())).unwrap();
         assert_eq!((won.segments, won.passes), (Vec::new(), 1));
+    }
+
+    #[test]
+    fn an_unsure_window_is_decoded_with_care_and_the_surer_text_counts() {
+        let hear = |quick: f64, careful: f64| {
+            let expected = Expected { can_be_careful: true, ..NOTHING };
+            climb(&guard(&[0.0, 0.2]), expected, |attempt| {
+                let (text, logprob) = if attempt.careful { ("careful", careful) } else { ("quick", quick) };
+                Ok::<_, Infallible>(said(text, attempt.temperature, logprob, 1.0))
+            })
+            .unwrap()
+        };
+        let outcome = |climbed: Climbed| (climbed.segments[0].text.clone(), climbed.passes, climbed.refused_for);
+        assert_eq!(outcome(hear(-0.2, -0.1)), ("quick".into(), 1, vec![]));
+        assert_eq!(outcome(hear(-0.8, -0.6)), ("careful".into(), 2, vec![Suppression::Unsure]));
+        assert_eq!(outcome(hear(-0.8, -0.9)), ("quick".into(), 2, vec![Suppression::Unsure]));
     }
 
     #[test]

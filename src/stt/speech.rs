@@ -298,7 +298,7 @@ pub(super) mod tests {
         let mut colder = config();
         colder.guard.temperatures = vec![0.0];
         for different in [
-            SttConfig { beam_size: 5, ..config() },
+            SttConfig { beam_size: 3, ..config() },
             SttConfig { words: false, ..config() },
             SttConfig { flash_attention: true, ..config() },
             SttConfig { languages: vec![Language("ja".into())], ..config() },

@@ -16,8 +16,8 @@ use transcribe::domain::{
     Suppression, Talk, TranscriptOutcome, Via,
 };
 use transcribe::lake::{
-    BatchPlan, CoverageRow, Lake, PublishedObject, QuarantineRow, RunRow, Staging, Table, ZoomSegmentRow,
-    ZoomTranscriptRow,
+    BatchPlan, CoverageRow, Lake, PublishedObject, QuarantineRow, RunRow, SCHEMA_VERSION, Staging, Table,
+    ZoomSegmentRow, ZoomTranscriptRow,
 };
 
 use crate::transcripts::{finished, segment};
@@ -443,7 +443,7 @@ async fn values_come_back_in_duckdb() {
         false,
         1,
         1_794_013_323_456_i64,
-        1,
+        SCHEMA_VERSION,
         "2026-11-02"
     ]]);
     assert_eq!(rows, expected);
@@ -623,7 +623,8 @@ async fn the_footer_names_the_schema_and_the_writer() {
         let metadata = metadata_of(&work.only(table));
         let footer = metadata.file_metadata().key_value_metadata().unwrap().iter();
         let footer: Vec<_> = footer.map(|pair| (pair.key.as_str(), pair.value.as_deref().unwrap())).collect();
-        assert_eq!(footer, [("schema_version", "1"), ("writer", "transcribe 0.1.0")], "{table}");
+        let version = SCHEMA_VERSION.to_string();
+        assert_eq!(footer, [("schema_version", version.as_str()), ("writer", "transcribe 0.1.0")], "{table}");
         assert_eq!(metadata.file_metadata().created_by(), Some("transcribe version 0.1.0"));
         let compression = format!("{:?}", metadata.row_group(0).column(0).compression());
         assert!(compression.starts_with("ZSTD"), "{compression}");

@@ -13,13 +13,14 @@ pub(super) struct Wording {
     pub(super) keys: &'static [&'static str],
 }
 
-const ALL: [Suppression; 10] = [
+const ALL: [Suppression; 11] = [
     Suppression::NonSpeech,
     Suppression::NoSpeechProbability,
     Suppression::LowLogProbability,
     Suppression::CompressionRatio,
     Suppression::NoWords,
     Suppression::TooFewWords,
+    Suppression::Unsure,
     Suppression::Loop,
     Suppression::InventedPhrase,
     Suppression::PromptEcho,
@@ -64,6 +65,12 @@ const fn of(reason: Suppression) -> Wording {
             "fewer characters for a second of voice than anybody says: the engine stopped too early, so the window is \
              decoded again",
             &["stt.min_chars_per_s"],
+        ),
+        Suppression::Unsure => (
+            "the engine was less sure than of clear speech",
+            "the words of the first, quick pass are less likely (avg_logprob) than the limit: the window is decoded again \
+             with several candidates at once",
+            &["stt.sure_avg_logprob", "stt.beam_size"],
         ),
         Suppression::Loop => (
             "it says the same over and over",

@@ -149,6 +149,7 @@ fn stt(read: &Reader<'_>) -> Result<SttConfig, ConfigError> {
             min_avg_logprob: read.number("stt.min_avg_logprob", -20.0, 0.0)?,
             max_compression_ratio: read.number("stt.max_compression_ratio", 1.0, 100.0)?,
             temperatures: read.temperatures("stt.temperatures")?,
+            sure_avg_logprob: read.number("stt.sure_avg_logprob", -20.0, 0.0)?,
             max_repeats: usize::try_from(read.whole("stt.max_repeats", 1, 100)?).unwrap_or(1),
             min_chars_per_s: read.number("stt.min_chars_per_s", 0.0, 100.0)?,
             min_voice_share: read.number("stt.min_voice_share", 0.0, 1.0)?,

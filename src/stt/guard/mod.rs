@@ -7,6 +7,8 @@
 //!
 //! Distrusted text is kept and flagged, never dropped, so the thresholds may be strict without losing anything.
 
+#[cfg(test)]
+mod audio_tests;
 pub mod bleed;
 pub mod echo;
 pub mod loops;

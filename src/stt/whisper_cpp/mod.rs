@@ -176,14 +176,15 @@ impl Engine {
         let expected = ladder::Expected {
             prompt: prompt.map(|text| ladder::Prompt { text, spaced: language.is_spaced() }),
             voiced_s: f64::from(u32::try_from(voiced).unwrap_or(u32::MAX)) / f64::from(SAMPLE_RATE_HZ),
+            can_be_careful: self.settings.beam_size > 1,
             min_chars_per_s: if language.is_spaced() { guard.min_chars_per_s } else { guard.min_chars_per_s / 2.0 },
         };
         ladder::climb(&guard, expected, |attempt| {
             if watch.is_cancelled() {
                 return Err(EngineError::Cancelled);
             }
-            let params = self.params.of(code, attempt.temperature);
-            let draws_random_numbers = attempt.temperature > 0.0 || self.settings.beam_size > 1;
+            let params = self.params.of(code, attempt);
+            let draws_random_numbers = attempt.temperature > 0.0 || (attempt.careful && self.settings.beam_size > 1);
             if draws_random_numbers {
                 self.state = self.model.context.create_state().map_err(engine_error)?;
             }
@@ -202,23 +203,45 @@ impl Engine {
                         temperature: f64::from(attempt.temperature),
                         lead_cs: if attempt.shifted { SHIFT_SAMPLES as i64 / 160 } else { 0 },
                     };
-                    Ok(text::segments(state, window.span, &style))
+                    let mut segments = text::segments(state, window.span, &style);
+                    if attempt.prompted && !segments.is_empty() {
+                        let no_speech_prob = self.no_speech_prob()?;
+                        segments.iter_mut().for_each(|it| it.confidence.no_speech_prob = no_speech_prob);
+                    }
+                    Ok(segments)
                 }
             }
         })
     }
 
+    /// What the decoder thinks of the window before any word: one step of it.
+    fn first_logits(&mut self) -> Result<&[f32], EngineError> {
+        let start = self.model.context.token_sot();
+        self.state.decode(&[start], 0, self.settings.threads).map_err(engine_error)?;
+        self.state.get_logits().map_err(engine_error)
+    }
+
+    /// The probability that nobody speaks in the window that was decoded last. With a prompt the engine's own number
+    /// means nothing: it is read after the prompt, where that token never comes (whisper.cpp 1.8.3).
+    fn no_speech_prob(&mut self) -> Result<f64, EngineError> {
+        let token = usize::try_from(self.model.context.token_nosp()).unwrap_or(usize::MAX);
+        let logits = self.first_logits()?;
+        let highest = logits.iter().copied().fold(f32::MIN, f32::max);
+        let weight = |logit: f32| f64::from(logit - highest).exp();
+        let total: f64 = logits.iter().map(|logit| weight(*logit)).sum();
+        Ok(logits.get(token).map_or(0.0, |logit| weight(*logit) / total))
+    }
+
     /// Which of the languages in question the window is in. Costs one step of the decoder: the state still holds what
     /// the encoder made of the window when it was decoded.
     fn languages_heard(&mut self, hints: &Hints) -> Result<Vec<(Language, f64)>, EngineError> {
-        let context = &self.model.context;
-        self.state.decode(&[context.token_sot()], 0, self.settings.threads).map_err(engine_error)?;
-        let logits = self.state.get_logits().map_err(engine_error)?;
+        let model = self.model.clone();
+        let logits = self.first_logits()?;
         let asked = std::iter::once(&hints.language).chain(&hints.alternatives);
         let mut found: Vec<(Language, f32)> = Vec::new();
         for language in asked {
-            let id = self.model.code(language).and_then(whisper_rs::get_lang_id);
-            let logit = id.and_then(|id| logits.get(usize::try_from(context.token_lang(id)).ok()?));
+            let id = model.code(language).and_then(whisper_rs::get_lang_id);
+            let logit = id.and_then(|id| logits.get(usize::try_from(model.context.token_lang(id)).ok()?));
             if let Some(logit) = logit
                 && !found.iter().any(|(known, _)| known == language)
             {

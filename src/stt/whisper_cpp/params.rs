@@ -7,6 +7,7 @@ use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
 use super::EngineSettings;
 use crate::stt::Watch;
+use crate::stt::ladder::Attempt;
 
 /// Candidates at temperatures above zero. One: the ladder brings the variety, and five cost five times as much on sound
 /// that no temperature makes sense of.
@@ -43,8 +44,8 @@ impl ParamsCache {
     }
 
     /// The parameters for one attempt.
-    pub(super) fn of(&mut self, language: &'static str, temperature: f32) -> FullParams<'static, 'static> {
-        let strategy = match (temperature > 0.0, self.beam_size > 1) {
+    pub(super) fn of(&mut self, language: &'static str, attempt: Attempt) -> FullParams<'static, 'static> {
+        let strategy = match (attempt.temperature > 0.0, attempt.careful && self.beam_size > 1) {
             (true, _) => Strategy::BestOf,
             (false, true) => Strategy::Beam,
             (false, false) => Strategy::Greedy,
@@ -55,7 +56,7 @@ impl ParamsCache {
             .entry((language, strategy))
             .or_insert_with(|| build(language, strategy, threads, beam_size, words))
             .clone();
-        params.set_temperature(temperature);
+        params.set_temperature(attempt.temperature);
         params
     }
 }
@@ -135,6 +136,8 @@ mod tests {
     use crate::config::settings::GuardConfig;
     use crate::domain::{Language, Span};
 
+    const QUICK: Attempt = Attempt { temperature: 0.0, careful: false, shifted: false, prompted: false };
+
     fn tiny_en() -> Model {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/models/tiny.en.bin");
         assert!(path.exists(), "{} is missing: run make models", path.display());
@@ -160,13 +163,13 @@ mod tests {
         let mut state = model.context.create_state().unwrap();
         let cancelled = CancellationToken::new();
         cancelled.cancel();
-        assert!(run(&mut state, cache.of("en", 0.0), &samples, &[], &Watch::new(&cancelled)).is_err());
+        assert!(run(&mut state, cache.of("en", QUICK), &samples, &[], &Watch::new(&cancelled)).is_err());
         assert_eq!(state.full_n_segments(), 0);
 
         let left_alone = Watch::new(&CancellationToken::new());
-        run(&mut state, cache.of("en", 0.0), &samples, &[], &left_alone).unwrap();
+        run(&mut state, cache.of("en", QUICK), &samples, &[], &left_alone).unwrap();
         let mut fresh = model.context.create_state().unwrap();
-        run(&mut fresh, cache.of("en", 0.0), &samples, &[], &left_alone).unwrap();
+        run(&mut fresh, cache.of("en", QUICK), &samples, &[], &left_alone).unwrap();
         assert_eq!(text::segments(&state, span, &style), text::segments(&fresh, span, &style));
     }
 }

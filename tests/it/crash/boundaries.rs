@@ -87,7 +87,7 @@ fn boundaries_in(folder: &Path, found: &mut BTreeSet<String>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             boundaries_in(&path, found);
-        } else {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             let source = fs::read_to_string(&path).unwrap();
             let after = source.split("failpoint::pass(\"").skip(1);
             found.extend(after.map(|rest| rest.split('"').next().unwrap().to_owned()));
