@@ -15,7 +15,7 @@ use super::{
 };
 use crate::config::SttConfig;
 use crate::config::settings::GuardConfig;
-use crate::domain::{Channel, ChannelMode, EngineIdentity, Language, Span};
+use crate::domain::{Channel, ChannelMode, EngineIdentity, Language, Span, Suppression};
 use crate::telemetry::LogSettings;
 
 /// Raised when text changes for the same settings: window lengths, decoder options, rules of the ladder or the guard.
@@ -151,12 +151,12 @@ impl SpeechToText {
         prompt::compose(&self.vocabulary, names)
     }
 
-    /// Whether a window is worth a second hearing: it was decoded more than once, the engine was not sure of it, or the
-    /// guard objects to some of it.
+    /// Whether a window is worth a second hearing: its text was refused at first, the engine was not sure of it, or the
+    /// guard objects to some of it. That a careful pass followed a quick one says nothing.
     pub(super) fn is_doubtful(&self, window: &WindowTranscript) -> bool {
         let unsure = |confidence: Confidence| confidence.avg_logprob < self.guard.doubtful_avg_logprob;
         let objects = |segment: &DecodedSegment| !segment.confidence.objections(&segment.text, &self.guard).is_empty();
-        !window.refused_for.is_empty()
+        window.refused_for.iter().any(|reason| *reason != Suppression::Unsure)
             || confidence_of(&window.segments).is_some_and(unsure)
             || window.segments.iter().any(objects)
     }

@@ -12,6 +12,7 @@ mod disk_full;
 mod engine_process;
 mod events_follow;
 mod export;
+mod guard;
 mod lake;
 mod ledger;
 mod log_lines;

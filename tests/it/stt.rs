@@ -12,13 +12,13 @@ use transcribe::stt::process::EngineProgram;
 use transcribe::stt::whisper_cpp::{Engine, EngineSettings, Model};
 use transcribe::stt::{Hints, ModelFiles, ModelPath, SpeechToText, SpeechWindow, Transcriber, Watch, WindowTranscript};
 
-fn cached(path: &str) -> PathBuf {
+pub(crate) fn cached(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache").join(path);
     assert!(path.exists(), "{} is missing: run make setup models fixtures", path.display());
     path
 }
 
-fn samples_of(fixture: &str) -> Vec<f32> {
+pub(crate) fn samples_of(fixture: &str) -> Vec<f32> {
     let mut stream = AudioStream::open(&cached(&format!("fixtures/{fixture}"))).unwrap();
     let mut samples = Vec::new();
     while let Some(blocks) = stream.next_block().unwrap() {
@@ -27,16 +27,16 @@ fn samples_of(fixture: &str) -> Vec<f32> {
     samples
 }
 
-fn said(fixture: &str) -> String {
+pub(crate) fn said(fixture: &str) -> String {
     std::fs::read_to_string(cached(&format!("fixtures/speech/{fixture}.txt"))).unwrap()
 }
 
 /// The spoken samples one after the other, with half a second between them.
-fn spoken(names: &[&str]) -> Vec<f32> {
+pub(crate) fn spoken(names: &[&str]) -> Vec<f32> {
     names.iter().flat_map(|name| [samples_of(&format!("speech/{name}.mp3")), vec![0.0; 8_000]].concat()).collect()
 }
 
-fn guard(temperatures: &[f32]) -> GuardConfig {
+pub(crate) fn guard(temperatures: &[f32]) -> GuardConfig {
     GuardConfig { temperatures: temperatures.to_vec(), ..GuardConfig::default() }
 }
 
@@ -57,20 +57,26 @@ fn load(model: &str, languages: &[&str]) -> SpeechToText {
 }
 
 fn heard(speech: &SpeechToText, samples: &[f32]) -> Transcript {
-    let mut session = speech.session(ChannelMode::Mono, None, &CancellationToken::new());
-    for block in samples.chunks(4_096) {
-        session.push(&[block.to_vec()]).unwrap();
+    heard_on(speech, ChannelMode::Mono, &[samples])
+}
+
+/// The transcript of channels of one length.
+pub(crate) fn heard_on(speech: &SpeechToText, mode: ChannelMode, channels: &[&[f32]]) -> Transcript {
+    let mut session = speech.session(mode, None, &CancellationToken::new());
+    for start in (0..channels[0].len()).step_by(4_096) {
+        let end = (start + 4_096).min(channels[0].len());
+        session.push(&channels.iter().map(|channel| channel[start..end].to_vec()).collect::<Vec<_>>()).unwrap();
     }
     session.finish().unwrap()
 }
 
 /// Lower-case words without punctuation.
-fn words(text: &str) -> Vec<String> {
+pub(crate) fn words(text: &str) -> Vec<String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 /// Edits of whole words over words of the reference.
-fn word_error_rate(reference: &str, heard: &str) -> f64 {
+pub(crate) fn word_error_rate(reference: &str, heard: &str) -> f64 {
     let (reference, heard) = (words(reference), words(heard));
     let mut row: Vec<usize> = (0..=heard.len()).collect();
     for (i, expected) in reference.iter().enumerate() {
@@ -84,12 +90,12 @@ fn word_error_rate(reference: &str, heard: &str) -> f64 {
     row[heard.len()] as f64 / reference.len() as f64
 }
 
-fn text_of(transcript: &Transcript) -> String {
+pub(crate) fn text_of(transcript: &Transcript) -> String {
     transcript.spoken().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// What holds for every transcript: order, times inside the recording, words inside their segment.
-fn check_order(transcript: &Transcript, samples: usize) {
+pub(crate) fn check_order(transcript: &Transcript, samples: usize) {
     let length_ms = Span { start: 0, end: samples as u64 }.end_ms();
     let mut at = 0;
     for segment in &transcript.segments {
