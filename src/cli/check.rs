@@ -16,6 +16,7 @@ use crate::source::zoom::ZoomSource;
 use crate::source::zoom::auth::Credentials;
 use crate::source::zoom::check::check as check_zoom;
 use crate::stt::models::{self, Assurance};
+use crate::stt::prompt::read_vocabulary;
 
 pub(super) fn run(session: &Session, format: OutputFormat) -> anyhow::Result<ExitCode> {
     let mut findings = vec![configuration(session)];
@@ -25,7 +26,10 @@ pub(super) fn run(session: &Session, format: OutputFormat) -> anyhow::Result<Exi
             findings.push(Finding::fine("zoom", "not looked at: source.kind is \"folder\""));
         }
     }
-    findings.push(model(session));
+    let stt = &session.config.stt;
+    findings.push(model(session, "model", &stt.model));
+    findings.extend(stt.second_model.as_deref().map(|name| model(session, "second model", name)));
+    findings.extend(stt.vocabulary.as_deref().map(vocabulary));
     findings.push(folder("state", "paths.state_dir", &session.config.paths.state_dir));
     findings.push(folder("lake", "lake.url", &session.config.lake.path));
     let codes: Vec<ExitCode> = findings.iter().map(|finding| exit_code(finding.verdict)).collect();
@@ -82,16 +86,25 @@ fn zoom(session: &Session) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn model(session: &Session) -> Finding {
-    const NAME: &str = "model";
-    let (folder, name) = (&session.config.paths.models_dir, &session.config.stt.model);
-    match models::resolve(folder, name) {
+fn vocabulary(path: &Path) -> Finding {
+    match read_vocabulary(path) {
+        Ok(terms) => Finding::fine("vocabulary", format!("{} has {} terms", path.display(), terms.len())),
+        Err(error) => {
+            let detail = format!("{} cannot be read: {error}", path.display());
+            let hint = "let stt.vocabulary name a UTF-8 text file with a term a line, or set it to \"off\"";
+            Finding::problem("vocabulary", Obstacle::Configuration, detail, Some(hint.to_owned()))
+        }
+    }
+}
+
+fn model(session: &Session, what: &'static str, name: &str) -> Finding {
+    match models::resolve(&session.config.paths.models_dir, name) {
         Ok(model) => {
             let assurance = match model.assurance {
                 Assurance::Published => "equals the published file",
                 Assurance::Structure => "is a whole model of which no checksum is published",
             };
-            Finding::fine(NAME, format!("{} {assurance}", model.path.display()))
+            Finding::fine(what, format!("{} {assurance}", model.path.display()))
         }
         Err(error) => {
             let obstacle = match model_exit_code(error.kind()) {
@@ -99,7 +112,7 @@ fn model(session: &Session) -> Finding {
                 _ => Obstacle::Configuration,
             };
             let hint = "`transcribe models list` shows what there is, `transcribe models pull` or `import` gets one";
-            Finding::problem(NAME, obstacle, error.to_string(), Some(hint.to_owned()))
+            Finding::problem(what, obstacle, error.to_string(), Some(hint.to_owned()))
         }
     }
 }

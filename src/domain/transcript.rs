@@ -279,7 +279,7 @@ pub struct Recipe {
 pub struct Fingerprint(String);
 
 /// Raised whenever the code that turns windows into rows changes its output for the same input.
-pub const TRANSCRIPT_CODE_VERSION: u32 = 1;
+pub const TRANSCRIPT_CODE_VERSION: u32 = 2;
 
 impl Fingerprint {
     /// The fingerprint of what `recipe` makes of a recording's audio. `redo` counts the orders to do it anew.

@@ -13,6 +13,8 @@ class Span:
     channel: str = "mono"
     # Why the text does not count; None when it does.
     suppressed: str | None = None
+    # How sure the engine was of a word; None where it does not tell.
+    probability: float | None = None
 
     @property
     def middle(self):

@@ -6,7 +6,7 @@ import resource
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -82,7 +82,7 @@ def to_heard(job, recording, segments, words):
     heard.audio_s = recording["audio_ms"] / 1000
     heard.review_reasons = str(recording["review_reasons"] or "") or None
     heard.segments = [span(row, row["text"], row["suppressed_reason"]) for row in segments]
-    heard.words = [span(row, row["word"]) for row in words]
+    heard.words = [replace(span(row, row["word"]), probability=row["probability"]) for row in words]
     with_text = [row for row in segments if row["text"]]
     heard.retried = sum(bool(row["temperature"] or row["first_text"]) for row in with_text)
     if segments and "window_start_ms" in segments[0]:

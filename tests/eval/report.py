@@ -15,6 +15,7 @@ COLUMNS = (
     ("onset", lambda pooled: onset(pooled)),
     ("language", lambda pooled: share(pooled, "languages_right", "languages")),
     ("keywords", lambda pooled: share(pooled, "keywords_found", "keywords")),
+    ("word prob. off by", lambda pooled: percent(pooled.get("calibration_error"))),
     ("suppressed", lambda pooled: share(pooled, "suppressed", "segments")),
     ("retried", lambda pooled: number(pooled.get("retried"))),
     ("windows/min", lambda pooled: f"{pooled['windows_per_minute']:.1f}" if "windows_per_minute" in pooled else ""),

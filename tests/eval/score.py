@@ -10,6 +10,8 @@ SPEECH_MARGIN_S = 0.25
 ONSET_SEARCH_S = 1.0
 # The same word on both channels within this time was said once.
 DOUBLED_WITHIN_S = 0.5
+# Words are sorted by their probability into so many bins.
+BINS = 10
 
 
 def edits(reference, text, language, as_digits=False):
@@ -30,6 +32,8 @@ def score(item, heard):
     if item.has_reference:
         as_digits = item.reference_kind == "label"
         figures["edits"], figures["words"] = edits(item.reference, heard.text(), item.language, as_digits)
+        if not as_digits and item.language not in normalise.BY_CHARACTER:
+            figures["calibration"] = calibration(item.reference, heard.words)
     if item.language:
         figures["language"], figures["language_right"] = heard.language, heard.language == item.language
     if item.group == "nonspeech":
@@ -62,6 +66,27 @@ def keywords_found(item, heard):
     """How many of the item's keywords its text has, case, width and spaces folded."""
     text = "".join(normalise.characters(heard.text()))
     return sum("".join(normalise.characters(keyword)) in text for keyword in item.keywords)
+
+
+def calibration(reference, words):
+    """Of the words of each bin of probability: [how many, sum of the probabilities, how many are right]. A word is right
+    when it stands in the reference in its place. Words of two channels are left out: their order is not the reference's."""
+    bins = [[0, 0.0, 0] for _ in range(BINS)]
+    words = [word for word in words if word.probability is not None and word.channel == "mono"]
+    aligned = Levenshtein.opcodes(normalise.keys(reference.split()), normalise.keys(word.text for word in words))
+    right = {at for step in aligned if step.tag == "equal" for at in range(step.dest_start, step.dest_end)}
+    for at, word in enumerate(words):
+        found = bins[min(int(word.probability * BINS), BINS - 1)]
+        found[0] += 1
+        found[1] += word.probability
+        found[2] += at in right
+    return bins
+
+
+def calibration_error(bins):
+    """The mean distance of probability and share of right words, each bin by its words; None without words."""
+    words = sum(count for count, _, _ in bins)
+    return sum(abs(probability - right) for _, probability, right in bins) / words if words else None
 
 
 def channels(item, heard):
@@ -131,6 +156,10 @@ def pool(scores):
     right = [score["language_right"] for score in scores if "language_right" in score]
     if right:
         total["languages"], total["languages_right"] = len(right), sum(right)
+    bins = [score["calibration"] for score in scores if "calibration" in score]
+    if bins:
+        total["calibration"] = [[sum(column) for column in zip(*same)] for same in zip(*bins)]
+        total["calibration_error"] = calibration_error(total["calibration"])
     onsets = [error for score in scores for error in score.get("onset_ms", ())]
     if onsets:
         total["worst_onset_ms"] = None if None in onsets else max(onsets, key=abs)

@@ -38,7 +38,7 @@ class ReadBack(unittest.TestCase):
                 for index, (text, reason) in enumerate(rows)
             ),
             "words": f"SELECT {whole}, 0 AS segment_index, 0 AS word_index, 'left' AS channel, 100 AS start_ms, "
-            "900 AS end_ms, 'kept' AS word",
+            "900 AS end_ms, 'kept' AS word, 0.5::DOUBLE AS probability",
         }
         for name, query in tables.items():
             (lake / name / "dt=2026-11-01").mkdir(parents=True)
@@ -52,7 +52,7 @@ class ReadBack(unittest.TestCase):
     def test_rows_come_back_to_the_file_with_that_content(self):
         heard = self.heard(self.lake())
         self.assertEqual((heard["a.wav"].text(), heard["a.wav"].suppressed_text()), ("kept", "gone"))
-        self.assertEqual(heard["a.wav"].words, [Span(0.1, 0.9, "kept", "left")])
+        self.assertEqual(heard["a.wav"].words, [Span(0.1, 0.9, "kept", "left", probability=0.5)])
         self.assertEqual((heard["a.wav"].audio_s, heard["a.wav"].retried, heard["a.wav"].windows), (2.5, 1, None))
         self.assertEqual((heard["b.wav"].status, heard["b.wav"].text()), ("not listed", ""))
 

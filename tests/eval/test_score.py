@@ -39,6 +39,15 @@ class Edits(unittest.TestCase):
         self.assertEqual(score.edits("zero seven one six", "07 16", "en", as_digits=True), (0, 4))
         self.assertEqual(score.edits("zero seven one six", "0, 7, 1. Sex.", "en", as_digits=True), (1, 4))
 
+    def test_probabilities_are_compared_with_the_share_of_right_words(self):
+        words = [Span(at, at + 1, word, probability=sure) for at, (word, sure) in enumerate([("a", 0.95), ("dog", 0.35)])]
+        bins = score.calibration("a cat", words)
+        self.assertEqual((bins[9], bins[3]), ([1, 0.95, 1], [1, 0.35, 0]))
+        self.assertAlmostEqual(score.calibration_error(bins), (0.05 + 0.35) / 2)
+        pooled = score.pool([{"calibration": bins}, {"calibration": bins}])
+        self.assertEqual(pooled["calibration"][9], [2, 1.9, 2])
+        self.assertIsNone(score.calibration_error(score.calibration("a cat", [])))
+
     def test_rates_are_pooled_over_words_not_over_items(self):
         pooled = score.pool([{"edits": 1, "words": 1}, {"edits": 0, "words": 99}, {"status": "done"}])
         self.assertEqual((pooled["rate"], pooled["items"]), (0.01, 3))
