@@ -14,12 +14,18 @@ use super::work::RunId;
 pub struct Language(pub String);
 
 /// Languages that are written without spaces between words.
-const UNSPACED: [&str; 6] = ["ja", "lo", "my", "th", "yue", "zh"];
+const UNSPACED: [&str; 8] = ["bo", "ja", "km", "lo", "my", "th", "yue", "zh"];
 
 impl Language {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a character stands for a syllable or more, so that few of them say much.
+    #[must_use]
+    pub fn is_dense(&self) -> bool {
+        !self.is_spaced() || self.as_str() == "ko"
     }
 
     /// Whether words are written apart.

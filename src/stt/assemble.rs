@@ -97,7 +97,9 @@ impl Parts<'_> {
         let mut speech = 0;
         let mut segments: Vec<Segment> = Vec::new();
         for (window, objections) in windows.into_iter().zip(objections) {
-            tally.count(&window.transcript.heard, window.span.len());
+            if objections.iter().any(Vec::is_empty) {
+                tally.count(&window.transcript.heard, window.span.len());
+            }
             speech += window.span.len();
             segments.extend(rows(window, objections));
         }
@@ -170,8 +172,12 @@ fn all_objections(windows: &[DecodedWindow], guard: &GuardConfig) -> Vec<Vec<Vec
     let mut all: Vec<Vec<Vec<Suppression>>> = windows.iter().map(|window| of_window(window, guard)).collect();
     for channel in [Channel::Mono, Channel::Left, Channel::Right] {
         let places = places(windows, channel);
-        let texts: Vec<&str> = places.iter().map(|place| segment(windows, *place).text.as_str()).collect();
-        for (place, is_loop) in places.iter().zip(loops::marked(&texts, guard.max_repeats)) {
+        let said = |place: &Place| {
+            let DecodedSegment { text, start_ms, end_ms, .. } = segment(windows, *place);
+            loops::Said { text, start_ms: *start_ms, end_ms: *end_ms }
+        };
+        let said: Vec<loops::Said<'_>> = places.iter().map(said).collect();
+        for (place, is_loop) in places.iter().zip(loops::marked(&said, guard.max_repeats)) {
             object(&mut all, *place, Suppression::Loop, is_loop);
         }
     }
@@ -240,10 +246,8 @@ fn segment(windows: &[DecodedWindow], (window, segment): Place) -> &DecodedSegme
 fn heard(windows: &[DecodedWindow], place: Place) -> bleed::Heard<'_> {
     let (window, decoded) = (&windows[place.0], segment(windows, place));
     bleed::Heard {
-        text: &decoded.text,
+        words: decoded.words.iter().map(|word| (word.text.as_str(), word.start_ms)).collect(),
         spaced: window.transcript.language.is_spaced(),
-        start_ms: decoded.start_ms,
-        end_ms: decoded.end_ms,
         level_db: window.sounds[place.1].level_db,
     }
 }

@@ -67,6 +67,8 @@ pub struct Prompt<'a> {
 /// themselves and are not far too short, else among those that do not repeat themselves, else of all; the first of
 /// equals.
 ///
+/// Text that is only too short, or of which the engine is only unsure, is not tried at other temperatures.
+///
 /// Text that may be the prompt read aloud is decoded once more without the prompt; where the words are missing then,
 /// nobody said them, and the prompt is left out from there on.
 ///
@@ -85,55 +87,76 @@ pub fn climb<E>(
     let mut climbed = Climbed { segments: Vec::new(), passes: 0, refused_for: Vec::new() };
     let mut prompt = expected.prompt;
     let mut best: Option<Rank> = None;
+    let mut may_echo = true;
     for step in steps {
         if step == careful && !expected.can_be_careful {
             continue;
         }
+        let calls_for_variety =
+            |reason: &Suppression| !matches!(reason, Suppression::Unsure | Suppression::TooFewWords);
+        if step.temperature > first && !climbed.refused_for.iter().any(calls_for_variety) {
+            // Chance makes nothing longer or surer that is said clearly.
+            break;
+        }
         climbed.passes += 1;
-        let mut tried = attempt(Attempt { prompted: prompt.is_some(), ..step })?;
-        if let Some(given) = prompt {
+        let given = prompt.filter(|_| step.temperature < HEEDED_BELOW);
+        let mut tried = attempt(Attempt { prompted: given.is_some(), ..step })?;
+        if let Some(given) = given.filter(|_| may_echo) {
             let suspicious = echo::suspicious_chars(given.text, &text_of(&tried), given.spaced);
             if suspicious > 0 {
                 climbed.passes += 1;
                 let plain = attempt(Attempt { prompted: false, ..step })?;
+                // Once is enough to know.
+                may_echo = false;
                 if echo::is_echo(suspicious, &text_of(&tried), &text_of(&plain)) {
                     note(&mut climbed.refused_for, Suppression::PromptEcho);
                     (tried, prompt) = (plain, None);
                 }
             }
         }
-        let too_short = expected.exceeds(&tried);
         let confidence = confidence_of(&tried);
+        let is_silence = confidence.is_some_and(|confidence| confidence.denies_speech(guard));
+        let too_short = !is_silence && expected.exceeds(&tried);
         let reason = confidence
             .and_then(|confidence| confidence.asks_for_retry(guard))
             .or(too_short.then_some(Suppression::TooFewWords))
             .or((step == quick && expected.can_be_careful && is_unsure(confidence, guard))
                 .then_some(Suppression::Unsure));
-        let Some(reason) = reason else {
-            // Care is worth nothing where the quick pass was surer.
-            let quick_was_surer = best.is_some_and(|best| is_greater(best, rank_of(&tried, too_short, guard)));
-            if !(step == careful && quick_was_surer) {
-                climbed.segments = tried;
-            }
-            return Ok(climbed);
-        };
-        note(&mut climbed.refused_for, reason);
         let rank = rank_of(&tried, too_short, guard);
-        if best.is_none_or(|best| is_greater(rank, best)) {
+        // Care is worth nothing where the quick pass was as good.
+        let after_good = step == careful && climbed.refused_for == [Suppression::Unsure];
+        if best.is_none_or(|best| is_greater(rank, best)) || (reason.is_none() && !after_good) {
             best = Some(rank);
             climbed.segments = tried;
         }
+        if reason.is_none() || after_good {
+            return Ok(climbed);
+        }
+        reason.into_iter().for_each(|reason| note(&mut climbed.refused_for, reason));
     }
     Ok(climbed)
 }
 
-/// Of two attempts the greater counts: it does not repeat itself, is not too short, is the likelier.
+/// From this temperature on the engine leaves the prompt out of account (whisper.cpp's own limit).
+const HEEDED_BELOW: f32 = 0.5;
+
+/// Of two attempts the greater counts: it does not repeat itself, is long enough and likely enough, is the likelier.
 type Rank = (bool, bool, f64);
 
 fn rank_of(segments: &[DecodedSegment], too_short: bool, guard: &GuardConfig) -> Rank {
     let confidence = confidence_of(segments);
     let repeats = confidence.is_some_and(|confidence| confidence.compression_ratio > guard.max_compression_ratio);
-    (!repeats, !too_short, confidence.map_or(f64::NEG_INFINITY, |confidence| confidence.avg_logprob))
+    let logprob = confidence.map_or(f64::NEG_INFINITY, |confidence| confidence.avg_logprob);
+    (!repeats, !too_short && logprob >= guard.min_avg_logprob, logprob)
+}
+
+/// Whether of two hearings of one window the later one counts: it has text, and does not ask for another pass unless the
+/// earlier one did as well.
+#[must_use]
+pub(super) fn is_better(later: &[DecodedSegment], earlier: &[DecodedSegment], guard: &GuardConfig) -> bool {
+    let refused =
+        |segments| confidence_of(segments).is_none_or(|confidence| confidence.asks_for_retry(guard).is_some());
+    confidence_of(later).is_some() && (!refused(later) || refused(earlier))
 }
 
 fn is_greater(one: Rank, other: Rank) -> bool {
@@ -247,6 +270,7 @@ mod tests {
         assert_eq!(outcome(hear(-0.2, -0.1)), ("quick".into(), 1, vec![]));
         assert_eq!(outcome(hear(-0.8, -0.6)), ("careful".into(), 2, vec![Suppression::Unsure]));
         assert_eq!(outcome(hear(-0.8, -0.9)), ("quick".into(), 2, vec![Suppression::Unsure]));
+        assert_eq!(outcome(hear(-0.8, -1.4)), ("quick".into(), 2, vec![Suppression::Unsure]), "what was good stays");
     }
 
     #[test]
@@ -264,7 +288,7 @@ mod tests {
         assert_eq!((found.segments[0].text.as_str(), found.passes), (whole, 2));
         assert_eq!(found.refused_for, [Suppression::TooFewWords]);
         let slow = hear("Chapter two.");
-        assert_eq!((slow.segments[0].text.as_str(), slow.passes), ("Chapter one.", 3));
+        assert_eq!((slow.segments[0].text.as_str(), slow.passes), ("Chapter one.", 2), "chance makes nothing longer");
     }
 
     #[test]

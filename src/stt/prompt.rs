@@ -10,7 +10,7 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The longest prompt, in characters: what does not fit into the decoder would be of no use.
 const MAX_CHARS: usize = 600;
 
-/// Reads a vocabulary: a term a line; what follows `#` is a comment.
+/// Reads a vocabulary: a term a line; `#` at the start of a line or after a space begins a comment.
 ///
 /// # Errors
 /// When the file cannot be read, is no UTF-8 or is longer than a mebibyte.
@@ -20,7 +20,11 @@ pub fn read_vocabulary(path: &Path) -> io::Result<Vec<String>> {
     if read as u64 > MAX_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a vocabulary has at most 1 MiB"));
     }
-    let term = |line: &str| line.split('#').next().map(str::trim).unwrap_or_default().to_owned();
+    let term = |line: &str| {
+        // "C#" is a term: a comment begins a line or follows a space.
+        let end = if line.starts_with('#') { Some(0) } else { line.find(" #").or_else(|| line.find("\t#")) };
+        line[..end.unwrap_or(line.len())].trim().to_owned()
+    };
     Ok(text.trim_start_matches('\u{feff}').lines().map(term).filter(|term| !term.is_empty()).collect())
 }
 
@@ -44,8 +48,8 @@ pub fn compose(vocabulary: &[String], names: &[String]) -> Option<String> {
     }
     terms.reverse();
     let is_wide = |c: char| c >= '\u{2e80}' && c.is_alphanumeric();
-    let (separator, end) =
-        if terms.iter().any(|term| term.chars().any(is_wide)) { ("、", "。") } else { (", ", ".") };
+    let wide = terms.iter().filter(|term| term.chars().any(is_wide)).count();
+    let (separator, end) = if 2 * wide > terms.len() { ("、", "。") } else { (", ", ".") };
     Some(terms.join(separator) + end)
 }
 
@@ -89,8 +93,8 @@ mod tests {
     fn a_vocabulary_has_a_term_a_line_and_comments() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vocabulary.txt");
-        std::fs::write(&path, "\u{feff}Contoso # the company\r\n\n# products\n  会員カード  \n").unwrap();
-        assert_eq!(read_vocabulary(&path).unwrap(), ["Contoso", "会員カード"]);
+        std::fs::write(&path, "\u{feff}Contoso # the company\r\n\n# products\nC#\n  会員カード  \n").unwrap();
+        assert_eq!(read_vocabulary(&path).unwrap(), ["Contoso", "C#", "会員カード"]);
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
         assert!(read_vocabulary(&path).is_err());
         assert!(read_vocabulary(&folder.path().join("missing")).is_err());

@@ -20,7 +20,7 @@ use super::speech::{LanguageChoice, SpeechToText};
 use super::timing::Levels;
 use super::voice::FRAME_SAMPLES;
 use super::windows::{Cut, Cutter};
-use super::{EngineError, Hints, SpeechWindow, SttError, Watch, WindowTranscript};
+use super::{DecodedSegment, EngineError, Hints, SpeechWindow, SttError, Watch, WindowTranscript, ladder};
 use crate::domain::{Channel, ChannelMode, Language, LanguageVerdict, Span, Transcript, samples_to_ms};
 
 /// What is known about the recording's language.
@@ -64,6 +64,8 @@ pub struct Session<'a> {
     _cancel_on_drop: DropGuard,
     cutters: Vec<(Channel, Cutter)>,
     leaks: LeakMeter,
+    /// Samples of each channel that do not fill a frame yet.
+    waiting: Vec<Vec<f32>>,
     prompt: Option<String>,
     /// End of the last cut of each channel.
     cut_until: Vec<u64>,
@@ -102,6 +104,7 @@ impl<'a> Session<'a> {
             cancel,
             cutters: channels.iter().copied().map(cutter).collect(),
             leaks: LeakMeter::default(),
+            waiting: vec![Vec::new(); channels.len()],
             prompt,
             cut_until: vec![0; channels.len()],
             language,
@@ -132,17 +135,26 @@ impl<'a> Session<'a> {
             return Err(SttError::Channels { got: blocks.len(), expected: self.cutters.len() });
         }
         self.check_cancelled()?;
+        for (waiting, block) in self.waiting.iter_mut().zip(blocks) {
+            waiting.extend_from_slice(block);
+        }
+        let waiting = self.waiting.first().map_or(0, Vec::len);
+        self.take_frames(waiting - waiting % FRAME_SAMPLES)
+    }
+
+    /// Takes so many of the samples that wait. Channels advance together, a whole frame at a time, so that nothing
+    /// depends on the size of the blocks.
+    fn take_frames(&mut self, samples: usize) -> Result<(), SttError> {
+        let ready: Vec<Vec<f32>> = self.waiting.iter_mut().map(|waiting| waiting.drain(..samples).collect()).collect();
         let mut cuts = Vec::new();
-        // Channels advance together, at most a frame at a time, so that the order of the windows of a recording does
-        // not depend on the size of the blocks.
-        for start in (0..length).step_by(FRAME_SAMPLES) {
-            let end = (start + FRAME_SAMPLES).min(length);
-            let leak = match blocks {
+        for start in (0..samples).step_by(FRAME_SAMPLES) {
+            let end = (start + FRAME_SAMPLES).min(samples);
+            let leak = match ready.as_slice() {
                 [left, right] => self.leaks.judge(&left[start..end], &right[start..end]),
                 _ => Leak::None,
             };
-            for (index, block) in blocks.iter().enumerate() {
-                if let (Some((_, cutter)), Some(samples)) = (self.cutters.get_mut(index), block.get(start..end)) {
+            for (index, channel) in ready.iter().enumerate() {
+                if let (Some((_, cutter)), Some(samples)) = (self.cutters.get_mut(index), channel.get(start..end)) {
                     let is_leak = matches!((index, leak), (0, Leak::Left) | (1, Leak::Right));
                     cutter.push(if is_leak { &MUTED[..samples.len()] } else { samples }, &mut cuts);
                 }
@@ -157,6 +169,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The first error of a window of this recording, or cancellation.
     pub fn finish(mut self) -> Result<Transcript, SttError> {
+        self.take_frames(self.waiting.first().map_or(0, Vec::len))?;
         let mut cuts = Vec::new();
         for index in 0..self.cutters.len() {
             if let Some((_, cutter)) = self.cutters.get_mut(index) {
@@ -290,9 +303,8 @@ impl<'a> Session<'a> {
         metrics::counter!("transcribe_stt_passes_total", "model" => model).increment(transcript.passes.into());
         let decoding_s = pending.since.elapsed().as_secs_f64();
         metrics::histogram!("transcribe_stt_window_seconds", "model" => model).record(decoding_s);
-        if let Some(second) = &self.speech.second
-            && pending.first.is_none()
-            && self.speech.is_doubtful(&transcript)
+        if pending.first.is_none()
+            && let Some(second) = self.speech.second_for(&transcript)
         {
             let hints = Hints { language: transcript.language.clone(), ..pending.hints.clone() };
             pending.first = Some(transcript);
@@ -304,9 +316,31 @@ impl<'a> Session<'a> {
         let Pending { channel, span, covers, levels, voiced, first, .. } = pending;
         self.done_samples += covers;
         self.show_progress();
-        let first = first.map(|first| (self.speech.identity().model.clone(), first.segments));
+        let (transcript, first) = match first {
+            Some(first) => self.choose(first, transcript),
+            None => (transcript, None),
+        };
         self.decoded.insert(index, DecodedWindow::new(channel, span, voiced, transcript, &levels, first));
         Ok(())
+    }
+
+    /// Of two hearings of one window the one that counts, with the history of both; and what the first model heard, where
+    /// it is the second's text that counts.
+    fn choose(
+        &self,
+        mut first: WindowTranscript,
+        mut second: WindowTranscript,
+    ) -> (WindowTranscript, Option<(String, Vec<DecodedSegment>)>) {
+        let passes = first.passes + second.passes;
+        let mut refused_for = first.refused_for.clone();
+        refused_for.extend(second.refused_for.iter().filter(|reason| !first.refused_for.contains(reason)));
+        if ladder::is_better(&second.segments, &first.segments, &self.speech.guard) {
+            (second.passes, second.refused_for, second.heard) = (passes, refused_for, first.heard);
+            (second, Some((self.speech.identity().model.clone(), first.segments)))
+        } else {
+            (first.passes, first.refused_for) = (passes, refused_for);
+            (first, None)
+        }
     }
 
     fn show_progress(&self) {

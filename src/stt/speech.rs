@@ -39,6 +39,8 @@ pub struct SpeechToText {
     pub(super) choice: LanguageChoice,
     pub(super) guard: GuardConfig,
     identity: EngineIdentity,
+    /// Every language that the model knows; empty = it was not asked.
+    known: Vec<Language>,
     settings_sha256: String,
     /// Terms that may occur in any recording.
     vocabulary: Vec<String>,
@@ -97,6 +99,7 @@ impl SpeechToText {
             Arc::new(move || Ok(Box::new(host.engine())))
         };
         let mut speech = Self::with_engines(config, workers, choice, identity, &make)?;
+        speech.known = host.hello().languages.clone();
         speech.host = Some(host);
         Ok(speech)
     }
@@ -119,6 +122,7 @@ impl SpeechToText {
             choice,
             guard: config.guard.clone(),
             identity,
+            known: Vec::new(),
             settings_sha256: settings_sha256(config, &vocabulary),
             vocabulary,
             second: None,
@@ -151,9 +155,15 @@ impl SpeechToText {
         prompt::compose(&self.vocabulary, names)
     }
 
+    /// The model that hears this window again: it is doubtful, and that model knows its language.
+    pub(super) fn second_for(&self, window: &WindowTranscript) -> Option<&Self> {
+        let second = self.second.as_deref().filter(|second| second.known.contains(&window.language))?;
+        self.is_doubtful(window).then_some(second)
+    }
+
     /// Whether a window is worth a second hearing: its text was refused at first, the engine was not sure of it, or the
     /// guard objects to some of it. That a careful pass followed a quick one says nothing.
-    pub(super) fn is_doubtful(&self, window: &WindowTranscript) -> bool {
+    fn is_doubtful(&self, window: &WindowTranscript) -> bool {
         let unsure = |confidence: Confidence| confidence.avg_logprob < self.guard.doubtful_avg_logprob;
         let objects = |segment: &DecodedSegment| !segment.confidence.objections(&segment.text, &self.guard).is_empty();
         window.refused_for.iter().any(|reason| *reason != Suppression::Unsure)

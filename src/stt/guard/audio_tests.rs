@@ -99,9 +99,9 @@ fn a_whistle_makes_the_engine_repeat_itself_and_only_once_is_kept() {
 }
 
 #[test]
-fn a_sentence_that_is_really_said_six_times_is_suppressed_as_a_loop_and_kept_to_be_read() {
-    let often: Vec<f32> = (0..6).flat_map(|_| speech("en_hello_world")).collect();
-    let segments = judged(&often, 6, None, &plain(&[0.0]));
+fn a_sentence_that_is_really_said_nine_times_is_suppressed_as_a_loop_and_kept_to_be_read() {
+    let often: Vec<f32> = (0..9).flat_map(|_| speech("en_hello_world")).collect();
+    let segments = judged(&often, 9, None, &plain(&[0.0]));
     assert!(objections(&segments).contains(&Suppression::CompressionRatio));
     assert!(
         segments.iter().any(|segment| segment.suppressed.is_some() && folded(&segment.text).contains("hello world"))

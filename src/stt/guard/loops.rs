@@ -9,22 +9,48 @@ const SENTENCE_CHARS: usize = 12;
 /// So many times as often may a yes or a no be said.
 const SHORT_TIMES: usize = 3;
 
-/// Marks every segment of `texts` (of one channel, in order) that repeats the cycle before it once more than
-/// `max_repeats` times allow. Of a loop the first cycle is never marked, so that what may have been said stays.
+/// Segments further apart than this (2 s) are no run: the engine is stuck inside a window, people come back to what they
+/// said.
+const APART_MS: i64 = 2_000;
+
+/// One segment as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub struct Said<'a> {
+    pub text: &'a str,
+    pub start_ms: i64,
+    pub end_ms: i64,
+}
+
+/// Marks every segment (of one channel, in order) that repeats the cycle before it once more than `max_repeats` times
+/// allow. Of a loop the first cycle is never marked, so that what may have been said stays.
 ///
 /// A cycle is one to four segments long. Cycles shorter than a sentence may be said three times as often.
 #[must_use]
-pub fn marked(texts: &[&str], max_repeats: usize) -> Vec<bool> {
-    let folded: Vec<String> = texts.iter().map(|text| folded(text)).collect();
-    let mut marked = vec![false; texts.len()];
+pub fn marked(said: &[Said<'_>], max_repeats: usize) -> Vec<bool> {
+    let mut marks = Vec::with_capacity(said.len());
+    for run in said.chunk_by(|one, next| next.start_ms - one.end_ms <= APART_MS) {
+        let folded: Vec<String> = run.iter().map(|segment| folded(segment.text)).collect();
+        marks.extend(marked_in(&folded, max_repeats));
+    }
+    marks
+}
+
+fn marked_in(folded: &[String], max_repeats: usize) -> Vec<bool> {
+    let mut marked = vec![false; folded.len()];
     for period in 1..=LONGEST_PERIOD {
         let mut start = 0;
         while start + period < folded.len() {
+            let cycle = &folded[start..start + period];
+            if period > 1 && cycle.iter().all(|text| *text == cycle[0]) {
+                // A cycle of one.
+                start += 1;
+                continue;
+            }
             let same = |at: usize| !folded[at].is_empty() && folded[at] == folded[at - period];
             let end = (start + period..folded.len()).find(|at| !same(*at)).unwrap_or(folded.len());
             let times = (end - start) / period;
-            let chars: usize = folded[start..start + period].iter().map(|text| text.chars().count()).sum();
-            let allowed = if chars < SENTENCE_CHARS { max_repeats * SHORT_TIMES } else { max_repeats };
+            let length: usize = cycle.iter().map(|text| length(text)).sum();
+            let allowed = if length < SENTENCE_CHARS { max_repeats * SHORT_TIMES } else { max_repeats };
             if times > allowed {
                 marked[start + period..end].fill(true);
             }
@@ -35,12 +61,21 @@ pub fn marked(texts: &[&str], max_repeats: usize) -> Vec<bool> {
     marked
 }
 
+/// In characters; one that is a syllable or more counts twice.
+fn length(text: &str) -> usize {
+    text.chars().map(|character| if character >= '\u{2e80}' { 2 } else { 1 }).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn kept<'a>(texts: &[&'a str]) -> Vec<&'a str> {
-        let marked = marked(texts, 2);
+        let said: Vec<Said<'_>> = (0_i64..)
+            .zip(texts)
+            .map(|(at, text)| Said { text, start_ms: 1_000 * at, end_ms: 1_000 * at + 900 })
+            .collect();
+        let marked = marked(&said, 2);
         texts.iter().zip(marked).filter(|(_, marked)| !marked).map(|(text, _)| *text).collect()
     }
 
@@ -80,6 +115,13 @@ mod tests {
         assert_eq!(kept(&["はい。"; 40]).len(), 1);
         let digits = ["four", "four", "four", "nine", "nine", "nine"];
         assert_eq!(kept(&digits).len(), 6);
+    }
+
+    #[test]
+    fn what_is_said_again_after_a_while_is_no_loop() {
+        let asked = |at: i64| Said { text: "Could you repeat that?", start_ms: at, end_ms: at + 1_500 };
+        assert_eq!(marked(&[asked(0), asked(20_000), asked(40_000), asked(60_000)], 2), [false; 4]);
+        assert_eq!(marked(&[asked(0), asked(2_000), asked(4_000), asked(6_000)], 2), [false, true, true, true]);
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Confidence {
 /// Lower-case letters and digits, words parted by single spaces: two texts that sound the same are the same.
 #[must_use]
 pub fn folded(text: &str) -> String {
+    let text: String = text.chars().map(narrow).collect();
     let mut folded = String::with_capacity(text.len());
     for piece in text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|piece| !piece.is_empty()) {
         if !folded.is_empty() {
@@ -78,6 +79,16 @@ pub fn folded(text: &str) -> String {
         folded.extend(piece.chars().flat_map(char::to_lowercase).filter(|c| *c != '\''));
     }
     folded
+}
+
+/// Full-width letters, digits and marks in their usual width; the typographic apostrophe as the plain one.
+fn narrow(character: char) -> char {
+    match character {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(character) - 0xfee0).unwrap_or(character),
+        '\u{3000}' => ' ',
+        '\u{2019}' => '\'',
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -126,5 +137,6 @@ mod tests {
         assert_eq!(folded("  Thank you, it's —  DONE! "), "thank you its done");
         assert_eq!(folded("ご視聴、ありがとう。"), "ご視聴 ありがとう");
         assert_eq!(folded("…♪"), "");
+        assert_eq!(folded("１２３　ＡＢＣ、it’s"), "123 abc its");
     }
 }

@@ -9,13 +9,12 @@ use super::{Confidence, folded};
 use crate::config::settings::GuardConfig;
 use crate::domain::{Language, Suppression};
 
-/// Credits of subtitlers and appeals to viewers: nobody says them on the telephone. One sign is enough. Parts of a text
-/// count as well.
+/// Credits of subtitlers and appeals to viewers: hardly anybody says them on the telephone. One sign is enough, and the
+/// phrase may be a part of the text, half of it or more.
 const CREDITS: &[(&str, &[&str])] = &[
     (
         "en",
         &[
-            "amara org",
             "subtitles by",
             "subtitled by",
             "captions by",
@@ -48,29 +47,30 @@ const CREDITS: &[(&str, &[&str])] = &[
     (
         "de",
         &[
-            "amara org",
             "untertitel",
             "untertitelung",
+            "untertitel im auftrag des zdf",
+            "untertitelung des zdf",
             "vielen dank fürs zuschauen",
             "danke fürs zuschauen",
             "copyright wdr",
         ],
     ),
-    (
-        "fr",
-        &["amara org", "sous titres", "sous titrage", "merci d avoir regardé", "merci davoir regardé", "abonnez vous"],
-    ),
-    ("es", &["amara org", "subtítulos", "gracias por ver el vídeo", "gracias por ver el video", "suscríbete"]),
-    ("it", &["amara org", "sottotitoli", "grazie per la visione", "iscrivetevi al canale"]),
-    ("nl", &["amara org", "ondertiteling", "ondertitels", "bedankt voor het kijken", "tv gelderland"]),
-    ("pt", &["amara org", "legendas pela comunidade", "obrigado por assistir", "inscreva se no canal"]),
-    ("zh", &["amara org", "字幕", "谢谢观看", "請不吝點贊", "请不吝点赞", "订阅转发"]),
+    ("fr", &["sous titres", "sous titrage", "merci d avoir regardé", "merci davoir regardé", "abonnez vous"]),
+    ("es", &["subtítulos", "gracias por ver el vídeo", "gracias por ver el video", "suscríbete"]),
+    ("it", &["sottotitoli", "grazie per la visione", "iscrivetevi al canale"]),
+    ("nl", &["ondertiteling", "ondertitels", "bedankt voor het kijken", "tv gelderland"]),
+    ("pt", &["legendas pela comunidade", "obrigado por assistir", "inscreva se no canal"]),
+    ("zh", &["字幕", "谢谢观看", "請不吝點贊", "请不吝点赞", "订阅转发"]),
     ("ko", &["시청해주셔서 감사합니다", "시청해 주셔서 감사합니다", "구독과 좋아요", "자막"]),
     ("tr", &["izlediğiniz için teşekkür", "altyazı", "abone ol"]),
     ("ru", &["субтитры", "продолжение следует", "спасибо за просмотр", "подписывайтесь на канал"]),
     ("pl", &["napisy stworzone przez", "dziękuję za oglądanie", "dziękuję za uwagę"]),
     ("sv", &["undertexter", "textning", "tack för att ni tittade"]),
 ];
+
+/// A site of subtitlers that stands in their credits in every language: a part of the text, however small, is enough.
+const SUBTITLERS: &str = "amara org";
 
 /// What is said on the telephone as well as invented. Two signs are needed, and nothing else in the segment.
 const COURTESIES: &[(&str, &[&str])] = &[
@@ -121,7 +121,9 @@ pub fn objection(text: &str, language: &Language, evidence: &Evidence, guard: &G
     let of = |list: &[(&str, &'static [&'static str])]| {
         list.iter().find(|(code, _)| *code == language.as_str()).map_or(&[][..], |(_, phrases)| *phrases)
     };
-    let needed = if of(CREDITS).iter().any(|phrase| text.contains(phrase)) {
+    let chars = |text: &str| text.chars().count();
+    let is_mostly = |phrase: &&str| text.contains(*phrase) && 2 * chars(phrase) >= chars(&text);
+    let needed = if text.contains(SUBTITLERS) || of(CREDITS).iter().any(is_mostly) {
         1
     } else if of(COURTESIES).contains(&text.as_str()) {
         2
@@ -188,6 +190,7 @@ mod tests {
     #[test]
     fn other_words_and_other_languages_are_not_concerned() {
         assert!(!is_invented("Thank you for the invoice.", "en", &SILENCE));
+        assert!(!is_invented("Können Sie bei der Aufzeichnung die Untertitel einschalten?", "de", &HARDLY_A_VOICE));
         assert!(!is_invented("ご視聴ありがとうございました。", "en", &SILENCE));
         assert!(!is_invented("", "en", &SILENCE));
     }

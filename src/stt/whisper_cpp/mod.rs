@@ -132,6 +132,8 @@ pub struct Engine {
     settings: EngineSettings,
     params: ParamsCache,
     state: WhisperState,
+    /// How often the encoder ran for the window that was decoded last.
+    chunks: u32,
 }
 
 impl Engine {
@@ -140,7 +142,7 @@ impl Engine {
     pub fn new(model: &Model, settings: EngineSettings) -> Result<Self, EngineError> {
         let state = model.context.create_state().map_err(engine_error)?;
         let params = ParamsCache::new(&settings);
-        Ok(Self { model: model.clone(), settings, params, state })
+        Ok(Self { model: model.clone(), settings, params, state, chunks: 0 })
     }
 
     fn window(&mut self, window: &SpeechWindow, hints: &Hints, watch: &Watch) -> Result<WindowTranscript, EngineError> {
@@ -177,7 +179,7 @@ impl Engine {
             prompt: prompt.map(|text| ladder::Prompt { text, spaced: language.is_spaced() }),
             voiced_s: f64::from(u32::try_from(voiced).unwrap_or(u32::MAX)) / f64::from(SAMPLE_RATE_HZ),
             can_be_careful: self.settings.beam_size > 1,
-            min_chars_per_s: if language.is_spaced() { guard.min_chars_per_s } else { guard.min_chars_per_s / 2.0 },
+            min_chars_per_s: if language.is_dense() { guard.min_chars_per_s / 2.0 } else { guard.min_chars_per_s },
         };
         ladder::climb(&guard, expected, |attempt| {
             if watch.is_cancelled() {
@@ -195,7 +197,8 @@ impl Engine {
             match params::run(state, params, samples, prompt, watch) {
                 _ if watch.is_cancelled() => Err(EngineError::Cancelled),
                 Err(error) => Err(engine_error(error)),
-                Ok(()) => {
+                Ok(chunks) => {
+                    self.chunks = chunks;
                     let style = text::Style {
                         words: self.settings.words,
                         language: language.clone(),
@@ -216,6 +219,11 @@ impl Engine {
 
     /// What the decoder thinks of the window before any word: one step of it.
     fn first_logits(&mut self) -> Result<&[f32], EngineError> {
+        if self.chunks > 1 {
+            // The encoder saw the end of the window last.
+            self.state.encode(0, self.settings.threads).map_err(engine_error)?;
+            self.chunks = 1;
+        }
         let start = self.model.context.token_sot();
         self.state.decode(&[start], 0, self.settings.threads).map_err(engine_error)?;
         self.state.get_logits().map_err(engine_error)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
@@ -94,8 +95,8 @@ fn build(
     params
 }
 
-/// Decodes `samples`; returns early, with any result, once `watch` says so. The engine asks after each pass of its
-/// encoder and each token.
+/// Decodes `samples` and returns how often the encoder ran: once for each chunk that the engine cut them into. Returns
+/// early, with any result, once `watch` says so. The engine asks after each pass of its encoder and each token.
 #[expect(unsafe_code, reason = "whisper-rs's safe abort callback calls a closure through the wrong type")]
 pub(super) fn run(
     state: &mut WhisperState,
@@ -103,7 +104,16 @@ pub(super) fn run(
     samples: &[f32],
     prompt: &[c_int],
     watch: &Watch,
-) -> Result<(), WhisperError> {
+) -> Result<u32, WhisperError> {
+    unsafe extern "C" fn count(
+        _context: *mut whisper_rs_sys::whisper_context,
+        _state: *mut whisper_rs_sys::whisper_state,
+        chunks: *mut c_void,
+    ) -> bool {
+        // SAFETY: the pointer is the one set below; the counter outlives the call that uses it.
+        unsafe { &*chunks.cast::<AtomicU32>().cast_const() }.fetch_add(1, Ordering::Relaxed);
+        true
+    }
     unsafe extern "C" fn is_cancelled(watch: *mut c_void) -> bool {
         // SAFETY: the pointer is the one set below; the watch outlives the call that uses it.
         unsafe { &*watch.cast::<Watch>().cast_const() }.is_cancelled()
@@ -116,13 +126,18 @@ pub(super) fn run(
         params.set_n_max_text_ctx(PROMPT_ROOM);
     }
     let user_data: *const Watch = watch;
-    // SAFETY: `params` is consumed by this one call of `full`, which ends before the borrow of `watch` does; the
-    // callback only reads the watch, which may be shared between threads.
+    let chunks = AtomicU32::new(0);
+    let chunks_data: *const AtomicU32 = &raw const chunks;
+    // SAFETY: `params` is consumed by this one call of `full`, which ends before the borrow of `watch` and the life of
+    // the counter do; the callbacks read the watch and raise the counter only, which may be shared between threads.
     unsafe {
+        params.set_start_encoder_callback(Some(count));
+        params.set_start_encoder_callback_user_data(chunks_data.cast_mut().cast::<c_void>());
         params.set_abort_callback(Some(is_cancelled));
         params.set_abort_callback_user_data(user_data.cast_mut().cast::<c_void>());
     }
-    state.full(params, samples)
+    state.full(params, samples)?;
+    Ok(chunks.into_inner())
 }
 
 #[cfg(test)]
