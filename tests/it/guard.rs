@@ -58,7 +58,7 @@ fn text_on(transcript: &Transcript, channel: Channel) -> String {
 #[test]
 fn a_sentence_said_four_times_is_kept_once_and_one_said_twice_stays() {
     let speech = english();
-    let (fox, pause) = (Ok("en_quick_brown_fox"), Err(1));
+    let (fox, pause) = (Ok("en_quick_brown_fox"), Err(2));
     let four = mono(&speech, &sequence(&[pause, fox, pause, fox, pause, fox, pause, fox]));
     assert_eq!((four.spoken().count(), suppressed(&four, Suppression::Loop)), (1, 3), "{four:?}");
     let two = mono(&speech, &sequence(&[fox, pause, fox]));

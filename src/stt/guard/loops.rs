@@ -9,9 +9,9 @@ const SENTENCE_CHARS: usize = 12;
 /// So many times as often may a yes or a no be said.
 const SHORT_TIMES: usize = 3;
 
-/// Segments further apart than this (2 s) are no run: the engine is stuck inside a window, people come back to what they
+/// Segments further apart than this (3 s) are no run: the engine is stuck inside a window, people come back to what they
 /// said.
-const APART_MS: i64 = 2_000;
+const APART_MS: i64 = 3_000;
 
 /// One segment as far as it matters here.
 #[derive(Debug, Clone, Copy)]
