@@ -30,6 +30,7 @@ def parse():
     parser.add_argument("--peers", default=",".join(peers.PEERS), help="which peers")
     parser.add_argument("--fresh-peers", action="store_true", help="measure the peers again")
     parser.add_argument("--compute-type", default="int8", help="of faster-whisper: int8 or float32")
+    parser.add_argument("--names", type=Path, help="a file with a name a line: how often each is written as it is said")
     parser.add_argument("--quick", action="store_true", help="only outcomes, and errors with the small English model")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--compare", type=Path, help="an earlier JSON; default: that of the last run")
@@ -58,6 +59,7 @@ class Evaluation:
         items = manifest.load(arguments.corpus)
         self.items = items + derived.derive(items, self.cache / "derived")
         self.wanted = set(filter(None, arguments.only.split(",")))
+        self.names = arguments.names.read_text(encoding="utf-8").splitlines() if arguments.names else ()
         self.costs = []
 
     def selected(self):
@@ -83,7 +85,7 @@ class Evaluation:
         heard |= self.peers(items, model, languages, label)
         by_name = {item.name: item for item in items}
         scores = {
-            engine: {name: score.score(by_name[name], one) for name, one in found.items()}
+            engine: {name: score.score(by_name[name], one, self.names) for name, one in found.items()}
             for engine, found in heard.items()
         }
         return scores, heard

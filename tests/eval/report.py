@@ -15,6 +15,8 @@ COLUMNS = (
     ("onset", lambda pooled: onset(pooled)),
     ("language", lambda pooled: share(pooled, "languages_right", "languages")),
     ("keywords", lambda pooled: share(pooled, "keywords_found", "keywords")),
+    ("names", lambda pooled: share(pooled, "names_right", "names")),
+    ("not said", lambda pooled: number(pooled.get("names_invented"))),
     ("word prob. off by", lambda pooled: percent(pooled.get("calibration_error"))),
     ("suppressed", lambda pooled: share(pooled, "suppressed", "segments")),
     ("retried", lambda pooled: number(pooled.get("retried"))),

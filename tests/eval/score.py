@@ -21,8 +21,8 @@ def edits(reference, text, language, as_digits=False):
     return Levenshtein.distance(reference, text), len(reference)
 
 
-def score(item, heard):
-    """What can be said of an item: a flat dictionary, with keys only for what applies."""
+def score(item, heard, terms=()):
+    """What can be said of an item: a flat dictionary, with keys only for what applies. `terms` are names to look for."""
     figures = {"status": heard.status, "cpu_s": heard.cpu_s, "audio_s": item.duration_s, "text": heard.text()}
     figures["segments"] = sum(bool(span.text) for span in heard.segments)
     figures["suppressed"] = sum(bool(span.text and span.suppressed) for span in heard.segments)
@@ -32,6 +32,8 @@ def score(item, heard):
     if item.has_reference:
         as_digits = item.reference_kind == "label"
         figures["edits"], figures["words"] = edits(item.reference, heard.text(), item.language, as_digits)
+        if terms:
+            figures |= names(item, heard, terms)
         if not as_digits and item.language not in normalise.BY_CHARACTER:
             figures["calibration"] = calibration(item.reference, heard.words)
     if item.language:
@@ -66,6 +68,21 @@ def keywords_found(item, heard):
     """How many of the item's keywords its text has, case, width and spaces folded."""
     text = "".join(normalise.characters(heard.text()))
     return sum("".join(normalise.characters(keyword)) in text for keyword in item.keywords)
+
+
+def names(item, heard, terms):
+    """How often names are said, how often they are written where they are said, and where they are not."""
+    said, right, invented = 0, 0, 0
+    for term in terms:
+        expected, found = (occurrences(term, text, item.language) for text in (item.reference, heard.text()))
+        said, right, invented = said + expected, right + min(expected, found), invented + max(found - expected, 0)
+    return {"names": said, "names_right": right, "names_invented": invented}
+
+
+def occurrences(term, text, language):
+    """How often a term stands in a text, whole words only where words are written apart."""
+    term, text = normalise.tokens(term, language), normalise.tokens(text, language)
+    return sum(text[at : at + len(term)] == term for at in range(len(text))) if term else 0
 
 
 def calibration(reference, words):
@@ -139,7 +156,8 @@ def doubled(words):
 
 SUMMED = (
     "edits", "words", "channel_edits", "channel_words", "invented", "invented_suppressed", "outside", "wrong_channel",
-    "doubled", "keywords", "keywords_found", "segments", "suppressed", "retried", "windows", "cpu_s", "audio_s",
+    "doubled", "keywords", "keywords_found", "names", "names_right", "names_invented", "segments", "suppressed", "retried",
+    "windows", "cpu_s", "audio_s",
 )  # fmt: skip
 
 

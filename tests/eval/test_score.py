@@ -35,6 +35,13 @@ class Edits(unittest.TestCase):
         self.assertEqual(score.edits("「Ｋは、きいた。」", "Kは きいた", "ja"), (0, 5))
         self.assertEqual(score.edits("ブランコ乗り", "プランコ乗り", "ja"), (1, 6))
 
+    def test_names_are_counted_where_they_are_said_and_where_they_are_not(self):
+        spoken = item(reference="MYRA CALLED JEFF AND MYRA", reference_kind="exact_human", language="en")
+        heard = said((0, 1, "Myra"), (1, 2, "called"), (2, 3, "Geoff"), (3, 4, "and"), (4, 5, "Mira,"), (5, 6, "Kara."))
+        found = score.score(spoken, heard, ["Myra", "Jeff", "Kara", "Bo"])
+        self.assertEqual((found["names"], found["names_right"], found["names_invented"]), (3, 1, 1))
+        self.assertEqual(score.occurrences("田中", "はい、田中です。田中", "ja"), 2)
+
     def test_digits_are_compared_however_they_are_grouped(self):
         self.assertEqual(score.edits("zero seven one six", "07 16", "en", as_digits=True), (0, 4))
         self.assertEqual(score.edits("zero seven one six", "0, 7, 1. Sex.", "en", as_digits=True), (1, 4))
