@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file or a socket. Every other module may import this one; it imports none of them.
 
 pub mod audio;
+pub mod calibration;
 pub mod call;
 pub mod call_event;
 pub mod coverage;
@@ -14,6 +15,7 @@ pub mod words;
 pub mod work;
 
 pub use audio::{AudioFacts, Channel, ChannelMode, SAMPLE_RATE_HZ, Span, samples_to_ms};
+pub use calibration::{text_confidence, word_confidence};
 pub use call::{CallHistoryRow, CallLeg, CallParty, CallRecord, Generation, JoinKey, JoinedLeg};
 pub use call_event::{CallEvent, Station, Via};
 pub use coverage::Difference;

@@ -164,7 +164,7 @@ pub struct Decoding {
     /// Every layer of the guard that objects to the segment, in the order of the layers. The first is why it is
     /// suppressed.
     pub objections: Vec<Suppression>,
-    /// What the first model heard, where a second one was asked.
+    /// What the first model heard, where a second one was asked. The same text where the second did no better.
     pub first: Option<FirstHearing>,
 }
 
@@ -199,7 +199,8 @@ pub struct Transcript {
     pub language: Option<LanguageVerdict>,
     /// Ordered by start, then channel.
     pub segments: Vec<Segment>,
-    /// Speech that was handed to the engine, summed over channels, in milliseconds.
+    /// How long somebody speaks, as voice activity hears it, where any of the text counts; summed over channels, in
+    /// milliseconds.
     pub speech_ms: i64,
     /// How two sides share the time; absent unless stereo, and where nobody spoke.
     #[serde(default)]

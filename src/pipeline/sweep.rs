@@ -25,7 +25,7 @@ use crate::queue::instance::{self, Fate, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, ListingMarks, Reclaimed, Redo, Scope};
 use crate::source::{RecordingSource, SourceError, TimeWindow};
-use crate::stt::ModelFiles;
+use crate::stt::{Effort, ModelFiles};
 use crate::telemetry::{Event, Reporter};
 
 /// A run stays for retries that come due within this time; later ones belong to the next run.
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
                 Some(shop) => shop,
                 None => self.open_shop(model).await?,
             };
-            let mut floor = Floor::new(shop);
+            let mut floor = Floor::new(Arc::clone(&shop));
             let processed = self.process(&scope, &mut floor).await;
             if processed.is_err() {
                 // The others are innocent: their claims are given back before the run ends.
@@ -205,6 +205,9 @@ impl<'a> Run<'a> {
                 while floor.next().await.is_some() {}
             }
             processed?;
+            let (first, second) = shop.speech.effort();
+            self.notes
+                .extend(second.zip(model.second.as_ref()).map(|(second, model)| cost_of(&model.name, second, first)));
         }
         self.note_publication(self.publisher.publish_all().await?);
         let is_over = |run: &RunId| *run == self.run_id || !self.is_alive(run.instance());
@@ -395,6 +398,17 @@ impl<'a> Run<'a> {
             queue: Arc::clone(&self.queue),
         }
     }
+}
+
+/// What the second model had to do, beside what the first did: the share of windows and of the time.
+fn cost_of(name: &str, second: Effort, first: Effort) -> String {
+    let share = second.decoding.as_secs_f64() / (first.decoding + second.decoding).as_secs_f64().max(0.001);
+    format!(
+        "{name} heard {} of {} windows again, which took {:.0} % of the decoding time",
+        second.windows,
+        first.windows,
+        100.0 * share
+    )
 }
 
 /// A failed listing with its cause, for the summary.

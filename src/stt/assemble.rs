@@ -4,11 +4,13 @@ use super::guard::{bleed, loops, phrases, repetition};
 use super::language::Tally;
 use super::timing::Levels;
 use super::{DecodedSegment, WindowTranscript};
-use super::{review, talk};
+use super::{leaks, review, talk};
 use crate::config::settings::GuardConfig;
 use crate::domain::{
     Channel, Decoding, FirstHearing, LanguageVerdict, Segment, Span, Suppression, Transcript, samples_to_ms,
 };
+
+const SIDES: [Channel; 3] = [Channel::Mono, Channel::Left, Channel::Right];
 
 /// A window and what was made of it.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub(super) struct DecodedWindow {
     transcript: WindowTranscript,
     /// One for each segment.
     sounds: Vec<Sound>,
-    /// What another model heard before, where it was not sure: its name and its segments.
+    /// What the first model heard, where a second one was asked: its name and its segments.
     first: Option<(String, Vec<DecodedSegment>)>,
 }
 
@@ -79,6 +81,8 @@ pub(super) struct Parts<'a> {
     /// In the order in which they were cut.
     pub(super) windows: Vec<DecodedWindow>,
     pub(super) non_speech: Vec<(Channel, Span)>,
+    /// What was muted of each channel as a leak of the other, in order.
+    pub(super) muted: Vec<(Channel, Span)>,
     /// The language that was fixed beforehand, or that the first windows voted for.
     pub(super) voted: Option<LanguageVerdict>,
     pub(super) guard: &'a GuardConfig,
@@ -87,23 +91,33 @@ pub(super) struct Parts<'a> {
 impl Parts<'_> {
     /// The transcript: segments ordered by start, then channel.
     pub(super) fn assemble(self) -> Transcript {
-        let Self { windows, non_speech, voted, guard } = self;
+        let Self { windows, non_speech, muted, voted, guard } = self;
         let objections = all_objections(&windows, guard);
-        let talk = talk::talk(
-            &spoken_by(Channel::Left, &windows, &objections),
-            &spoken_by(Channel::Right, &windows, &objections),
-        );
+        let [mono, left, right] = SIDES.map(|side| spoken_by(side, &windows, &objections));
+        let talk = talk::talk(&left, &right);
+        let leaks = |side, others_voice| {
+            let own: Vec<Span> = muted.iter().filter(|(channel, _)| *channel == side).map(|(_, span)| *span).collect();
+            leaks::stretches(&own, others_voice)
+        };
+        let (on_left, on_right) = (leaks(Channel::Left, &right), leaks(Channel::Right, &left));
+        let speech: u64 = mono.iter().chain(&left).chain(&right).map(|span| span.len()).sum();
         let mut tally = Tally::default();
-        let mut speech = 0;
         let mut segments: Vec<Segment> = Vec::new();
         for (window, objections) in windows.into_iter().zip(objections) {
             if objections.iter().any(Vec::is_empty) {
                 tally.count(&window.transcript.heard, window.span.len());
             }
-            speech += window.span.len();
             segments.extend(rows(window, objections));
         }
-        segments.extend(non_speech.into_iter().map(|(channel, span)| silent(channel, span)));
+        for (channel, span) in non_speech {
+            let leaks: &[Span] = match channel {
+                Channel::Left => &on_left,
+                Channel::Right => &on_right,
+                Channel::Mono => &[],
+            };
+            let parts = leaks::parted(span, leaks);
+            segments.extend(parts.into_iter().map(|(span, why)| silent(channel, span, why)));
+        }
         // Stable, so segments of no length keep the order in which they were spoken.
         segments.sort_by_key(|segment| (segment.start_ms, segment.channel));
         let verdict = tally.verdict().or(voted);
@@ -140,8 +154,7 @@ fn rows(window: DecodedWindow, objections: Vec<Vec<Suppression>>) -> Vec<Segment
         let first = window.first_heard(i64::MIN, i64::MAX);
         let decoding = window.decoding(vec![Suppression::NoWords], first);
         let language = Some(window.transcript.language.clone());
-        let nothing = silent(window.channel, window.span);
-        return vec![Segment { suppressed: Some(Suppression::NoWords), language, decoding, ..nothing }];
+        return vec![Segment { language, decoding, ..silent(window.channel, window.span, Suppression::NoWords) }];
     }
     let starts: Vec<i64> = segments.iter().map(|segment| segment.start_ms).collect();
     let row = |(index, (decoded, objections)): (usize, (DecodedSegment, Vec<Suppression>))| {
@@ -170,7 +183,7 @@ fn rows(window: DecodedWindow, objections: Vec<Vec<Suppression>>) -> Vec<Segment
 /// What each layer says about each segment of each window; the weightiest layer first.
 fn all_objections(windows: &[DecodedWindow], guard: &GuardConfig) -> Vec<Vec<Vec<Suppression>>> {
     let mut all: Vec<Vec<Vec<Suppression>>> = windows.iter().map(|window| of_window(window, guard)).collect();
-    for channel in [Channel::Mono, Channel::Left, Channel::Right] {
+    for channel in SIDES {
         let places = places(windows, channel);
         let said = |place: &Place| {
             let DecodedSegment { text, start_ms, end_ms, .. } = segment(windows, *place);
@@ -258,8 +271,8 @@ fn object(all: &mut [Vec<Vec<Suppression>>], (window, segment): Place, layer: Su
     }
 }
 
-/// A span in which nobody speaks.
-fn silent(channel: Channel, span: Span) -> Segment {
+/// A span without text.
+fn silent(channel: Channel, span: Span, why: Suppression) -> Segment {
     Segment {
         channel,
         start_ms: span.start_ms(),
@@ -270,7 +283,7 @@ fn silent(channel: Channel, span: Span) -> Segment {
         no_speech_prob: None,
         compression_ratio: None,
         temperature: None,
-        suppressed: Some(Suppression::NonSpeech),
+        suppressed: Some(why),
         words: Vec::new(),
         speaker: None,
         decoding: None,

@@ -20,6 +20,7 @@ mod crosstalk;
 pub mod guard;
 pub mod ladder;
 pub mod language;
+mod leaks;
 pub mod models;
 pub mod pool;
 pub mod process;
@@ -42,6 +43,7 @@ use crate::domain::{Channel, EngineIdentity, Failure, Language, Reason, Span, St
 use guard::Confidence;
 use process::Ending;
 
+pub use pool::Effort;
 pub use session::Session;
 pub use speech::SpeechToText;
 pub use watch::Watch;

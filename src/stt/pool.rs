@@ -4,9 +4,11 @@
 //! before the next job. Dropping the pool ends the threads after the jobs that are queued.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::{EngineError, Hints, SpeechWindow, SttError, Transcriber, Watch, WindowTranscript};
 use crate::domain::Language;
@@ -73,9 +75,26 @@ impl Drop for ReplySlot {
     }
 }
 
+/// What the workers of a pool have done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Windows that were decoded.
+    pub windows: u64,
+    /// How long that took, summed over the workers.
+    pub decoding: Duration,
+}
+
+/// [`Effort`], while it grows.
+#[derive(Debug, Default)]
+struct EffortMeter {
+    windows: AtomicU64,
+    decoding_us: AtomicU64,
+}
+
 /// The threads and their queue.
 pub(super) struct Pool {
     queue: Option<SyncSender<Job>>,
+    effort: Arc<EffortMeter>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -85,13 +104,14 @@ impl Pool {
         let workers = workers.max(1);
         let (queue, jobs) = sync_channel::<Job>(workers);
         let jobs = Arc::new(Mutex::new(jobs));
-        let mut pool = Self { queue: Some(queue), threads: Vec::with_capacity(workers) };
+        let effort = Arc::<EffortMeter>::default();
+        let mut pool = Self { queue: Some(queue), effort: Arc::clone(&effort), threads: Vec::with_capacity(workers) };
         for number in 0..workers {
             let engine = make()?;
-            let (jobs, make) = (Arc::clone(&jobs), Arc::clone(make));
+            let (jobs, make, effort) = (Arc::clone(&jobs), Arc::clone(make), Arc::clone(&effort));
             let thread = std::thread::Builder::new()
                 .name(format!("stt-{number}"))
-                .spawn(move || work(&jobs, engine, &make))
+                .spawn(move || work(&jobs, engine, &make, &effort))
                 .map_err(SttError::Thread)?;
             pool.threads.push(thread);
         }
@@ -100,6 +120,13 @@ impl Pool {
 
     pub(super) fn workers(&self) -> usize {
         self.threads.len()
+    }
+
+    pub(super) fn effort(&self) -> Effort {
+        Effort {
+            windows: self.effort.windows.load(Ordering::Relaxed),
+            decoding: Duration::from_micros(self.effort.decoding_us.load(Ordering::Relaxed)),
+        }
     }
 
     /// Queues a job; blocks while the queue is full. Without workers the job answers that they are gone.
@@ -123,7 +150,7 @@ impl Drop for Pool {
     }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>, engine: Box<dyn Transcriber>, make: &EngineFactory) {
+fn work(jobs: &Mutex<Receiver<Job>>, engine: Box<dyn Transcriber>, make: &EngineFactory, effort: &EffortMeter) {
     let mut engine = Some(engine);
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -139,9 +166,15 @@ fn work(jobs: &Mutex<Receiver<Job>>, engine: Box<dyn Transcriber>, make: &Engine
                 continue;
             }
         };
+        let began = Instant::now();
         match catch_unwind(AssertUnwindSafe(|| perform(current.as_mut(), window, &task, &watch))) {
             Ok(outcome) => {
                 engine = Some(current);
+                if matches!(outcome, Ok(Answer::Text(..))) {
+                    let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    effort.windows.fetch_add(1, Ordering::Relaxed);
+                    effort.decoding_us.fetch_add(took_us, Ordering::Relaxed);
+                }
                 reply.answer(outcome);
             }
             // The panicked engine is dropped here: its state may be half changed.

@@ -18,12 +18,12 @@ pub(super) fn doubts(transcript: &Transcript, guard: &GuardConfig) -> Vec<Doubt>
     let spoken = time_of(transcript.spoken());
     let unsure = |segment: &&Segment| segment.avg_logprob.is_some_and(|logprob| logprob < guard.doubtful_avg_logprob);
     let doubtful = time_of(transcript.spoken().filter(unsure));
-    let is_refused = |segment: &&Segment| {
+    let is_refused = |segment: &&Segment| match segment.suppressed {
         // Nothing was lost where nobody spoke, and the other channel has what leaked from it.
-        !matches!(
-            segment.suppressed,
-            None | Some(Suppression::NonSpeech | Suppression::NoWords | Suppression::CrossTalk)
-        )
+        None | Some(Suppression::NonSpeech | Suppression::CrossTalk) => false,
+        // A long voice without a word is another matter than a tone.
+        Some(Suppression::NoWords) => was_too_short(segment),
+        Some(_) => true,
     };
     let refused = time_of(transcript.segments.iter().filter(is_refused));
     let margin = transcript.language.as_ref().map(|verdict| verdict.margin);
@@ -34,6 +34,11 @@ pub(super) fn doubts(transcript: &Transcript, guard: &GuardConfig) -> Vec<Doubt>
         (refused > 0.0 && refused >= MUCH_SUPPRESSED * (spoken + refused), Doubt::MuchSuppressed),
     ];
     reasons.into_iter().filter(|(applies, _)| *applies).map(|(_, doubt)| doubt).collect()
+}
+
+/// Whether the engine found too few words for so much speech.
+fn was_too_short(segment: &Segment) -> bool {
+    segment.decoding.as_ref().is_some_and(|decoding| decoding.refused_for.contains(&Suppression::TooFewWords))
 }
 
 /// Milliseconds.
@@ -62,7 +67,7 @@ fn other_languages(transcript: &Transcript) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Channel, Language, LanguageVerdict};
+    use crate::domain::{Channel, Decoding, Language, LanguageVerdict};
 
     fn said(start_ms: i64, end_ms: i64, language: &str, avg_logprob: f64) -> Segment {
         Segment {
@@ -104,6 +109,26 @@ mod tests {
         let mut looped = said(6_000, 10_000, "en", -0.1);
         looped.suppressed = Some(Suppression::Loop);
         assert_eq!(found(vec![said(0, 6_000, "en", -0.3), looped], 0.9), [Doubt::MuchSuppressed]);
+    }
+
+    #[test]
+    fn a_long_voice_without_words_is_a_loss_and_a_tone_is_none() {
+        let nothing = |refused_for| {
+            let mut nothing = said(6_000, 10_000, "en", -0.1);
+            nothing.text = String::new();
+            nothing.suppressed = Some(Suppression::NoWords);
+            nothing.decoding = Some(Decoding {
+                window_start_ms: 6_000,
+                window_end_ms: 10_000,
+                passes: 2,
+                refused_for,
+                objections: vec![Suppression::NoWords],
+                first: None,
+            });
+            found(vec![said(0, 6_000, "en", -0.3), nothing], 0.9)
+        };
+        assert_eq!(nothing(vec![Suppression::TooFewWords]), [Doubt::MuchSuppressed]);
+        assert_eq!(nothing(Vec::new()), []);
     }
 
     #[test]

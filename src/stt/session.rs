@@ -20,7 +20,7 @@ use super::speech::{LanguageChoice, SpeechToText};
 use super::timing::Levels;
 use super::voice::FRAME_SAMPLES;
 use super::windows::{Cut, Cutter};
-use super::{DecodedSegment, EngineError, Hints, SpeechWindow, SttError, Watch, WindowTranscript, ladder};
+use super::{EngineError, Hints, SpeechWindow, SttError, Watch, WindowTranscript, ladder};
 use crate::domain::{Channel, ChannelMode, Language, LanguageVerdict, Span, Transcript, samples_to_ms};
 
 /// What is known about the recording's language.
@@ -76,6 +76,8 @@ pub struct Session<'a> {
     pending: BTreeMap<usize, Pending>,
     decoded: BTreeMap<usize, DecodedWindow>,
     non_speech: Vec<(Channel, Span)>,
+    /// What was muted of each channel.
+    muted: Vec<(Channel, Span)>,
     done_samples: u64,
     progress_ms: Arc<AtomicU64>,
 }
@@ -114,6 +116,7 @@ impl<'a> Session<'a> {
             pending: BTreeMap::new(),
             decoded: BTreeMap::new(),
             non_speech: Vec::new(),
+            muted: Vec::new(),
             done_samples: 0,
             progress_ms: Arc::default(),
         }
@@ -154,8 +157,12 @@ impl<'a> Session<'a> {
                 _ => Leak::None,
             };
             for (index, channel) in ready.iter().enumerate() {
-                if let (Some((_, cutter)), Some(samples)) = (self.cutters.get_mut(index), channel.get(start..end)) {
+                if let (Some((side, cutter)), Some(samples)) = (self.cutters.get_mut(index), channel.get(start..end)) {
                     let is_leak = matches!((index, leak), (0, Leak::Left) | (1, Leak::Right));
+                    if is_leak {
+                        let from = cutter.received();
+                        mute(&mut self.muted, *side, Span { start: from, end: from + samples.len() as u64 });
+                    }
                     cutter.push(if is_leak { &MUTED[..samples.len()] } else { samples }, &mut cuts);
                 }
                 self.take_cuts(index, &mut cuts)?;
@@ -317,29 +324,27 @@ impl<'a> Session<'a> {
         self.done_samples += covers;
         self.show_progress();
         let (transcript, first) = match first {
-            Some(first) => self.choose(first, transcript),
+            Some(first) => {
+                let heard_first = (self.speech.identity().model.clone(), first.segments.clone());
+                (self.choose(first, transcript), Some(heard_first))
+            }
             None => (transcript, None),
         };
         self.decoded.insert(index, DecodedWindow::new(channel, span, voiced, transcript, &levels, first));
         Ok(())
     }
 
-    /// Of two hearings of one window the one that counts, with the history of both; and what the first model heard, where
-    /// it is the second's text that counts.
-    fn choose(
-        &self,
-        mut first: WindowTranscript,
-        mut second: WindowTranscript,
-    ) -> (WindowTranscript, Option<(String, Vec<DecodedSegment>)>) {
+    /// Of two hearings of one window the one that counts, with the history of both.
+    fn choose(&self, mut first: WindowTranscript, mut second: WindowTranscript) -> WindowTranscript {
         let passes = first.passes + second.passes;
         let mut refused_for = first.refused_for.clone();
         refused_for.extend(second.refused_for.iter().filter(|reason| !first.refused_for.contains(reason)));
         if ladder::is_better(&second.segments, &first.segments, &self.speech.guard) {
             (second.passes, second.refused_for, second.heard) = (passes, refused_for, first.heard);
-            (second, Some((self.speech.identity().model.clone(), first.segments)))
+            second
         } else {
             (first.passes, first.refused_for) = (passes, refused_for);
-            (first, None)
+            first
         }
     }
 
@@ -356,7 +361,16 @@ impl<'a> Session<'a> {
         };
         let windows = std::mem::take(&mut self.decoded).into_values().collect();
         let non_speech = std::mem::take(&mut self.non_speech);
-        Parts { windows, non_speech, voted, guard: &self.speech.guard }.assemble()
+        let muted = std::mem::take(&mut self.muted);
+        Parts { windows, non_speech, muted, voted, guard: &self.speech.guard }.assemble()
+    }
+}
+
+/// Notes that a span of a side was muted; it goes on where the last one ended, or later.
+fn mute(muted: &mut Vec<(Channel, Span)>, side: Channel, span: Span) {
+    match muted.last_mut() {
+        Some((channel, last)) if *channel == side && last.end == span.start => last.end = span.end,
+        _ => muted.push((side, span)),
     }
 }
 

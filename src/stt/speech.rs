@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::guard::Confidence;
-use super::pool::{Answer, EngineFactory, Job, Pool, ReplySlot, Task};
+use super::pool::{Answer, Effort, EngineFactory, Job, Pool, ReplySlot, Task};
 use super::process::{EngineProgram, Hello, Host, Refusal, Settings};
 use super::{
     DecodedSegment, EngineError, Hints, ModelFiles, ModelPath, Session, SpeechWindow, SttError, Watch,
@@ -147,6 +147,12 @@ impl SpeechToText {
     pub fn signs_of_life(&self) -> u64 {
         let own = self.host.as_ref().map_or(0, |host| host.signs_of_life());
         own.wrapping_add(self.second.as_ref().map_or(0, |second| second.signs_of_life()))
+    }
+
+    /// What the first and, where there is one, the second model have decoded so far.
+    #[must_use]
+    pub fn effort(&self) -> (Effort, Option<Effort>) {
+        (self.pool.effort(), self.second.as_ref().map(|second| second.pool.effort()))
     }
 
     /// The prompt of a recording in which these names may occur.

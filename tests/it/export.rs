@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use transcribe::config::LakeConfig;
 use transcribe::domain::{
     Channel, ChannelMode, Decoding, Fingerprint, FinishedTranscript, FirstHearing, Language, LanguageVerdict, Reason,
-    RecordingId, RunId, Segment, Stage, Suppression,
+    RecordingId, RunId, Segment, Stage, Suppression, word_confidence,
 };
 use transcribe::lake::{Lake, QuarantineRow};
 
@@ -110,7 +110,7 @@ async fn a_transcript_is_exported_in_every_format_without_what_was_suppressed() 
     );
     let words = [("Good", 1_000), ("morning,", 1_100), ("Acme", 1_200), ("support.", 1_300)];
     let expected: Vec<Value> = words
-        .map(|(word, at)| json!({"word": word, "start_ms": at, "end_ms": at + 100, "probability": 0.87, "time_source": "token"}))
+        .map(|(word, at)| json!({"word": word, "start_ms": at, "end_ms": at + 100, "probability": word_confidence(0.87), "time_source": "token"}))
         .into();
     assert_eq!(segments[0]["words"], json!(expected));
 }

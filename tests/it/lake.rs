@@ -13,7 +13,7 @@ use transcribe::config::LakeConfig;
 use transcribe::domain::{
     CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Difference, FinishedTranscript, Generation,
     JoinKey, JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Station,
-    Suppression, Talk, TranscriptOutcome, Via,
+    Suppression, Talk, TranscriptOutcome, Via, word_confidence,
 };
 use transcribe::lake::{
     BatchPlan, CoverageRow, Lake, PublishedObject, QuarantineRow, RunRow, SCHEMA_VERSION, Staging, Table,
@@ -38,13 +38,13 @@ longest_monologue_ms BIGINT, words_per_minute DOUBLE, overlap_ms BIGINT, zoom_ag
 caller_number_hash VARCHAR, callee_number_hash VARCHAR, engine VARCHAR, engine_version VARCHAR, model VARCHAR,
 model_sha256 VARCHAR, settings_sha256 VARCHAR, prompt_sha256 VARCHAR, fingerprint VARCHAR, attempt INTEGER,
 run_id VARCHAR, transcribed_at TIMESTAMP WITH TIME ZONE, schema_version INTEGER, window_count INTEGER,
-second_window_count INTEGER";
+second_window_count INTEGER, confidence DOUBLE";
 const SEGMENTS: &str = "
 recording_id VARCHAR, call_id VARCHAR, started_at TIMESTAMP WITH TIME ZONE, segment_index INTEGER, channel VARCHAR,
 speaker VARCHAR, start_ms BIGINT, end_ms BIGINT, text VARCHAR, language VARCHAR, avg_logprob DOUBLE,
 no_speech_prob DOUBLE, compression_ratio DOUBLE, temperature DOUBLE, suppressed BOOLEAN, suppressed_reason VARCHAR,
 first_text VARCHAR, first_model VARCHAR, fingerprint VARCHAR, window_start_ms BIGINT, window_end_ms BIGINT,
-decode_count INTEGER, retry_reasons VARCHAR, objections VARCHAR";
+decode_count INTEGER, retry_reasons VARCHAR, objections VARCHAR, confidence DOUBLE";
 const WORDS: &str = "
 recording_id VARCHAR, segment_index INTEGER, word_index INTEGER, channel VARCHAR, start_ms BIGINT, end_ms BIGINT,
 word VARCHAR, probability DOUBLE, time_source VARCHAR, fingerprint VARCHAR";
@@ -460,7 +460,9 @@ async fn values_come_back_in_duckdb() {
         "SELECT segment_index, word_index, start_ms, end_ms, word, probability, time_source \
          FROM read_parquet('words/**/*.parquet', hive_partitioning=true)",
     );
-    let expected = json!([[0, 0, 0, 100, "Textmarker", 0.87, "token"], [0, 1, 100, 200, "hello", 0.87, "token"],]);
+    let probability = word_confidence(0.87);
+    let expected =
+        json!([[0, 0, 0, 100, "Textmarker", probability, "token"], [0, 1, 100, 200, "hello", probability, "token"]]);
     assert_eq!(rows, expected);
     let rows = work.query("SELECT recording_id, stage, reason, detail, attempts FROM 'quarantine/**/*.parquet'");
     assert_eq!(rows, json!([["deadbeef", "fetch", "not_found", "status=404", 3]]));

@@ -425,3 +425,19 @@ async fn a_limit_of_the_day_keeps_the_work_and_says_when_to_come_back() {
         assert!(zoom.requests().len() <= asked + 3, "a used-up limit is not asked again and again");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_says_how_much_the_second_model_had_to_hear_again() {
+    let zoom = ZoomServer::builder(vec![clip("aa01", HELLO), clip("aa02", FOX)]).start().await.unwrap();
+    let mut workspace = against(&zoom);
+    workspace.set("TRANSCRIBE__STT__SECOND_MODEL", "base");
+    workspace.set("TRANSCRIBE__STT__LANGUAGES", "[\"en\"]");
+    workspace.set("TRANSCRIBE__STT__DOUBTFUL_AVG_LOGPROB", "0.0");
+    let summary = workspace.run(&["--since", "7d", "--format", "json"]).expect_code(0).json();
+    let note = summary["notes"][0].as_str().unwrap();
+    assert!(note.starts_with("base heard 2 of 2 windows again, which took "), "{note}");
+    let rows = workspace.query(
+        "select window_count, second_window_count from read_parquet('recordings/**/*.parquet', hive_partitioning = true)",
+    );
+    assert_eq!(rows, [[json!(1), json!(1)], [json!(1), json!(1)]]);
+}

@@ -116,7 +116,10 @@ fn show_segment(page: &mut Page, segment: &HeldSegment, digits: usize) {
     let (verdict, text) = match Fate::of(segment) {
         Fate::Kept => (format!("kept{speaker}"), segment.text.clone()),
         Fate::Suppressed(code) => (format!("SUPPRESSED: {}", because(code)), format!("[{}]", segment.text.trim())),
-        Fate::NotDecoded => (format!("not decoded: {}", because("non_speech")), String::new()),
+        Fate::NotDecoded => {
+            let code = segment.suppressed.as_deref().unwrap_or_default();
+            (format!("not decoded: {}", because(code)), String::new())
+        }
     };
     page.paragraph(&times, &verdict);
     page.paragraph("      ", &text);
@@ -126,7 +129,12 @@ fn show_segment(page: &mut Page, segment: &HeldSegment, digits: usize) {
     }
     if let Some(first) = &segment.first_text {
         let model = segment.first_model.as_deref().unwrap_or("the first model");
-        page.paragraph("      ", &format!("{model} heard first: {first}"));
+        let heard = if first.trim() == segment.text.trim() {
+            format!("{model} heard this; a second model that was asked did no better")
+        } else {
+            format!("{model} heard first: {first}")
+        };
+        page.paragraph("      ", &heard);
     }
 }
 

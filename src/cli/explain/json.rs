@@ -9,6 +9,7 @@ use super::spans::{Fate, Span};
 use super::wording::{because, review, wording};
 use crate::cli::export::recording;
 use crate::cli::lines::json_line;
+use crate::domain::text_confidence;
 use crate::lake::HeldSegment;
 
 /// The object on one line.
@@ -53,6 +54,7 @@ fn segment_of(segment: &HeldSegment) -> Value {
         "suppressed_reason": segment.suppressed,
         "text": segment.text,
         "language": segment.language,
+        "confidence": segment.avg_logprob.map(text_confidence),
         "avg_logprob": segment.avg_logprob,
         "no_speech_prob": segment.no_speech_prob,
         "compression_ratio": segment.compression_ratio,

@@ -31,6 +31,8 @@ impl<'a> Fate<'a> {
         match segment.suppressed.as_deref() {
             None => Self::Kept,
             Some(code) if code == Suppression::NonSpeech.as_str() => Self::NotDecoded,
+            // A leak that was muted before anything listened to it.
+            Some(code) if code == Suppression::CrossTalk.as_str() && segment.text.is_empty() => Self::NotDecoded,
             Some(code) => Self::Suppressed(code),
         }
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::spoken;
 use crate::cli::lines::json_line;
+use crate::domain::text_confidence;
 use crate::lake::{HeldSegment, HeldTranscript};
 
 /// The object on one line. The text is as the lake has it.
@@ -57,6 +58,7 @@ fn segment(segment: &HeldSegment) -> Value {
         "end_ms": segment.end_ms,
         "text": segment.text,
         "language": segment.language,
+        "confidence": segment.avg_logprob.map(text_confidence),
         "avg_logprob": segment.avg_logprob,
         "no_speech_prob": segment.no_speech_prob,
         "words": words,

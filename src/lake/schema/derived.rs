@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::count;
-use crate::domain::{AudioFacts, ChannelMode, Doubt, FinishedTranscript, Language, Segment, Talk};
+use crate::domain::{AudioFacts, ChannelMode, Doubt, FinishedTranscript, Language, Segment, Talk, text_confidence};
 
 /// Computed columns of `recordings`; each is described there.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,7 @@ pub(super) struct Derived {
     pub(super) silence_ms: i64,
     pub(super) suppressed_count: i32,
     pub(super) avg_logprob: Option<f64>,
+    pub(super) confidence: Option<f64>,
     pub(super) talk_share_left: Option<f64>,
     pub(super) talk_share_right: Option<f64>,
     pub(super) longest_monologue_ms: Option<i64>,
@@ -56,7 +57,8 @@ impl Derived {
             segment_count: count(spoken.len()),
             suppressed_count: count(transcript.segments.len() - spoken.len()),
             silence_ms: audio.audio_ms.saturating_mul(channels).saturating_sub(transcript.speech_ms).max(0),
-            avg_logprob: avg_logprob(&spoken),
+            avg_logprob: mean(&spoken, |logprob| logprob),
+            confidence: mean(&spoken, text_confidence),
             talk_share_left: left_share,
             talk_share_right: left_share.map(|left| 1.0 - left),
             longest_monologue_ms: talk.map(|talk| talk.longest_monologue_ms),
@@ -114,13 +116,13 @@ fn length_ms(segment: &Segment) -> i64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one recording are far below 2^53")]
-fn avg_logprob(spoken: &[&Segment]) -> Option<f64> {
+fn mean(spoken: &[&Segment], of_logprob: impl Fn(f64) -> f64) -> Option<f64> {
     let mut weighted = 0.0;
     let mut weights = 0.0;
     for segment in spoken {
         let Some(logprob) = segment.avg_logprob else { continue };
         let weight = length_ms(segment).max(1) as f64;
-        weighted += logprob * weight;
+        weighted += of_logprob(logprob) * weight;
         weights += weight;
     }
     (weights > 0.0).then(|| weighted / weights)
@@ -194,19 +196,23 @@ mod tests {
         let derived = Derived::of(&silent);
         assert_eq!(derived.text, "");
         assert_eq!((derived.word_count, derived.silence_ms), (Some(0), 5_000));
-        assert_eq!((derived.avg_logprob, derived.words_per_minute, derived.talk_share_left), (None, None, None));
+        assert_eq!((derived.avg_logprob, derived.confidence, derived.words_per_minute), (None, None, None));
+        assert_eq!(derived.talk_share_left, None);
     }
 
     #[test]
-    fn long_segments_weigh_more_in_the_mean_log_probability() {
+    fn long_segments_weigh_more_in_the_means() {
         let mut call = finished("aa");
         let mut long = segment(0, 3_000, "a");
         long.avg_logprob = Some(-0.2);
         let mut short = segment(3_000, 4_000, "b");
         short.avg_logprob = Some(-1.0);
         call.transcript.segments = vec![long, short];
-        let mean = Derived::of(&call).avg_logprob.unwrap();
+        let derived = Derived::of(&call);
+        let mean = derived.avg_logprob.unwrap();
         assert!((mean - -0.4).abs() < 1e-12, "{mean}");
+        let (sure, unsure) = (text_confidence(-0.2), text_confidence(-1.0));
+        assert!((derived.confidence.unwrap() - (3.0 * sure + unsure) / 4.0).abs() < 1e-12);
     }
 
     #[test]

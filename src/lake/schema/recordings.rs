@@ -120,9 +120,11 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
         .free_text(),
         C::int32("segment_count", "Unsuppressed segments", |row| Some(row.derived.segment_count)),
         C::int32("word_count", "Words of unsuppressed segments", |row| row.derived.word_count),
-        C::int64("speech_ms", "Speech that was decoded, summed over the transcribed channels", |row| {
-            Some(row.finished.transcript.speech_ms)
-        }),
+        C::int64(
+            "speech_ms",
+            "How long somebody speaks, by voice activity, summed over the transcribed channels",
+            |row| Some(row.finished.transcript.speech_ms),
+        ),
         C::int64("silence_ms", "The rest of the transcribed channels, summed likewise", |row| {
             Some(row.derived.silence_ms)
         }),
@@ -184,6 +186,9 @@ fn produced<'a>() -> Vec<Column<RecordingRow<'a>>> {
         C::int32("window_count", "Windows of speech that were decoded", |row| Some(row.derived.window_count)),
         C::int32("second_window_count", "Windows that a second model decoded again", |row| {
             Some(row.derived.second_window_count)
+        }),
+        C::double("confidence", "Mean confidence of unsuppressed segments, weighted by length", |row| {
+            row.derived.confidence
         }),
     ]
 }

@@ -1,7 +1,7 @@
 //! `segments`: one row per span of a recording, suppressed ones included and flagged.
 
 use super::{Column, Table, TableRow, count};
-use crate::domain::{Decoding, FinishedTranscript, Language, Segment, Suppression};
+use crate::domain::{Decoding, FinishedTranscript, Language, Segment, Suppression, text_confidence};
 
 /// A row of `segments`.
 pub struct SegmentRow<'a> {
@@ -70,7 +70,7 @@ impl TableRow for SegmentRow<'_> {
             C::text("suppressed_reason", "Why it does not count; null when it does", |row| {
                 row.segment.suppressed.map(Suppression::as_str)
             }),
-            C::text("first_text", "What the first model heard, where a second one was asked", |row| {
+            C::text("first_text", "What the first model heard, where a second one was asked; the same as text where the second did no better", |row| {
                 row.decoding()?.first.as_ref().map(|first| first.text.as_str())
             })
             .free_text(),
@@ -94,6 +94,9 @@ impl TableRow for SegmentRow<'_> {
             }),
             C::text("objections", "Every layer of the guard that objects, separated by commas", |row| {
                 row.objections.as_deref()
+            }),
+            C::double("confidence", "Share of words that are right in text with this avg_logprob", |row| {
+                row.segment.avg_logprob.map(text_confidence)
             }),
         ]
     }

@@ -1,7 +1,7 @@
 //! `words`: one row per word of unsuppressed segments.
 
 use super::{Column, Table, TableRow, count};
-use crate::domain::{Channel, FinishedTranscript, Word};
+use crate::domain::{Channel, FinishedTranscript, Word, word_confidence};
 
 /// A row of `words`.
 pub struct WordRow<'a> {
@@ -45,7 +45,11 @@ impl TableRow for WordRow<'_> {
                 Some(&row.word.text)
             })
             .free_text(),
-            C::double("probability", "Mean probability of its tokens", |row| Some(row.word.probability)),
+            C::double(
+                "probability",
+                "Share of words that are right among those of which the engine is as sure",
+                |row| Some(word_confidence(row.word.probability)),
+            ),
             C::text("time_source", "token (from the engine) or interp (spread over the segment)", |row| {
                 Some(row.word.time_source.as_str())
             }),

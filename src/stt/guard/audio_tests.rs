@@ -59,7 +59,7 @@ fn judged(samples: &[f32], voiced_s: usize, prompt: Option<&str>, guard: &GuardC
     let mut texts = Engine::new(&model, settings).unwrap().transcribe(&[window], &hints, &watch).unwrap();
     let levels = Levels::of(samples, span);
     let window = DecodedWindow::new(Channel::Mono, span, voiced, texts.remove(0), &levels, None);
-    Parts { windows: vec![window], non_speech: Vec::new(), voted: None, guard }.assemble().segments
+    Parts { windows: vec![window], non_speech: Vec::new(), muted: Vec::new(), voted: None, guard }.assemble().segments
 }
 
 fn plain(temperatures: &[f32]) -> GuardConfig {

@@ -142,6 +142,20 @@ fn both_channels_are_merged_and_block_sizes_do_not_matter() {
 }
 
 #[test]
+fn what_leaks_from_the_other_side_has_rows_that_say_so() {
+    let speech = scripted(english(), Vec::new(), by_start);
+    let voice = signal(&[2, 12], 20);
+    let leak: Vec<f32> = voice.iter().map(|sample| 0.1 * sample).collect();
+    let transcript = heard(&speech, ChannelMode::Stereo, &[voice, leak], 4_096).unwrap();
+    assert!(transcript.spoken().all(|segment| segment.channel == Channel::Left));
+    let right = transcript.segments.iter().filter(|segment| segment.channel == Channel::Right);
+    let rows: Vec<_> = right.map(|segment| (segment.suppressed.unwrap(), segment.text.as_str())).collect();
+    let (leak, silence) = ((Suppression::CrossTalk, ""), (Suppression::NonSpeech, ""));
+    assert_eq!(rows, [silence, leak, silence, leak, silence]);
+    assert_eq!(transcript.talk.unwrap().right_ms, 0);
+}
+
+#[test]
 fn every_window_is_decoded_in_the_language_that_won() {
     let unsure = vec![(language("cy"), 0.5), (language("ja"), 0.4)];
     let sure = vec![(language("ja"), 0.9), (language("cy"), 0.1)];

@@ -118,8 +118,13 @@ fn readable(bytes: &[u8]) -> String {
     bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
 }
 
-/// Groups tokens into words: at spaces where the language has them, else at each whole character boundary. Punctuation
-/// stays with the word before it.
+/// Whether a byte is a letter or digit of a word that is written with Latin letters in any language.
+fn is_latin(byte: Option<&u8>) -> bool {
+    byte.is_some_and(u8::is_ascii_alphanumeric)
+}
+
+/// Groups tokens into words: at spaces where the language has them, else at each whole character boundary, but not
+/// inside of Latin words and numbers. Punctuation stays with the word before it.
 fn words(tokens: &[Token], spaced: bool, start_ms: i64, end_ms: i64, at: impl Fn(i64) -> i64) -> Vec<Word> {
     let mut groups: Vec<Vec<&Token>> = Vec::new();
     for token in tokens {
@@ -131,6 +136,12 @@ fn words(tokens: &[Token], spaced: bool, start_ms: i64, end_ms: i64, at: impl Fn
             None => true,
             Some(_) if !whole_so_far => false,
             Some(_) if spaced => token.bytes.first() == Some(&b' '),
+            // "Zoom" is one word there as well.
+            Some(group)
+                if is_latin(group.last().and_then(|token| token.bytes.last())) && is_latin(token.bytes.first()) =>
+            {
+                false
+            }
             Some(_) => std::str::from_utf8(&token.bytes).map_or(true, |text| text.chars().any(char::is_alphanumeric)),
         };
         match groups.last_mut() {
@@ -224,6 +235,14 @@ mod tests {
         let window = assemble(vec![segment(0, 100, tokens)], span(), &style("ja"));
         assert_eq!(window[0].text, "明日は。");
         assert_eq!(texts(&window[0].words), ["明日", "は。"]);
+    }
+
+    #[test]
+    fn latin_words_in_japanese_stay_whole() {
+        let tokens = ["私", "は", "Zo", "om", "で", "20", "26", "年", " Tanaka", "-", "san"];
+        let tokens = tokens.iter().enumerate().map(|(at, text)| token(text.as_bytes(), at as i64, at as i64 + 1));
+        let window = assemble(vec![segment(0, 100, tokens.collect())], span(), &style("ja"));
+        assert_eq!(texts(&window[0].words), ["私", "は", "Zoom", "で", "2026", "年", "Tanaka-", "san"]);
     }
 
     #[test]
