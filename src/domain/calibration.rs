@@ -4,9 +4,9 @@
 //! they are off); monotonous, so that an order by the engine's own number stays an order.
 
 /// Slope and offset for the log odds of a word's mean token probability.
-const OF_WORD: (f64, f64) = (0.58, 0.87);
+const OF_WORD: (f64, f64) = (0.80, 0.93);
 /// Slope and offset for the mean log probability of a text's tokens.
-const OF_TEXT: (f64, f64) = (8.8, 4.2);
+const OF_TEXT: (f64, f64) = (8.5, 4.3);
 
 /// Probabilities closer to 0 and 1 than this are taken for this: no number of a model means never or always.
 const LEAST: f64 = 1e-4;

@@ -66,7 +66,10 @@ impl SpeechToText {
     pub fn load_in(program: &EngineProgram, config: &SttConfig, models: &ModelFiles) -> Result<Self, SttError> {
         let mut speech = Self::load_one(program.clone(), config, &models.first)?;
         if let Some(second) = &models.second {
-            speech.second = Some(Box::new(Self::load_one(program.clone(), config, second)?));
+            // It hears little, is large, and so has one state that may use every core.
+            let (workers, threads) = workers_and_threads(config);
+            let alone = SttConfig { workers: Some(1), threads: Some(workers * threads), ..config.clone() };
+            speech.second = Some(Box::new(Self::load_one(program.clone(), &alone, second)?));
             let both = [speech.settings_sha256.as_str(), &second.sha256].concat();
             speech.settings_sha256 = hex::encode(Sha256::digest(both.as_bytes()));
         }
