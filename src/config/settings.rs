@@ -236,6 +236,8 @@ pub struct GuardConfig {
     pub max_repeats: usize,
     /// Less text than so many characters a second of speech (half of that in languages without spaces) is too little.
     pub min_chars_per_s: f64,
+    /// More seconds of speech in a row than this that belong to no segment are too many.
+    pub max_unheard_s: f64,
     /// With less than this share of sound a known phrase of silence is under suspicion, in [0, 1].
     pub min_voice_share: f64,
     /// A window is in another language than the recording when that leads by this much, in [0, 1].

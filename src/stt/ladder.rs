@@ -6,7 +6,7 @@
 use super::guard::{Confidence, echo};
 use super::{DecodedSegment, confidence_of};
 use crate::config::settings::GuardConfig;
-use crate::domain::Suppression;
+use crate::domain::{Span, Suppression};
 
 /// How a window is decoded this time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,20 +34,37 @@ pub struct Climbed {
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     pub prompt: Option<Prompt<'a>>,
-    /// How long somebody speaks in it, in seconds.
-    pub voiced_s: f64,
+    /// Where somebody speaks in it, in order.
+    pub voiced: &'a [Span],
     /// The fewest characters a second of speech that pass.
     pub min_chars_per_s: f64,
+    /// The longest speech before, between and after the segments that passes, in seconds.
+    pub max_unheard_s: f64,
     /// Whether more than one candidate is configured.
     pub can_be_careful: bool,
 }
 
 impl Expected<'_> {
-    /// Whether a text is far too short for so much speech.
+    /// Whether a text is far too short for so much speech, or leaves out a part of it.
     fn exceeds(&self, segments: &[DecodedSegment]) -> bool {
         let chars: usize = segments.iter().map(|segment| segment.text.chars().count()).sum();
         let chars = f64::from(u32::try_from(chars).unwrap_or(u32::MAX));
-        self.voiced_s >= LONG_SPEECH_S && chars < self.min_chars_per_s * self.voiced_s
+        let voiced_s = self.voiced_s_between(i64::MIN, i64::MAX);
+        (voiced_s >= LONG_SPEECH_S && chars < self.min_chars_per_s * voiced_s)
+            || (!segments.is_empty() && self.unheard_s(segments) > self.max_unheard_s)
+    }
+
+    /// The longest speech that belongs to no segment.
+    fn unheard_s(&self, segments: &[DecodedSegment]) -> f64 {
+        let starts = segments.iter().map(|segment| segment.start_ms).chain([i64::MAX]);
+        let ends = [i64::MIN].into_iter().chain(segments.iter().map(|segment| segment.end_ms));
+        ends.zip(starts).map(|(from_ms, until_ms)| self.voiced_s_between(from_ms, until_ms)).fold(0.0, f64::max)
+    }
+
+    fn voiced_s_between(&self, from_ms: i64, until_ms: i64) -> f64 {
+        let inside = |span: &Span| (span.end_ms().min(until_ms) - span.start_ms().max(from_ms)).max(0);
+        let voiced_ms: i64 = self.voiced.iter().map(inside).sum();
+        f64::from(i32::try_from(voiced_ms).unwrap_or(i32::MAX)) / 1_000.0
     }
 }
 
@@ -67,7 +84,8 @@ pub struct Prompt<'a> {
 /// themselves and are not far too short, else among those that do not repeat themselves, else of all; the first of
 /// equals.
 ///
-/// Text that is only too short, or of which the engine is only unsure, is not tried at other temperatures.
+/// Text that is only too short, or of which the engine is only unsure, is not tried at other temperatures. Where a prompt
+/// was given it may be what ended the text too early: it is left out from there on.
 ///
 /// Text that may be the prompt read aloud is decoded once more without the prompt; where the words are missing then,
 /// nobody said them, and the prompt is left out from there on.
@@ -132,6 +150,9 @@ pub fn climb<E>(
         if reason.is_none() || after_good {
             return Ok(climbed);
         }
+        if reason == Some(Suppression::TooFewWords) {
+            prompt = None;
+        }
         reason.into_iter().for_each(|reason| note(&mut climbed.refused_for, reason));
     }
     Ok(climbed)
@@ -185,7 +206,9 @@ mod tests {
     use super::*;
     use std::convert::Infallible;
 
-    const NOTHING: Expected<'_> = Expected { prompt: None, voiced_s: 0.0, min_chars_per_s: 3.0, can_be_careful: false };
+    const NOTHING: Expected<'_> =
+        Expected { prompt: None, voiced: &[], min_chars_per_s: 3.0, max_unheard_s: 2.0, can_be_careful: false };
+    const TWENTY_SECONDS: [Span; 1] = [Span { start: 0, end: 20 * 16_000 }];
 
     fn guard(temperatures: &[f32]) -> GuardConfig {
         GuardConfig { temperatures: temperatures.to_vec(), ..GuardConfig::default() }
@@ -275,7 +298,7 @@ mod tests {
 
     #[test]
     fn two_words_for_twenty_seconds_of_speech_are_decoded_again() {
-        let expected = Expected { voiced_s: 20.0, ..NOTHING };
+        let expected = Expected { voiced: &TWENTY_SECONDS, max_unheard_s: 28.0, ..NOTHING };
         let whole = "It was a bright cold day in April, and the clocks were striking thirteen as he came up.";
         let hear = |later: &'static str| {
             climb(&guard(&[0.0, 0.2]), expected, |attempt| {
@@ -289,6 +312,32 @@ mod tests {
         assert_eq!(found.refused_for, [Suppression::TooFewWords]);
         let slow = hear("Chapter two.");
         assert_eq!((slow.segments[0].text.as_str(), slow.passes), ("Chapter one.", 2), "chance makes nothing longer");
+    }
+
+    /// A sentence for the first ten seconds, and one for the last eight.
+    fn sentences(count: usize) -> Vec<DecodedSegment> {
+        let each =
+            [(0, 10_000, "They would select a respectable vocation"), (12_000, 20_000, "and all of them agreed")];
+        let of = |(start_ms, end_ms, text)| DecodedSegment { start_ms, end_ms, ..said(text, 0.0, -0.1, 1.0).remove(0) };
+        each.into_iter().take(count).map(of).collect()
+    }
+
+    #[test]
+    fn a_voice_without_any_words_is_decoded_again_without_the_prompt() {
+        let prompt = Some(Prompt { text: "Ronicky Doone", spaced: true });
+        let expected = Expected { prompt, voiced: &TWENTY_SECONDS, ..NOTHING };
+        let hear = |expected: Expected<'_>| {
+            climb(&guard(&[0.0, 0.2]), expected, |attempt| {
+                Ok::<_, Infallible>(sentences(if attempt.prompted { 1 } else { 2 }))
+            })
+            .unwrap()
+        };
+        let found = hear(expected);
+        assert_eq!((found.segments.len(), found.passes), (2, 2));
+        assert_eq!(found.refused_for, [Suppression::TooFewWords]);
+        let silent_at_the_end = [Span { start: 0, end: 11 * 16_000 }];
+        let found = hear(Expected { voiced: &silent_at_the_end, ..expected });
+        assert_eq!((found.segments.len(), found.passes), (1, 1), "nobody speaks where there are no words");
     }
 
     #[test]

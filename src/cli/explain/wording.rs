@@ -62,9 +62,9 @@ const fn of(reason: Suppression) -> Wording {
         }
         Suppression::TooFewWords => (
             "there are too few words for so much speech",
-            "fewer characters for a second of voice than anybody says: the engine stopped too early, so the window is \
-             decoded again",
-            &["stt.min_chars_per_s"],
+            "fewer characters for a second of voice than anybody says, or a long voice without any: the engine stopped \
+             too early, so the window is decoded again",
+            &["stt.min_chars_per_s", "stt.max_unheard_s"],
         ),
         Suppression::Unsure => (
             "the engine was less sure than of clear speech",

@@ -152,6 +152,7 @@ fn stt(read: &Reader<'_>) -> Result<SttConfig, ConfigError> {
             sure_avg_logprob: read.number("stt.sure_avg_logprob", -20.0, 0.0)?,
             max_repeats: usize::try_from(read.whole("stt.max_repeats", 1, 100)?).unwrap_or(1),
             min_chars_per_s: read.number("stt.min_chars_per_s", 0.0, 100.0)?,
+            max_unheard_s: read.number("stt.max_unheard_s", 0.0, 28.0)?,
             min_voice_share: read.number("stt.min_voice_share", 0.0, 1.0)?,
             switch_margin: read.number("stt.switch_margin", 0.0, 1.0)?,
             min_language_margin: read.number("stt.min_language_margin", 0.0, 1.0)?,

@@ -25,13 +25,15 @@ use super::pool::EngineFactory;
 use super::process::{Hello, Loaded, Refusal, Settings};
 use super::{EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowTranscript, ladder, language};
 use crate::config::settings::GuardConfig;
-use crate::domain::{Language, SAMPLE_RATE_HZ};
+use crate::domain::Language;
 use params::ParamsCache;
 
 /// Silence before a window that is decoded with a shifted start: 400 ms. Windows leave 2 s of the engine's 30.
 const SHIFT_SAMPLES: usize = 6_400;
 /// The longest prompt: the decoder has room for 223 tokens before the text, and a shorter one leaves more of it.
 const MAX_PROMPT_TOKENS: usize = 200;
+/// How long the prompt seems to have taken, in steps of 20 ms: 5 s.
+const PROMPT_LENGTH: c_int = 250;
 
 /// The engine's name in every row.
 pub const ENGINE: &str = "whisper.cpp";
@@ -98,13 +100,17 @@ impl Model {
         }
     }
 
-    /// The prompt in the model's tokens: the last [`MAX_PROMPT_TOKENS`] of them.
+    /// The prompt in the model's tokens, the last [`MAX_PROMPT_TOKENS`] of them, between two timestamps. Text that came
+    /// before has timestamps where the model was trained; after text that has none it leaves out its own, and with them
+    /// whole sentences (measured: benches/README.md).
     fn tokens(&self, prompt: &str) -> Result<Vec<c_int>, EngineError> {
         let clean: String = prompt.chars().filter(|c| *c != '\0').collect();
         // Like text that goes on: words begin with a space.
         let most = clean.len() + 1;
         let tokens = self.context.tokenize(&format!(" {}", clean.trim()), most).map_err(engine_error)?;
-        Ok(tokens[tokens.len().saturating_sub(MAX_PROMPT_TOKENS)..].to_vec())
+        let kept = &tokens[tokens.len().saturating_sub(MAX_PROMPT_TOKENS)..];
+        let start = self.context.token_beg();
+        Ok([&[start], kept, &[start + PROMPT_LENGTH]].concat())
     }
 
     /// The codes of all languages of a multilingual model; the newest (`yue`) is missing in older models.
@@ -174,10 +180,10 @@ impl Engine {
         };
         let guard = self.settings.guard.clone();
         let tokens = prompt.map(|prompt| self.model.tokens(prompt)).transpose()?.unwrap_or_default();
-        let voiced: u64 = window.voiced.iter().map(|span| span.len()).sum();
         let expected = ladder::Expected {
             prompt: prompt.map(|text| ladder::Prompt { text, spaced: language.is_spaced() }),
-            voiced_s: f64::from(u32::try_from(voiced).unwrap_or(u32::MAX)) / f64::from(SAMPLE_RATE_HZ),
+            voiced: &window.voiced,
+            max_unheard_s: guard.max_unheard_s,
             can_be_careful: self.settings.beam_size > 1,
             min_chars_per_s: if language.is_dense() { guard.min_chars_per_s / 2.0 } else { guard.min_chars_per_s },
         };
