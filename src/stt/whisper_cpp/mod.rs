@@ -213,7 +213,7 @@ impl Engine {
                         lead_cs: if attempt.shifted { SHIFT_SAMPLES as i64 / 160 } else { 0 },
                     };
                     let mut segments = text::segments(state, window.span, &style);
-                    if attempt.prompted && !segments.is_empty() {
+                    if !segments.is_empty() {
                         let no_speech_prob = self.no_speech_prob()?;
                         segments.iter_mut().for_each(|it| it.confidence.no_speech_prob = no_speech_prob);
                     }
@@ -235,8 +235,9 @@ impl Engine {
         self.state.get_logits().map_err(engine_error)
     }
 
-    /// The probability that nobody speaks in the window that was decoded last. With a prompt the engine's own number
-    /// means nothing: it is read after the prompt, where that token never comes (whisper.cpp 1.8.3).
+    /// The probability that nobody speaks in the window that was decoded last. The engine's own number means nothing: it
+    /// is read from the row of the first token, which only an earlier call filled (whisper.cpp 1.8.3), so that it is the
+    /// one of another window.
     fn no_speech_prob(&mut self) -> Result<f64, EngineError> {
         let token = usize::try_from(self.model.context.token_nosp()).unwrap_or(usize::MAX);
         let logits = self.first_logits()?;
