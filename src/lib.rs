@@ -9,7 +9,7 @@
 //! The native engine of `stt` works in a child process of this program ([`stt::process`]): when it crashes or hangs, a
 //! window is lost and not the run.
 //!
-//! Data moves left to right and imports point one way: [`domain`] ← [`net`], [`config`] ← [`source`], [`queue`],
+//! Data moves left to right and imports point one way: [`domain`] ← [`net`], [`privacy`] ← [`config`] ← [`source`], [`queue`],
 //! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`pipeline`] ← [`trigger`] ← [`cli`]. Each outside library is named in one
 //! place only: symphonia and rubato in [`decode`], whisper_rs in [`stt`], rusqlite in [`queue`], parquet in [`lake`].
 
@@ -22,6 +22,7 @@ pub mod fetch;
 pub mod lake;
 pub mod net;
 pub mod pipeline;
+pub mod privacy;
 pub mod queue;
 pub mod source;
 pub mod stt;

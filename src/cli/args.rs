@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::auth::AuthCommand;
+use super::compact::CompactArgs;
 use super::config::ConfigCommand;
 use super::events::EventsArgs;
 use super::explain::ExplainArgs;
@@ -45,6 +46,11 @@ pub(super) enum Command {
     /// Prepares the lake for its readers.
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Makes one file of the many that a day was written in, for each table.
+    ///
+    /// Closed days only; rows are proven to be the same before an old file goes. Nothing is written twice, and readers
+    /// who use the views see every row once all the time.
+    Compact(CompactArgs),
     /// Writes one transcript as subtitles, as JSON or as text.
     ///
     /// Reads the lake only, and takes the last result of the recording. Text that a guard suppressed is left out. Exit

@@ -9,9 +9,10 @@ use serde_json::json;
 use super::args::OutputFormat;
 use super::exit::model_exit_code;
 use super::{ExitCode, Session};
-use crate::config::ZoomMode;
 use crate::config::secrets::ZoomSecrets;
+use crate::config::{LakePlace, ZoomMode};
 use crate::domain::{Finding, Obstacle, SourceKind, Verdict};
+use crate::lake::{Lake, LakeErrorKind};
 use crate::source::zoom::ZoomSource;
 use crate::source::zoom::auth::Credentials;
 use crate::source::zoom::check::check as check_zoom;
@@ -31,7 +32,7 @@ pub(super) fn run(session: &Session, format: OutputFormat) -> anyhow::Result<Exi
     findings.extend(stt.second_model.as_deref().map(|name| model(session, "second model", name)));
     findings.extend(stt.vocabulary.as_deref().map(vocabulary));
     findings.push(folder("state", "paths.state_dir", &session.config.paths.state_dir));
-    findings.push(folder("lake", "lake.url", &session.config.lake.path));
+    findings.push(lake(session)?);
     let codes: Vec<ExitCode> = findings.iter().map(|finding| exit_code(finding.verdict)).collect();
     let code = ExitCode::heaviest(&codes);
     match format {
@@ -115,6 +116,27 @@ fn model(session: &Session, what: &'static str, name: &str) -> Finding {
             Finding::problem(what, obstacle, error.to_string(), Some(hint.to_owned()))
         }
     }
+}
+
+fn lake(session: &Session) -> anyhow::Result<Finding> {
+    const NAME: &str = "lake";
+    let place = &session.config.lake.place;
+    if let LakePlace::Folder(path) = place {
+        return Ok(folder(NAME, "lake.url", path));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(match runtime.block_on(Lake::prove_writable(place)) {
+        Ok(()) => Finding::fine(NAME, format!("{place} can be written to, and nothing is written twice")),
+        Err(error) => {
+            let obstacle = match error.kind() {
+                LakeErrorKind::Local => Obstacle::Unreachable,
+                LakeErrorKind::Configuration | LakeErrorKind::Bug => Obstacle::Configuration,
+            };
+            let hint =
+                "check lake.url, lake.endpoint, the credentials, and that they allow to get, put, list and delete";
+            Finding::problem(NAME, obstacle, error.to_string(), Some(hint.to_owned()))
+        }
+    })
 }
 
 /// Whether a folder can be written to, or made where it is missing. Leaves nothing behind and makes nothing.

@@ -19,7 +19,7 @@ pub(super) fn run(session: &Session, command: &LakeCommand) -> anyhow::Result<Ex
         LakeCommand::Init => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let path = runtime.block_on(async {
-                let lake = Lake::open(&session.config.lake)?;
+                let lake = Lake::open(&session.config.lake).await?;
                 lake.write_views().await
             });
             let path = path.map_err(RunError::from)?;

@@ -3,6 +3,7 @@
 mod args;
 mod auth;
 mod check;
+mod compact;
 mod config;
 mod engine;
 mod events;
@@ -147,6 +148,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Status(arguments)) => status::run(&session, &arguments, cli.common.format),
         Some(Command::Retry(arguments)) => retry::run(&session, &arguments, cli.common.format),
         Some(Command::Lake(command)) => lake::run(&session, &command),
+        Some(Command::Compact(arguments)) => compact::run(&session, &arguments, cli.common.format),
         Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
         Some(Command::Export(arguments)) => export::run(&session, &arguments),
         Some(Command::Explain(arguments)) => explain::run(&session, &arguments, cli.common.format),

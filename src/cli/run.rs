@@ -232,7 +232,7 @@ async fn print_human(summary: &Summary, session: &Session) -> anyhow::Result<()>
     if summary.waiting > 0 {
         writeln!(out, "{} recordings wait for the next run; nothing is lost", summary.waiting)?;
     }
-    writeln!(out, "lake: {}", session.config.lake.path.display())?;
+    writeln!(out, "lake: {}", session.config.lake.place)?;
     Ok(())
 }
 

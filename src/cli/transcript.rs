@@ -43,11 +43,14 @@ pub(super) fn find(session: &Session, id: &str) -> anyhow::Result<HeldTranscript
     let expected = "it must be the id of a recording, or the beginning of one";
     let bad = |_invalid| BadArgument { argument: "ID", value: plain(id), expected };
     let id = RecordingId::parse(id).map_err(bad)?;
-    let Some(lake) = Lake::open_to_read(&session.config.lake).map_err(RunError::from)? else {
-        return Err(unknown(session, id).into());
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match runtime.block_on(lake.find(&id)).map_err(RunError::from)? {
+    let held = runtime.block_on(async {
+        match Lake::open_to_read(&session.config.lake).await? {
+            Some(lake) => lake.find(&id).await,
+            None => Ok(Held::Nothing),
+        }
+    });
+    match held.map_err(RunError::from)? {
         Held::Transcript(transcript) => Ok(*transcript),
         Held::Quarantined(failure) => {
             let words = Reason::parse(&failure.reason).map(|reason| format!(": {}", reason.in_words()));
@@ -64,5 +67,5 @@ pub(super) fn find(session: &Session, id: &str) -> anyhow::Result<HeldTranscript
 }
 
 fn unknown(session: &Session, id: RecordingId) -> NoTranscript {
-    NoTranscript::Unknown { id, lake: session.config.lake.path.display().to_string() }
+    NoTranscript::Unknown { id, lake: session.config.lake.place.to_string() }
 }

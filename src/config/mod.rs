@@ -10,7 +10,7 @@ pub mod settings;
 pub mod units;
 
 pub use settings::{
-    Config, FolderConfig, GuardConfig, HooksConfig, LakeConfig, LeftChannel, LogFormat, OnDeleted, PathsConfig,
-    QueueConfig, SttConfig, TelemetryConfig, TriggerConfig, WebhookConfig, WebsocketConfig, WebsocketGrant, ZoomConfig,
-    ZoomMode, ZoomPlan,
+    BucketConfig, Config, FolderConfig, GuardConfig, HooksConfig, LakeConfig, LakePlace, LeftChannel, LogFormat,
+    OnDeleted, Partition, PathsConfig, PrivacyConfig, QueueConfig, StoreService, SttConfig, TelemetryConfig,
+    TriggerConfig, WebhookConfig, WebsocketConfig, WebsocketGrant, ZoomConfig, ZoomMode, ZoomPlan,
 };

@@ -1,5 +1,6 @@
 //! The resolved configuration: every value present, checked and in its own type.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::domain::{Language, SourceKind};
+use crate::privacy::Redactor;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -23,6 +25,7 @@ pub struct Config {
     pub trigger: TriggerConfig,
     pub hooks: HooksConfig,
     pub telemetry: TelemetryConfig,
+    pub privacy: PrivacyConfig,
 }
 
 /// The account's plan decides Zoom's rate limits.
@@ -248,12 +251,99 @@ pub struct GuardConfig {
     pub doubtful_avg_logprob: f64,
 }
 
+/// How much time one partition of the lake holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Partition {
+    #[default]
+    Day,
+    /// Its `dt` is the first day of the month.
+    Month,
+}
+
+impl Partition {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Month => "month",
+        }
+    }
+}
+
+/// Where a lake is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LakePlace {
+    Folder(PathBuf),
+    Bucket(BucketConfig),
+}
+
+impl fmt::Display for LakePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => write!(f, "{}", path.display()),
+            Self::Bucket(bucket) => f.write_str(&bucket.url()),
+        }
+    }
+}
+
+/// What speaks to a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreService {
+    /// AWS, and what speaks its language.
+    S3,
+    #[cfg(feature = "gcs")]
+    Gcs,
+    #[cfg(feature = "azure")]
+    Azure,
+}
+
+impl StoreService {
+    /// How its addresses begin.
+    #[must_use]
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            #[cfg(feature = "gcs")]
+            Self::Gcs => "gs",
+            #[cfg(feature = "azure")]
+            Self::Azure => "az",
+        }
+    }
+}
+
+/// A bucket of a store in the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketConfig {
+    pub service: StoreService,
+    pub name: String,
+    /// The folder in it, without a slash at either end; may be empty.
+    pub prefix: String,
+    /// Where the service is, if it is not AWS.
+    pub endpoint: Option<Url>,
+    /// `None` = as the environment or the profile says, else us-east-1.
+    pub region: Option<String>,
+    /// The KMS key with which the service encrypts; `None` = as the bucket does by itself.
+    pub encryption_key: Option<String>,
+}
+
+impl BucketConfig {
+    /// `s3://bucket/prefix`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        format!("{}://{}{slash}{}", self.service.scheme(), self.name, self.prefix)
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct LakeConfig {
-    /// The root folder of the tables.
-    pub path: PathBuf,
+    /// Where the tables are.
+    pub place: LakePlace,
     /// The zone whose calendar day is `dt`.
     pub partition_timezone: TimeZone,
+    /// How much time one `dt` is.
+    pub partition: Partition,
     /// Publish a day's staged transcripts when the oldest has waited this long …
     pub flush_every: Duration,
     /// … or when they hold this many bytes.
@@ -278,4 +368,11 @@ pub struct TelemetryConfig {
     /// The collector that spans are sent to over OTLP/HTTP, without `/v1/traces`; `None` = nobody. `https`, or `http` on
     /// loopback or where it was allowed.
     pub otlp_endpoint: Option<Url>,
+}
+
+/// What of the texts is nobody's business.
+#[derive(Debug, Clone)]
+pub struct PrivacyConfig {
+    /// Masks texts before anything is written; `None` = they stay as they are.
+    pub redactor: Option<Redactor>,
 }

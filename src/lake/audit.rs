@@ -6,12 +6,10 @@ use arrow::array::{Array, AsArray, Int32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type};
 use jiff::Timestamp;
 use jiff::civil::Date;
-use object_store::ObjectStore;
-use object_store::path::Path;
 
 use super::error::LakeError;
 use super::open::Lake;
-use super::read::{ReadError, WRONG_TYPE, column, fingerprint, text_column, time_column, unreadable};
+use super::read::{ReadError, WRONG_TYPE, column, fingerprint, text_column, time_column};
 use super::schema::Table;
 use crate::domain::{Fingerprint, Reason, RecordingId};
 
@@ -43,11 +41,8 @@ impl Lake {
     pub async fn days(&self, tables: &[Table]) -> Result<BTreeSet<Date>, LakeError> {
         let mut days = BTreeSet::new();
         for table in tables {
-            let prefix = Path::from(table.as_str());
-            let listed = self.store.list_with_delimiter(Some(&prefix)).await;
-            let listed = listed.map_err(|error| unreadable(table.as_str(), error))?;
-            let names = listed.common_prefixes.iter().filter_map(Path::filename);
-            days.extend(names.filter_map(|name| name.strip_prefix("dt=")?.parse::<Date>().ok()));
+            let names = self.store.folders(table.as_str()).await?;
+            days.extend(names.iter().filter_map(|name| name.strip_prefix("dt=")?.parse::<Date>().ok()));
         }
         Ok(days)
     }
@@ -86,6 +81,27 @@ impl Lake {
             (0..batch.num_rows()).for_each(|row| keep(ids.value(row), fingerprints.value(row)));
             Ok(())
         })
+        .await
+    }
+
+    /// Hands the fingerprint of every row of one object to `keep`.
+    pub(super) async fn each_fingerprint(
+        &self,
+        table: Table,
+        dt: &str,
+        key: &str,
+        mut keep: impl FnMut(&str),
+    ) -> Result<(), LakeError> {
+        self.read_objects(
+            table,
+            dt,
+            &["fingerprint"],
+            |path| path == key,
+            |batch| {
+                text_column(batch, "fingerprint")?.iter().flatten().for_each(&mut keep);
+                Ok(())
+            },
+        )
         .await
     }
 
@@ -151,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_held_says_how_many_rows_belong_to_it() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         assert_eq!(lake.days(&[Table::Recordings]).await.unwrap(), BTreeSet::new());
         let member = finished("aa");
         let plan = Lake::plan_batch(&member.dt, std::slice::from_ref(&member.fingerprint));

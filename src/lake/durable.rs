@@ -17,21 +17,6 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync_parent(path)
 }
 
-/// Writes `bytes` as `path` unless something is there already; says whether it wrote.
-///
-/// # Errors
-/// Whatever the file system says; the unfinished file is removed again.
-pub(super) fn create(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let unfinished = write_beside(path, bytes, 0o644)?;
-    let linked = std::fs::hard_link(&unfinished, path);
-    discard(&unfinished);
-    match linked {
-        Ok(()) => sync_parent(path).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// Makes the entries of the folder that holds `path` survive a power cut.
 pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
@@ -69,16 +54,6 @@ mod tests {
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
-    }
-
-    #[test]
-    fn creating_twice_keeps_the_first_bytes_and_leaves_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        assert!(create(&path, b"first").unwrap());
-        assert!(!create(&path, b"second").unwrap());
-        assert_eq!(std::fs::read(&path).unwrap(), b"first");
-        assert_eq!(names(folder.path()), ["a"]);
     }
 
     #[test]

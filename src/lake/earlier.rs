@@ -63,7 +63,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_recordings_with_the_number_at_either_end_are_read() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let mut members: Vec<_> = ["aa", "bb", "cc", "dd"].map(finished).into();
         members[0].recording.caller.number = Some("+81355500123".into());
         members[1].recording.callee.number = Some("+81355500123".into());

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use crate::config::BucketConfig;
+
 /// Whose trouble an error is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LakeErrorKind {
@@ -36,12 +38,26 @@ pub enum LakeError {
          set it back, or start a new lake"
     )]
     TimezoneChanged { remembered: String, configured: String },
+    #[error(
+        "the lake is divided by {remembered}, but lake.partition is \"{configured}\"; set it back, or start a new lake"
+    )]
+    PartitionChanged { remembered: &'static str, configured: &'static str },
     #[error("lake.partition_timezone must be a time zone with a name")]
     TimezoneUnnamed,
     #[error("lake.compression must be a ZSTD level from 1 to 22, not {level}")]
     CompressionLevel { level: i32 },
-    #[error("{} does not describe a lake that this version can read: {problem}", .path.display())]
-    Settings { path: PathBuf, problem: String },
+    #[error("{path} does not describe a lake that this version can read: {problem}")]
+    Settings { path: String, problem: String },
+    #[error("the lake at {url} cannot be opened: {problem}")]
+    Credentials { url: String, problem: String },
+    #[error("the store of the lake at {url} puts objects over those that are there: it must know If-None-Match")]
+    WritesTwice { url: String },
+    #[error("the lake at {url} refuses to be written to: check the credentials and what they allow")]
+    Refused {
+        url: String,
+        #[source]
+        source: Box<object_store::Error>,
+    },
     #[error("object {key} of the lake could not be read")]
     Unreadable {
         key: String,
@@ -83,9 +99,13 @@ impl LakeError {
         match self {
             Self::NotWritable { .. }
             | Self::TimezoneChanged { .. }
+            | Self::PartitionChanged { .. }
             | Self::TimezoneUnnamed
             | Self::CompressionLevel { .. }
-            | Self::Settings { .. } => LakeErrorKind::Configuration,
+            | Self::Settings { .. }
+            | Self::Credentials { .. }
+            | Self::WritesTwice { .. }
+            | Self::Refused { .. } => LakeErrorKind::Configuration,
             Self::DiskFull { .. } | Self::Unreadable { .. } | Self::Store { .. } => LakeErrorKind::Local,
             Self::BatchMismatch { .. }
             | Self::BadRow { .. }
@@ -99,6 +119,11 @@ impl LakeError {
     pub(super) fn from_io(path: impl Into<PathBuf>, source: io::Error) -> Self {
         let path = path.into();
         if is_disk_full(&source) { Self::DiskFull { path, source } } else { Self::NotWritable { path, source } }
+    }
+
+    /// Why the store of a bucket cannot be opened.
+    pub(super) fn unusable(bucket: &BucketConfig, problem: &dyn Error) -> Self {
+        Self::Credentials { url: bucket.url(), problem: problem.to_string() }
     }
 
     /// A failed put of `key` below `root`: a full disk and a refused write are told apart from everything else.

@@ -204,7 +204,7 @@ mod tests {
     use crate::lake::sample::finished;
 
     async fn publish(folder: &Path, members: &[FinishedTranscript]) -> Lake {
-        let lake = Lake::open(&config(folder, "UTC")).unwrap();
+        let lake = Lake::open(&config(folder, "UTC")).await.unwrap();
         for member in members {
             let plan = Lake::plan_batch(&member.dt, std::slice::from_ref(&member.fingerprint));
             lake.publish(&plan, vec![member.clone()]).await.unwrap();

@@ -5,7 +5,9 @@
 //! * [`publish`] groups staged transcripts of one day into one file per table, under keys that follow from their
 //!   fingerprints, with puts that create and never replace. Doing the same batch again writes the same bytes.
 //! * `posted` writes the rows of the ledger's outbox the same way.
+//! * `store` is the folder or the bucket that holds the objects; `swap` puts some of them in the place of others.
 //! * `tidy` keeps writers apart and removes what crashes leave.
+//! * `compact` makes one file of a closed day's.
 //! * `views` writes the SQL that shows one result per recording.
 //! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
 //! * `earlier` finds what was said before with a number; `find` one recording by its id, with its `transcript`.
@@ -13,6 +15,7 @@
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
 
 pub mod audit;
+mod compact;
 pub(crate) mod durable;
 mod earlier;
 mod error;
@@ -26,12 +29,15 @@ mod row;
 mod sample;
 pub mod schema;
 pub mod staging;
+mod store;
+mod swap;
 mod tidy;
 mod transcript;
 mod views;
 pub mod write;
 
 pub use audit::HeldRow;
+pub use compact::Compacted;
 pub use earlier::HeardRecording;
 pub use error::{LakeError, LakeErrorKind};
 pub use find::{Held, HeldFailure};

@@ -76,7 +76,7 @@ mod tests {
     #[tokio::test]
     async fn the_same_rows_are_one_object_in_whatever_order_they_come() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let write =
             async |rows: &[String]| lake.write_posted("zoom_transcripts", "2026-11-02", rows.to_vec()).await.unwrap();
         let first = write(&[row("aa"), row("bb"), row("aa")]).await;
@@ -88,7 +88,7 @@ mod tests {
     #[tokio::test]
     async fn rows_of_another_shape_or_table_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let refused = lake.write_posted("call_history", "2026-11-02", vec![row("aa")]).await;
         assert!(matches!(refused, Err(LakeError::BadRow { table: "call_history", .. })));
         let refused = lake.write_posted("recordings", "2026-11-02", vec![row("aa")]).await;

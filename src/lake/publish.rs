@@ -9,18 +9,12 @@
 //! file. A crash can leave such a name behind; the next try of the same batch removes it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::durable;
 use super::error::LakeError;
 use super::open::Lake;
 use super::schema::{CoverageRow, QuarantineRow, RunRow, Table, TableRow};
@@ -171,42 +165,9 @@ impl Lake {
     async fn put(&self, table: Table, key: &str, encoded: Encoded) -> Result<PublishedObject, LakeError> {
         let Encoded { bytes, rows } = encoded;
         let size = bytes.len() as u64;
-        let failed = |error| LakeError::from_put(self.root.clone(), key, error);
-        let path = Path::parse(key).map_err(|error| failed(error.into()))?;
-        let options = PutOptions::from(PutMode::Create);
-        let created = match self.store.put_opts(&path, bytes.into(), options).await {
-            Ok(_) => true,
-            Err(object_store::Error::AlreadyExists { .. }) => false,
-            // Objects appear under their key whole or not at all: one that is there is there, whoever put it and
-            // whatever became of this put.
-            Err(_) if self.store.head(&path).await.is_ok() => false,
-            Err(error) => return Err(failed(error)),
-        };
-        let (root, file) = (self.root.clone(), self.root.join(key));
-        let settled = aside(move || settle(&root, &file).map_err(|source| LakeError::from_io(&root, source)));
-        settled.await?;
+        let created = self.store.create(key, bytes).await?;
         Ok(PublishedObject { table, key: key.to_owned(), rows, bytes: size, created })
     }
-}
-
-/// Makes an object that is linked to its key durable even when the try that linked it was cut short, and removes what
-/// such a try left beside it.
-fn settle(root: &FilePath, file: &FilePath) -> io::Result<()> {
-    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(()) };
-    let unfinished = [name.as_encoded_bytes(), b"#"].concat();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(&unfinished) {
-            match fs::remove_file(entry.path()) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-    }
-    for path in file.ancestors().take_while(|path| *path != root) {
-        durable::sync_parent(path)?;
-    }
-    Ok(())
 }
 
 /// Runs `work` on a thread that may block.
@@ -236,12 +197,12 @@ pub(super) fn check_day(day: &str) -> Result<(), LakeError> {
     }
 }
 
-fn object_key(table: Table, dt: &str, hash: &str) -> String {
+pub(super) fn object_key(table: Table, dt: &str, hash: &str) -> String {
     format!("{}/dt={dt}/part-{hash}.parquet", table.as_str())
 }
 
 /// The first 32 hex digits of the SHA-256 over the parts, each with its length before it.
-fn hash_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
+pub(super) fn hash_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_le_bytes());
@@ -254,6 +215,8 @@ fn hash_of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::lake::open::tests::config;
     use crate::lake::sample::finished;
@@ -281,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn members_that_the_plan_does_not_name_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let plan = plan_for(&[finished("aa")]);
         let mut other_day = finished("aa");
         other_day.dt = "2026-11-03".into();
@@ -294,7 +257,7 @@ mod tests {
     #[tokio::test]
     async fn a_day_that_leads_out_of_the_lake_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         for day in ["../../x", "2026-11-02/..", "2026-1-2", "20261102", "", "2026-11-31", "2026-11-02T00:00"] {
             let mut member = finished("aa");
             member.dt = day.into();
@@ -306,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_cut_short_put_left_is_removed_by_the_next_try() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let plan = plan_for(&[finished("aa")]);
         let half = folder.path().join(format!("{}#1", plan.objects[0].key));
         fs::create_dir_all(half.parent().unwrap()).unwrap();
@@ -318,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn no_quarantine_rows_write_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         assert_eq!(lake.write_quarantine(&[]).await.unwrap(), Published::default());
         assert!(!folder.path().join("quarantine").exists());
     }

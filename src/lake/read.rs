@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt, TryStreamExt};
 use jiff::Timestamp;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderOptions, RowFilter};
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
@@ -116,9 +116,21 @@ impl Lake {
         table: Table,
         dt: &str,
         columns: &[&str],
+        keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
+    ) -> Result<(), LakeError> {
+        self.read_objects(table, dt, columns, |_key| true, keep).await
+    }
+
+    /// As [`Lake::read_day`], of the objects that are wanted by their keys.
+    pub(super) async fn read_objects(
+        &self,
+        table: Table,
+        dt: &str,
+        columns: &[&str],
+        is_wanted: impl Fn(&str) -> bool,
         mut keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
     ) -> Result<(), LakeError> {
-        for file in self.files(table, dt).await? {
+        for file in self.files(table, dt).await?.into_iter().filter(|file| is_wanted(file.path.as_ref())) {
             let key = file.path.to_string();
             let read =
                 async { read_columns(ParquetRecordBatchStreamBuilder::new(file).await?, columns, &mut keep).await };
@@ -150,17 +162,19 @@ impl Lake {
         Ok(())
     }
 
-    /// The objects of one partition.
-    async fn files(&self, table: Table, dt: &str) -> Result<Vec<ObjectFile>, LakeError> {
+    /// The objects of one partition that count.
+    pub(super) async fn files(&self, table: Table, dt: &str) -> Result<Vec<ObjectFile>, LakeError> {
         check_day(dt)?;
-        let prefix = format!("{}/dt={dt}", table.as_str());
-        let path = Path::parse(&prefix).map_err(|error| unreadable(&prefix, error))?;
-        let mut objects = self.store.list(Some(&path));
-        let mut files = Vec::new();
-        while let Some(object) = objects.try_next().await.map_err(|error| unreadable(&prefix, error))? {
-            if object.location.as_ref().ends_with(".parquet") {
-                files.push(ObjectFile { store: Arc::clone(&self.store), path: object.location, size: object.size });
-            }
+        let objects = self.store.list(&format!("{}/dt={dt}", table.as_str())).await?;
+        let files = objects.into_iter().filter(|object| object.location.as_ref().ends_with(".parquet"));
+        let store = self.store.objects();
+        let file =
+            |object: ObjectMeta| ObjectFile { store: Arc::clone(store), path: object.location, size: object.size };
+        let mut files: Vec<ObjectFile> = files.map(file).collect();
+        if files.len() > 1 {
+            // Only where several are there one may stand in the place of others.
+            let hidden = self.hidden().await?;
+            files.retain(|file| !hidden.iter().any(|key| *key == file.path.as_ref()));
         }
         Ok(files)
     }
@@ -193,10 +207,6 @@ pub struct OurText {
     pub fingerprint: Fingerprint,
     pub transcribed_at: Timestamp,
     pub text: String,
-}
-
-pub(super) fn unreadable(key: &str, error: impl Into<object_store::Error>) -> LakeError {
-    LakeError::Unreadable { key: key.to_owned(), source: Box::new(error.into()) }
 }
 
 pub(super) type ReadError = Box<dyn std::error::Error + Send + Sync>;
@@ -272,9 +282,9 @@ pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, NotAString> {
 }
 
 /// One object of the store as the Parquet reader wants it: byte ranges on demand.
-struct ObjectFile {
+pub(super) struct ObjectFile {
     store: Arc<dyn ObjectStore>,
-    path: Path,
+    pub(super) path: Path,
     size: u64,
 }
 
@@ -311,7 +321,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_published_is_found_by_day_with_the_current_row_last() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let first = finished("aa");
         let mut redone = finished("aa");
         redone.fingerprint = fingerprint(&"0".repeat(64)).unwrap();
@@ -335,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn an_object_that_is_no_parquet_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let day = folder.path().join("recordings/dt=2026-11-02");
         std::fs::create_dir_all(&day).unwrap();
         std::fs::write(day.join("README.txt"), "not ours").unwrap();
@@ -353,7 +363,7 @@ mod tests {
     #[tokio::test]
     async fn a_day_from_outside_cannot_name_another_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let refused = lake.published_ids(&["../segments".into()]).await;
         assert!(matches!(refused, Err(LakeError::BadDay { .. })));
     }

@@ -4,10 +4,9 @@
 //! `segments` and `words` are joined to `recordings`, which a batch puts last. But an object that no row of `recordings`
 //! refers to would stay for ever, and double the rows that a later batch writes for the same members.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::PathBuf;
 
 use super::error::LakeError;
 use super::open::Lake;
@@ -21,38 +20,57 @@ const LOCK_FILE: &str = "_publish.lock";
 /// ends.
 #[derive(Debug)]
 pub struct LakeLock {
-    _file: File,
+    /// Absent in a bucket: there the lock of the ledger has to do.
+    _file: Option<File>,
 }
 
 impl Lake {
-    /// Waits until nobody else writes to the lake, whatever ledger they work from.
+    /// Waits until nobody else writes to the lake, whatever ledger they work from. A bucket has no such lock: one ledger
+    /// writes to it.
     ///
     /// # Errors
     /// When the lock cannot be made or taken.
     pub async fn lock(&self) -> Result<LakeLock, LakeError> {
-        let root = self.root.clone();
+        let Some(root) = self.store.folder().map(ToOwned::to_owned) else { return Ok(LakeLock { _file: None }) };
         aside(move || {
             let lock = |path: PathBuf| {
                 let file = File::options().create(true).append(true).open(path)?;
                 file.lock()?;
                 Ok(file)
             };
-            lock(root.join(LOCK_FILE)).map(|file| LakeLock { _file: file }).map_err(|e| LakeError::from_io(&root, e))
+            let locked = lock(root.join(LOCK_FILE)).map_err(|error| LakeError::from_io(&root, error));
+            locked.map(|file| LakeLock { _file: Some(file) })
         })
         .await
     }
 
-    /// Removes unfinished objects, and those objects of batches that were given up: no `recordings` object has their
-    /// name and none of the batches `in_work` will put one. Returns how many. `_lock` keeps other writers out; one with
-    /// another ledger whose batch was interrupted puts what it needs again.
+    /// Removes unfinished objects, those that a crash in the middle of a swap left, and those of batches that were given
+    /// up: no row of `recordings` has one of their fingerprints and none of the batches `in_work` will put one. Returns how
+    /// many. `lock` keeps other writers out; one with another ledger whose batch was interrupted puts what it needs again.
     ///
     /// # Errors
     /// When a folder cannot be read or an object cannot be removed.
-    pub async fn remove_leftovers(&self, in_work: &[BatchPlan], _lock: &LakeLock) -> Result<usize, LakeError> {
-        let root = self.root.clone();
-        let wanted: BTreeSet<String> =
-            in_work.iter().flat_map(|plan| &plan.objects).map(|object| object.key.clone()).collect();
-        aside(move || remove_leftovers(&root, &wanted).map_err(|source| LakeError::from_io(&root, source))).await
+    pub async fn remove_leftovers(&self, in_work: &[BatchPlan], lock: &LakeLock) -> Result<usize, LakeError> {
+        let mut removed = self.finish_swaps(lock).await?;
+        for table in Table::ALL {
+            removed += self.store.remove_unfinished(table.as_str()).await?;
+        }
+        let wanted: BTreeSet<&str> =
+            in_work.iter().flat_map(|plan| &plan.objects).map(|object| object.key.as_str()).collect();
+        let recordings = self.batch_objects(Table::Recordings).await?;
+        for table in [Table::Words, Table::Segments] {
+            for (dt, names) in self.batch_objects(table).await? {
+                let beside = recordings.get(&dt);
+                for name in names.iter().filter(|name| !beside.is_some_and(|beside| beside.contains(*name))) {
+                    let key = format!("{}/dt={dt}/{name}", table.as_str());
+                    if !wanted.contains(key.as_str()) && !self.is_referred_to(table, &dt, &key).await? {
+                        self.store.remove(&key).await?;
+                        removed += 1;
+                    }
+                }
+            }
+        }
+        Ok(removed)
     }
 
     /// Removes the objects of a batch that is given up. None of its rows may be in `recordings`.
@@ -60,41 +78,40 @@ impl Lake {
     /// # Errors
     /// When an object cannot be removed.
     pub async fn remove_batch(&self, plan: &BatchPlan, _lock: &LakeLock) -> Result<(), LakeError> {
-        let (root, plan) = (self.root.clone(), plan.clone());
-        aside(move || {
-            let remove = |key: &String| remove_file(&root.join(key)).map(drop);
-            plan.objects.iter().map(|object| &object.key).try_for_each(remove).map_err(|e| LakeError::from_io(&root, e))
-        })
-        .await
+        for object in &plan.objects {
+            self.store.remove(&object.key).await?;
+        }
+        Ok(())
     }
-}
 
-fn remove_leftovers(root: &Path, wanted: &BTreeSet<String>) -> io::Result<usize> {
-    let mut removed = 0;
-    for table in Table::ALL {
-        for day in entries(&root.join(table.as_str()))? {
-            let mut recorded = None;
-            for path in entries(&day)? {
-                let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-                let is_leftover = if is_unfinished(name) {
-                    true
-                } else if matches!(table, Table::Segments | Table::Words) && is_of_a_batch(name) {
-                    let recordings = match &recorded {
-                        Some(names) => names,
-                        None => &*recorded.insert(recordings_beside(root, &day)?),
-                    };
-                    let key = path.strip_prefix(root).ok().and_then(Path::to_str);
-                    !recordings.contains(name) && !key.is_some_and(|key| wanted.contains(key))
-                } else {
-                    false
-                };
-                if is_leftover && remove_file(&path)? {
-                    removed += 1;
-                }
+    /// The names of a table's objects that a batch or a swap has put, by day.
+    async fn batch_objects(&self, table: Table) -> Result<BTreeMap<String, BTreeSet<String>>, LakeError> {
+        let mut days: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for object in self.store.list(table.as_str()).await? {
+            let mut parts = object.location.parts().map(|part| part.as_ref().to_owned()).skip(1);
+            let day = parts.next().and_then(|day| day.strip_prefix("dt=").map(str::to_owned));
+            if let (Some(dt), Some(name), None) = (day, parts.next(), parts.next())
+                && is_of_a_batch(&name)
+            {
+                days.entry(dt).or_default().insert(name);
             }
         }
+        Ok(days)
     }
-    Ok(removed)
+
+    /// Whether a row of `recordings` of the same day has a fingerprint of this object: it was merged or purged, and this
+    /// one was not yet.
+    async fn is_referred_to(&self, table: Table, dt: &str, key: &str) -> Result<bool, LakeError> {
+        let published: BTreeSet<String> = self
+            .published_ids(&[dt.to_owned()])
+            .await?
+            .into_iter()
+            .map(|row| row.fingerprint.as_str().to_owned())
+            .collect();
+        let mut is_referred_to = false;
+        self.each_fingerprint(table, dt, key, |fingerprint| is_referred_to |= published.contains(fingerprint)).await?;
+        Ok(is_referred_to)
+    }
 }
 
 /// `part-<32 hex digits>.parquet`: a name that a batch gives.
@@ -103,39 +120,11 @@ fn is_of_a_batch(name: &str) -> bool {
     hash.is_some_and(|hash| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-/// `<name>.parquet#<number>`: how the store calls an object until it is whole.
-fn is_unfinished(name: &str) -> bool {
-    let number = name.split_once(".parquet#").map(|(_, number)| number);
-    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// The names of the `recordings` objects of the same day.
-fn recordings_beside(root: &Path, day: &Path) -> io::Result<BTreeSet<String>> {
-    let Some(partition) = day.file_name() else { return Ok(BTreeSet::new()) };
-    let paths = entries(&root.join(Table::Recordings.as_str()).join(partition))?;
-    Ok(paths.iter().filter_map(|path| path.file_name()?.to_str()).map(str::to_owned).collect())
-}
-
-/// What is in a folder; nothing where there is none.
-fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether there was one.
-fn remove_file(path: &Path) -> io::Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
     use crate::domain::FinishedTranscript;
     use crate::lake::open::tests::config;
@@ -149,9 +138,10 @@ mod tests {
     fn objects(root: &Path) -> Vec<String> {
         let mut found = Vec::new();
         for table in Table::ALL {
-            for day in entries(&root.join(table.as_str())).unwrap() {
-                let names = entries(&day).unwrap();
-                found.extend(names.iter().map(|path| path.strip_prefix(root).unwrap().display().to_string()));
+            let Ok(days) = fs::read_dir(root.join(table.as_str())) else { continue };
+            for day in days.map(|day| day.unwrap().path()) {
+                let names = fs::read_dir(day).unwrap().map(|entry| entry.unwrap().path());
+                found.extend(names.map(|path| path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()));
             }
         }
         found.sort();
@@ -161,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn only_what_nobody_refers_to_is_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let (whole, given_up, in_work) = ([finished("aa")], [finished("bb")], [finished("cc")]);
         lake.publish(&plan(&whole), whole.to_vec()).await.unwrap();
         for members in [&given_up, &in_work] {
@@ -189,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn a_batch_that_is_given_up_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let lake = Lake::open(&config(folder.path(), "UTC")).unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
         let members = [finished("aa")];
         lake.publish(&plan(&members), members.to_vec()).await.unwrap();
         let lock = lake.lock().await.unwrap();

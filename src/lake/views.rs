@@ -55,7 +55,8 @@ impl Lake {
     /// # Errors
     /// When a folder cannot be read or the file cannot be written.
     pub async fn write_views(&self) -> Result<PathBuf, LakeError> {
-        let root = self.root.clone();
+        self.have_hidden().await?;
+        let root = self.store.folder().map(Path::to_owned).unwrap_or_default();
         aside(move || {
             let sources = [
                 source::<RecordingRow<'_>>(),

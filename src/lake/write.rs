@@ -3,6 +3,9 @@
 //! The same rows give the same bytes: no clock, no random names, no map whose order changes. Free text and personal
 //! columns have no statistics, so that nothing of them stands in a footer or a page index.
 
+use std::io::Write;
+
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -13,7 +16,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 
 use super::LakeError;
-use super::schema::{Content, RecordingRow, SCHEMA_VERSION, SegmentRow, TableRow, WordRow, arrow_schema, record_batch};
+use super::schema::{
+    ColumnInfo, Content, RecordingRow, SCHEMA_VERSION, SegmentRow, TableRow, WordRow, arrow_schema, describe,
+    record_batch,
+};
 use crate::domain::FinishedTranscript;
 
 /// What readers see as the writing program; fixed, so that bytes do not depend on a library's version number.
@@ -100,10 +106,7 @@ impl Encoder {
         distinct: usize,
     ) -> Result<Option<Encoded>, ParquetError> {
         let schema = arrow_schema::<R>();
-        // Plain Parquet types say it all; the Arrow schema in the footer would only repeat them.
-        let options =
-            ArrowWriterOptions::new().with_properties(self.properties::<R>(distinct)).with_skip_arrow_metadata(true);
-        let mut writer = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)?;
+        let mut writer = self.writer(&describe(R::TABLE), &schema, distinct, Vec::new())?;
         let mut rows = rows.peekable();
         let mut written = 0_u64;
         while rows.peek().is_some() {
@@ -117,7 +120,21 @@ impl Encoder {
         Ok(Some(Encoded { bytes: writer.into_inner()?.into(), rows: written }))
     }
 
-    fn properties<R: TableRow>(self, distinct: usize) -> WriterProperties {
+    /// A writer of a file with `schema`, whose columns are `columns` and what else there may be.
+    pub(super) fn writer<W: Write + Send>(
+        self,
+        columns: &[ColumnInfo],
+        schema: &SchemaRef,
+        distinct: usize,
+        to: W,
+    ) -> Result<ArrowWriter<W>, ParquetError> {
+        // Plain Parquet types say it all; the Arrow schema in the footer would only repeat them.
+        let properties = self.properties(columns, distinct);
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        ArrowWriter::try_new_with_options(to, schema.clone(), options)
+    }
+
+    fn properties(self, columns: &[ColumnInfo], distinct: usize) -> WriterProperties {
         let footer = vec![
             KeyValue::new("schema_version".to_owned(), SCHEMA_VERSION.to_string()),
             KeyValue::new("writer".to_owned(), WRITER.to_owned()),
@@ -128,7 +145,7 @@ impl Encoder {
             .set_compression(Compression::ZSTD(self.level))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_key_value_metadata(Some(footer));
-        for column in R::columns() {
+        for column in columns {
             let path = ColumnPath::from(column.name);
             if column.content != Content::Plain {
                 properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);

@@ -24,6 +24,7 @@ use crate::domain::{
 use crate::failpoint;
 use crate::fetch::slot::{Spool, SpoolSlot};
 use crate::lake::Staging;
+use crate::privacy::Redactor;
 use crate::queue::{Claimed, Fenced, JobQueue, JobState, Settled, Settlement};
 use crate::source::{FetchedAudio, RecordingSource};
 use crate::stt::SpeechToText;
@@ -51,6 +52,7 @@ pub(super) struct Shop {
     pub(super) settings: QueueConfig,
     pub(super) prompt_from_call: bool,
     pub(super) left_channel: LeftChannel,
+    pub(super) redactor: Option<Redactor>,
     pub(super) stop: Stop,
     /// Downloads that succeeded since the host last failed: evidence that it is up.
     pub(super) fetched: AtomicU64,
@@ -284,6 +286,9 @@ impl Shop {
         prompt_sha256: Option<String>,
     ) -> FinishedTranscript {
         let recording: &Recording = &claimed.recording;
+        if let Some(redactor) = &self.redactor {
+            redactor.mask_transcript(&mut transcript);
+        }
         for segment in &mut transcript.segments {
             segment.speaker = self.speaker(recording, segment.channel);
         }

@@ -16,6 +16,7 @@
 
 mod beside;
 mod call_events;
+mod compact;
 mod discover;
 mod error;
 mod exit_code;
@@ -36,6 +37,7 @@ mod tidy;
 mod transcripts;
 
 pub use call_events::post_call_events;
+pub use compact::compact;
 pub use error::RunError;
 pub use exit_code::ExitCode;
 pub use plan::{DayPlan, Plan, plan};

@@ -64,12 +64,14 @@ pub async fn plan(
     sweep: &Sweep,
 ) -> Result<Plan, RunError> {
     let redo = match (sweep.redo, model) {
-        (RedoOrder::Changed, Some(model)) => Redo::Changed(recipe(&load_engine(config, model).await?)),
+        (RedoOrder::Changed, Some(model)) => {
+            Redo::Changed(recipe(&load_engine(config, model).await?, config.privacy.redactor.as_ref()))
+        }
         (RedoOrder::Nothing | RedoOrder::Changed, _) => Redo::Nothing,
         (RedoOrder::Failed, _) => Redo::Failed,
         (RedoOrder::All, _) => Redo::All,
     };
-    let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
+    let settings = SqliteSettings::from(&config.queue);
     let ledger = &config.queue.ledger;
     let queue = if ledger.exists() { Some(SqliteQueue::open(ledger, settings)?) } else { None };
     let queue = queue.as_ref().map(|queue| queue as &dyn JobQueue);

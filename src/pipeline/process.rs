@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
 
 use super::error::MAKE_ROOM;
 use super::floor::Floor;
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::domain::{Reason, Recipe, RecordingId, Treatment};
 use crate::fetch::slot::Spool;
 use crate::lake::SCHEMA_VERSION;
+use crate::privacy::Redactor;
 use crate::queue::{Claimant, Claimed, Company, Scope};
 use crate::stt::{ModelFiles, SpeechToText};
 use crate::telemetry::Event;
@@ -30,13 +32,14 @@ pub(super) async fn load_engine(config: &Config, model: &ModelFiles) -> Result<S
     Ok(loading.await.map_err(RunError::Stage)??)
 }
 
-/// What this engine makes of any audio.
-pub(super) fn recipe(speech: &SpeechToText) -> Recipe {
-    Recipe {
-        engine: speech.identity().clone(),
-        settings_sha256: speech.settings_sha256().to_owned(),
-        schema_version: SCHEMA_VERSION,
+/// What this engine makes of any audio, and what of that is written.
+pub(super) fn recipe(speech: &SpeechToText, redactor: Option<&Redactor>) -> Recipe {
+    let mut settings_sha256 = speech.settings_sha256().to_owned();
+    if let Some(redactor) = redactor {
+        let both = [settings_sha256, redactor.description()].concat();
+        settings_sha256 = hex::encode(Sha256::digest(both.as_bytes()));
     }
+    Recipe { engine: speech.identity().clone(), settings_sha256, schema_version: SCHEMA_VERSION }
 }
 
 impl Run<'_> {
@@ -52,7 +55,7 @@ impl Run<'_> {
         Ok(Arc::new(Shop {
             queue: Arc::clone(&self.queue),
             source: Arc::clone(&self.source),
-            recipe: recipe(&speech),
+            recipe: recipe(&speech, self.config.privacy.redactor.as_ref()),
             speech,
             staging: self.publisher.staging.clone(),
             spool,
@@ -60,6 +63,7 @@ impl Run<'_> {
             settings: self.config.queue.clone(),
             prompt_from_call: self.config.stt.prompt_from_call,
             left_channel: self.config.stt.left_channel,
+            redactor: self.config.privacy.redactor.clone(),
             stop: self.stop.clone(),
             fetched: AtomicU64::new(0),
         }))

@@ -15,9 +15,12 @@ use tracing::Instrument;
 
 use super::RunError;
 use super::item::before;
+use crate::config::Config;
 use crate::domain::{Fingerprint, FinishedTranscript, RunId};
 use crate::failpoint;
 use crate::lake::{BatchPlan, Lake, LakeLock, QuarantineRow, RunRow, Staging, StagingError};
+use crate::privacy::Redactor;
+use crate::queue::sqlite::SqliteQueue;
 use crate::queue::{BatchLog, DeadJob, OpenBatch, Outbox, QueueError, StagedJob};
 use crate::telemetry::{Event, Reporter};
 
@@ -30,6 +33,7 @@ pub(super) struct Publisher {
     /// Holds the file whose lock makes this process the only publisher.
     pub(super) state_dir: PathBuf,
     pub(super) flush_bytes: u64,
+    pub(super) redactor: Option<Redactor>,
 }
 
 /// What publishing left in the lake.
@@ -42,6 +46,26 @@ pub(super) struct PublishedCount {
 }
 
 impl Publisher {
+    /// Opens lake and staging.
+    pub(super) async fn open(
+        config: &Config,
+        ledger: Arc<SqliteQueue>,
+        reporter: Arc<Reporter>,
+    ) -> Result<Self, RunError> {
+        let state_dir = config.paths.state_dir.clone();
+        let unusable = |source| RunError::State { path: state_dir.clone(), source };
+        Ok(Self {
+            batches: Arc::clone(&ledger) as _,
+            outbox: ledger,
+            lake: Lake::open(&config.lake).await?,
+            staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
+            reporter,
+            flush_bytes: config.lake.flush_bytes,
+            redactor: config.privacy.redactor.clone(),
+            state_dir,
+        })
+    }
+
     /// Writes what a crash interrupted, then all staged transcripts.
     pub(super) async fn publish_all(&self) -> Result<PublishedCount, RunError> {
         self.publish(|_dt, _day| true).await

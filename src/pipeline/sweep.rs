@@ -20,7 +20,6 @@ use crate::config::{Config, PathsConfig};
 use crate::domain::{RecordingId, RunId};
 use crate::failpoint;
 use crate::fetch::slot::Spool;
-use crate::lake::{Lake, Staging};
 use crate::queue::instance::{self, Fate, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, ListingMarks, Reclaimed, Redo, Scope};
@@ -78,7 +77,7 @@ pub async fn run_sweep(
     stop: Stop,
     sweep: Sweep,
 ) -> Result<Summary, RunError> {
-    let mut run = Run::open(config, source, reporter, stop, sweep)?;
+    let mut run = Run::open(config, source, reporter, stop, sweep).await?;
     run.sweep(model).await
 }
 
@@ -118,7 +117,7 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Opens everything that needs no model.
-    pub(super) fn open(
+    pub(super) async fn open(
         config: &'a Config,
         source: Arc<dyn RecordingSource>,
         reporter: Arc<Reporter>,
@@ -130,18 +129,11 @@ impl<'a> Run<'a> {
         let unusable = |source| RunError::State { path: state_dir.clone(), source };
         prepare_state(&config.paths)?;
         let instance = Instance::register(state_dir, random_word()).map_err(unusable)?;
-        let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
+        let settings = SqliteSettings::from(&config.queue);
         let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings)?);
         let queue: Arc<dyn JobQueue> = Arc::clone(&ledger) as _;
-        let publisher = Arc::new(Publisher {
-            batches: Arc::clone(&ledger) as _,
-            outbox: Arc::clone(&ledger) as _,
-            lake: Lake::open(&config.lake)?,
-            staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
-            reporter: Arc::clone(&reporter),
-            state_dir: state_dir.clone(),
-            flush_bytes: config.lake.flush_bytes,
-        });
+        let publisher = Publisher::open(config, Arc::clone(&ledger), Arc::clone(&reporter)).await?;
+        let publisher = Arc::new(publisher);
         Ok(Self {
             config,
             started: Instant::now(),

@@ -207,7 +207,12 @@ impl<'a> Keeper<'a> {
         our_text: Option<OurText>,
     ) -> Result<(), RunError> {
         let (absence, lines) = match answer {
-            TranscriptAnswer::Lines(lines) => (None, Some(lines)),
+            TranscriptAnswer::Lines(mut lines) => {
+                if let Some(redactor) = &self.publisher.redactor {
+                    redactor.mask_lines(&mut lines);
+                }
+                (None, Some(lines))
+            }
             TranscriptAnswer::Absent(absence) => (Some(absence), None),
         };
         let (next_try_at, outcome) = match absence {

@@ -80,9 +80,9 @@ pub struct Prompt<'a> {
 }
 
 /// Decodes with `attempt` until one passes: quickly at the first temperature of the guard, with care where that left the
-/// engine unsure, then with a shifted start, then at the other temperatures, in order. When none passes, the best one counts: the likeliest among those that do not repeat
-/// themselves and are not far too short, else among those that do not repeat themselves, else of all; the first of
-/// equals.
+/// engine unsure, then with a shifted start, then at the other temperatures, in order. When none passes, the best one
+/// counts: the likeliest among those that do not repeat themselves and are not far too short, else among those that do
+/// not repeat themselves, else of all; the first of equals.
 ///
 /// Text that is only too short, or of which the engine is only unsure, is not tried at other temperatures. Where a prompt
 /// was given it may be what ended the text too early: it is left out from there on.

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
-use transcribe::config::LakeConfig;
+use transcribe::config::{LakeConfig, LakePlace, Partition};
 use transcribe::domain::{
     Channel, ChannelMode, Decoding, Fingerprint, FinishedTranscript, FirstHearing, Language, LanguageVerdict, Reason,
     RecordingId, RunId, Segment, Stage, Suppression, word_confidence,
@@ -17,7 +17,7 @@ const ID: &str = "0f3a5c7e9b1d4f6a8c0e2d4b6f8a1c3e";
 /// A workspace whose lake holds these transcripts, each in a file of its own.
 async fn holding(members: Vec<FinishedTranscript>) -> Workspace {
     let workspace = Workspace::new();
-    let lake = lake(&workspace);
+    let lake = lake(&workspace).await;
     for member in members {
         let plan = Lake::plan_batch(&member.dt, std::slice::from_ref(&member.fingerprint));
         lake.publish(&plan, vec![member]).await.unwrap();
@@ -25,16 +25,17 @@ async fn holding(members: Vec<FinishedTranscript>) -> Workspace {
     workspace
 }
 
-fn lake(workspace: &Workspace) -> Lake {
+async fn lake(workspace: &Workspace) -> Lake {
     let config = LakeConfig {
-        path: workspace.lake(),
+        place: LakePlace::Folder(workspace.lake()),
         partition_timezone: TimeZone::UTC,
+        partition: Partition::Day,
         flush_every: std::time::Duration::from_secs(60),
         flush_bytes: 1 << 20,
         fresh_every: std::time::Duration::from_secs(60),
         compression_level: 3,
     };
-    Lake::open(&config).unwrap()
+    Lake::open(&config).await.unwrap()
 }
 
 /// Decoded twice in one window.
@@ -110,7 +111,10 @@ async fn a_transcript_is_exported_in_every_format_without_what_was_suppressed() 
     );
     let words = [("Good", 1_000), ("morning,", 1_100), ("Acme", 1_200), ("support.", 1_300)];
     let expected: Vec<Value> = words
-        .map(|(word, at)| json!({"word": word, "start_ms": at, "end_ms": at + 100, "probability": word_confidence(0.87), "time_source": "token"}))
+        .map(|(word, at)| {
+            json!({"word": word, "start_ms": at, "end_ms": at + 100, "probability": word_confidence(0.87),
+                   "time_source": "token"})
+        })
         .into();
     assert_eq!(segments[0]["words"], json!(expected));
 }
@@ -227,7 +231,7 @@ async fn a_recording_in_quarantine_has_its_reason() {
         row(ID, Reason::EngineCrash, "2026-11-20T01:00:00Z"),
     ];
     for row in rows {
-        lake(&workspace).write_quarantine(&[row]).await.unwrap();
+        lake(&workspace).await.write_quarantine(&[row]).await.unwrap();
     }
     let outcome = workspace.run(&["export", "DEADBEEF", "--as", "txt"]).expect_code(4);
     let expected = "error: not transcribed: deadbeef is in quarantine: not_found: ";

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use parquet::file::metadata::{FooterTail, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use serde_json::{Value, json};
-use transcribe::config::LakeConfig;
+use transcribe::config::{LakeConfig, LakePlace, Partition};
 use transcribe::domain::{
     CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Difference, FinishedTranscript, Generation,
     JoinKey, JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Station,
@@ -103,27 +103,28 @@ fn columns(list: &str) -> Vec<(&str, &str)> {
 }
 
 /// A lake in a folder of its own.
-struct Workspace {
+pub(crate) struct Workspace {
     folder: tempfile::TempDir,
     lake: Lake,
 }
 
 impl Workspace {
-    fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = LakeConfig {
-            path: folder.path().join("lake"),
+            place: LakePlace::Folder(folder.path().join("lake")),
             partition_timezone: TimeZone::UTC,
+            partition: Partition::Day,
             flush_every: Duration::from_secs(60),
             flush_bytes: 1 << 20,
             fresh_every: Duration::from_secs(60),
             compression_level: 3,
         };
-        let lake = Lake::open(&config).unwrap();
+        let lake = Lake::open(&config).await.unwrap();
         Self { folder, lake }
     }
 
-    fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("lake")
     }
 
@@ -132,7 +133,7 @@ impl Workspace {
     }
 
     /// Every table with at least one row.
-    async fn fill(&self) {
+    pub(crate) async fn fill(&self) {
         self.publish(&[call()]).await;
         self.lake.write_quarantine(&[quarantined()]).await.unwrap();
         self.lake.write_run(&run()).await.unwrap();
@@ -333,7 +334,7 @@ fn coverage() -> CoverageRow {
 
 #[tokio::test]
 async fn every_table_has_the_promised_columns_in_order_for_duckdb() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     for (table, list) in TABLES {
         let mut expected = columns(list);
@@ -355,7 +356,7 @@ async fn every_table_has_the_promised_columns_in_order_for_pyarrow() {
         "TIMESTAMP WITH TIME ZONE" => "timestamp[ms, tz=UTC]",
         other => panic!("{other}"),
     };
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     for (table, list) in TABLES {
         let mut expected: Vec<_> = columns(list).into_iter().map(|(name, kind)| (name, arrow_type(kind))).collect();
@@ -367,7 +368,7 @@ async fn every_table_has_the_promised_columns_in_order_for_pyarrow() {
 
 #[tokio::test]
 async fn the_stored_types_are_those_that_every_engine_reads() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     for name in work.files().keys() {
         let path = work.root().join(name).display().to_string();
@@ -389,7 +390,7 @@ async fn the_stored_types_are_those_that_every_engine_reads() {
 
 #[tokio::test]
 async fn partitions_are_days_and_the_day_is_no_column_of_the_file() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     let folders: Vec<_> = work.files().keys().map(|name| name.rsplit_once('/').unwrap().0.to_owned()).collect();
     let expected = [
@@ -414,7 +415,7 @@ async fn partitions_are_days_and_the_day_is_no_column_of_the_file() {
 
 #[tokio::test]
 async fn values_come_back_in_duckdb() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     let rows = work.query(
         "SELECT recording_id, call_id, source, strftime(started_at AT TIME ZONE 'UTC', '%Y-%m-%d %H:%M:%S'), \
@@ -472,7 +473,7 @@ async fn values_come_back_in_duckdb() {
 
 #[tokio::test]
 async fn a_partition_filter_on_the_day_works_as_a_string() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let mut next_day = finished("bb", vec![segment(0, "later")]);
     next_day.dt = "2026-11-03".into();
     work.publish(&[finished("aa", vec![segment(0, "earlier")])]).await;
@@ -486,7 +487,7 @@ async fn a_partition_filter_on_the_day_works_as_a_string() {
 
 #[tokio::test]
 async fn no_timestamp_is_far_from_its_year() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     for (table, list) in TABLES {
         for (column, _) in columns(list).into_iter().filter(|(name, _)| name.ends_with("_at")) {
@@ -498,7 +499,7 @@ async fn no_timestamp_is_far_from_its_year() {
 
 #[tokio::test]
 async fn japanese_text_survives_and_is_joined_without_spaces() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let mut call = finished("aa", vec![segment(0, "お電話ありがとうございます。"), segment(1_000, "𠮷野家です🎧")]);
     let japanese = Language("ja".into());
     call.transcript.language = Some(LanguageVerdict { language: japanese, probability: 0.99, margin: 0.9 });
@@ -511,7 +512,7 @@ async fn japanese_text_survives_and_is_joined_without_spaces() {
 
 #[tokio::test]
 async fn two_channels_are_told_apart() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let mut call = finished("aa", vec![segment(0, "hello there"), segment(1_000, "hi")]);
     call.audio.channel_mode = ChannelMode::Stereo;
     call.audio.channels = 2;
@@ -554,7 +555,7 @@ pub(crate) fn holds(bytes: &[u8], text: &str) -> bool {
 
 #[tokio::test]
 async fn nothing_private_stands_outside_the_data_pages() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     for (table, _) in TABLES {
         let file = work.only(table);
@@ -604,7 +605,7 @@ async fn statistics_stand_on_plain_columns_only() {
         "redirect_forwarded_by_name",
         "redirect_forwarded_by_extension",
     ];
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     for (table, list) in TABLES {
         let metadata = metadata_of(&work.only(table));
@@ -619,7 +620,7 @@ async fn statistics_stand_on_plain_columns_only() {
 
 #[tokio::test]
 async fn the_footer_names_the_schema_and_the_writer() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     work.fill().await;
     for (table, _) in TABLES {
         let metadata = metadata_of(&work.only(table));
@@ -635,7 +636,7 @@ async fn the_footer_names_the_schema_and_the_writer() {
 
 #[tokio::test]
 async fn the_same_input_gives_the_same_keys_and_bytes() {
-    let (one, other) = (Workspace::new(), Workspace::new());
+    let (one, other) = (Workspace::new().await, Workspace::new().await);
     one.fill().await;
     other.fill().await;
     assert_eq!(one.files(), other.files());
@@ -643,7 +644,7 @@ async fn the_same_input_gives_the_same_keys_and_bytes() {
 
 #[tokio::test]
 async fn publishing_from_staging_gives_the_bytes_of_publishing_at_once() {
-    let (direct, staged) = (Workspace::new(), Workspace::new());
+    let (direct, staged) = (Workspace::new().await, Workspace::new().await);
     let mut call = call();
     call.transcript.segments[0].avg_logprob = Some(f64::from(-0.123_456_79_f32));
     direct.publish(&[call.clone()]).await;
@@ -656,11 +657,11 @@ async fn publishing_from_staging_gives_the_bytes_of_publishing_at_once() {
 #[tokio::test]
 async fn a_batch_that_was_cut_short_is_completed_with_the_same_bytes() {
     let members = [call(), finished("bb", vec![segment(0, "second call")])];
-    let whole = Workspace::new();
+    let whole = Workspace::new().await;
     whole.publish(&members).await;
     let plan = plan_for(&members);
     for kept in 0..=plan.objects.len() {
-        let broken = Workspace::new();
+        let broken = Workspace::new().await;
         for object in &plan.objects[..kept] {
             let path = broken.root().join(&object.key);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -676,7 +677,7 @@ async fn a_batch_that_was_cut_short_is_completed_with_the_same_bytes() {
 
 #[tokio::test]
 async fn an_object_is_never_replaced() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let first = work.publish(&[call()]).await;
     let before = work.files();
     let mut again = call();
@@ -689,20 +690,20 @@ async fn an_object_is_never_replaced() {
 
 #[tokio::test]
 async fn racing_publishers_leave_one_whole_file_per_table() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let members = vec![call()];
     let plan = plan_for(&members);
     let tries = (0..4).map(|_| work.lake.publish(&plan, members.clone()));
     let results = futures::future::join_all(tries).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    let alone = Workspace::new();
+    let alone = Workspace::new().await;
     alone.publish(&members).await;
     assert_eq!(work.files(), alone.files());
 }
 
 #[tokio::test]
 async fn a_recording_without_speech_has_a_row_and_no_empty_files() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let mut silent = finished("aa", vec![]);
     silent.transcript.language = None;
     silent.transcript.speech_ms = 0;
@@ -714,7 +715,7 @@ async fn a_recording_without_speech_has_a_row_and_no_empty_files() {
 
 #[tokio::test]
 async fn rows_are_sorted_by_start_and_words_by_recording() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let mut members: Vec<_> =
         ["cc", "aa", "bb"].map(|id| finished(id, vec![segment(0, "one two"), segment(1_000, "three")])).into();
     members[0].started_at = "2026-11-02T00:00:00Z".parse().unwrap();
@@ -728,7 +729,7 @@ async fn rows_are_sorted_by_start_and_words_by_recording() {
 
 #[tokio::test]
 async fn a_lost_ledger_finds_its_recordings_again() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let members = [call(), finished("bb", vec![])];
     work.publish(&members).await;
     let found = work.lake.published_ids(&["2026-11-02".into()]).await.unwrap();
@@ -739,7 +740,7 @@ async fn a_lost_ledger_finds_its_recordings_again() {
 
 #[tokio::test]
 async fn quarantine_rows_go_to_the_day_of_their_recording_and_only_once() {
-    let work = Workspace::new();
+    let work = Workspace::new().await;
     let known = quarantined();
     let unknown = QuarantineRow { recording_id: RecordingId::parse("ff").unwrap(), started_at: None, ..quarantined() };
     for _ in 0..2 {

@@ -6,11 +6,13 @@ mod call_history;
 mod calls;
 mod chaos;
 mod check;
+mod compact;
 mod crash;
 mod decode;
 mod disk_full;
 mod engine_process;
 mod events_follow;
+mod evolution;
 mod export;
 mod guard;
 mod lake;
@@ -19,7 +21,11 @@ mod log_lines;
 mod main_job;
 mod models;
 mod otlp;
+mod privacy;
 mod reconcile;
+mod s3;
+#[path = "../support/s3_server.rs"]
+mod s3_server;
 mod serve;
 mod sign_in;
 #[path = "../support/signed.rs"]

@@ -194,6 +194,13 @@ fn a_window_gives_the_same_text_whatever_came_before_and_however_many_threads_ru
     assert_eq!(decoded(&mut one_thread, &fox), alone, "after another window");
     assert_eq!(decoded(&mut engine(&model, 1, 2, 0.0), &fox), alone, "with two threads");
 
+    // With several languages the engine is given more than one token to begin with.
+    let base = Model::load(&cached("models/base.bin"), false).unwrap();
+    let alone = decoded(&mut engine(&base, 1, 2, 0.0), &fox);
+    let mut used = engine(&base, 1, 2, 0.0);
+    decoded(&mut used, &counting);
+    assert_eq!(decoded(&mut used, &fox), alone, "after another window, with a model of many languages");
+
     // Both of these draw random numbers.
     for (beam_size, temperature) in [(1, 0.8), (3, 0.0)] {
         let mut one = engine(&model, beam_size, 2, temperature);

@@ -74,7 +74,7 @@ fn head(page: &mut Page, explained: &Explained<'_>, zone: &TimeZone) {
     }
     let fates = || transcript.segments.iter().map(Fate::of);
     let kept = fates().filter(|fate| *fate == Fate::Kept).count();
-    let silent = fates().filter(|fate| *fate == Fate::NotDecoded).count();
+    let silent = fates().filter(|fate| matches!(fate, Fate::NotDecoded(_))).count();
     let suppressed = transcript.segments.len() - kept - silent;
     page.paragraph("segments    ", &format!("{kept} kept, {suppressed} suppressed, {silent} not decoded"));
     if let Some(at_ms) = explained.at_ms {
@@ -89,8 +89,9 @@ fn show(page: &mut Page, span: &Span<'_>, digits: usize) {
         side => format!("{:<5}  ", side.as_str()),
     };
     let margin = times + &channel;
-    if !span.was_decoded() {
-        let code = span.segments.first().and_then(|segment| segment.suppressed.as_deref()).unwrap_or_default();
+    if let [segment] = span.segments.as_slice()
+        && let Fate::NotDecoded(code) = Fate::of(segment)
+    {
         page.paragraph(&margin, &format!("not decoded: {}", because(code)));
         return;
     }
@@ -116,10 +117,7 @@ fn show_segment(page: &mut Page, segment: &HeldSegment, digits: usize) {
     let (verdict, text) = match Fate::of(segment) {
         Fate::Kept => (format!("kept{speaker}"), segment.text.clone()),
         Fate::Suppressed(code) => (format!("SUPPRESSED: {}", because(code)), format!("[{}]", segment.text.trim())),
-        Fate::NotDecoded => {
-            let code = segment.suppressed.as_deref().unwrap_or_default();
-            (format!("not decoded: {}", because(code)), String::new())
-        }
+        Fate::NotDecoded(code) => (format!("not decoded: {}", because(code)), String::new()),
     };
     page.paragraph(&times, &verdict);
     page.paragraph("      ", &text);

@@ -23,16 +23,17 @@ pub(super) enum Fate<'a> {
     Kept,
     /// With the code of the reason.
     Suppressed(&'a str),
-    NotDecoded,
+    /// With the code of the reason.
+    NotDecoded(&'a str),
 }
 
 impl<'a> Fate<'a> {
     pub(super) fn of(segment: &'a HeldSegment) -> Self {
         match segment.suppressed.as_deref() {
             None => Self::Kept,
-            Some(code) if code == Suppression::NonSpeech.as_str() => Self::NotDecoded,
+            Some(code) if code == Suppression::NonSpeech.as_str() => Self::NotDecoded(code),
             // A leak that was muted before anything listened to it.
-            Some(code) if code == Suppression::CrossTalk.as_str() && segment.text.is_empty() => Self::NotDecoded,
+            Some(code) if code == Suppression::CrossTalk.as_str() && segment.text.is_empty() => Self::NotDecoded(code),
             Some(code) => Self::Suppressed(code),
         }
     }
@@ -41,14 +42,14 @@ impl<'a> Fate<'a> {
         match self {
             Self::Kept => "kept",
             Self::Suppressed(_) => "suppressed",
-            Self::NotDecoded => "not_decoded",
+            Self::NotDecoded(_) => "not_decoded",
         }
     }
 }
 
 impl Span<'_> {
     pub(super) fn was_decoded(&self) -> bool {
-        self.segments.iter().any(|segment| Fate::of(segment) != Fate::NotDecoded)
+        self.segments.iter().any(|segment| !matches!(Fate::of(segment), Fate::NotDecoded(_)))
     }
 
     /// What earlier passes over the window were refused for, each once.

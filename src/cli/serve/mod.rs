@@ -83,7 +83,7 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         tokio::spawn(ops.serve(listener, end.clone()));
     }
     let inbox: Arc<dyn Inbox> = ledger;
-    let lake = Lake::open(&config.lake).map_err(RunError::from)?;
+    let lake = Lake::open(&config.lake).await.map_err(RunError::from)?;
     let calls = Calls::start(&config.hooks, lake, &config.paths.state_dir, end.clone()).await?;
     let intake = {
         let (calls, bell) = (calls.clone(), Arc::clone(&bell));

@@ -1,28 +1,22 @@
-//! From merged layers to the resolved configuration. Every error names key, value, layer and what is accepted.
+//! From merged layers to the resolved configuration.
 
+mod lake;
+mod privacy;
+mod reader;
 mod service;
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-use toml::Value;
-use url::Url;
-
+use self::reader::{Reader, narrowed};
 use self::service::{collector, hooks, trigger};
-use super::layers::{ConfigError, Layered, Layers, Merged, shown};
+use super::layers::{ConfigError, Layers, Merged};
 use super::secrets::Environment;
 use super::settings::{
-    Config, FolderConfig, GuardConfig, LakeConfig, LeftChannel, LogFormat, OnDeleted, PathsConfig, QueueConfig,
-    SttConfig, TelemetryConfig, ZoomConfig, ZoomMode, ZoomPlan,
+    Config, FolderConfig, GuardConfig, LeftChannel, LogFormat, OnDeleted, PathsConfig, QueueConfig, SttConfig,
+    TelemetryConfig, ZoomConfig, ZoomMode, ZoomPlan,
 };
-use super::units::{parse_duration, parse_size};
 use crate::domain::{Language, SourceKind};
-use crate::net::address::{DownloadHosts, check_endpoint};
-
-/// `queue.url` as it stands in the defaults.
-const DEFAULT_QUEUE: &str = "sqlite:state/ledger.sqlite";
 
 impl Config {
     /// Checks every value and gives it its type.
@@ -48,14 +42,7 @@ impl Config {
             },
             paths,
             stt: stt(&read)?,
-            lake: LakeConfig {
-                path: read.local_path("lake.url", "lake/ or another local folder")?,
-                partition_timezone: read.timezone("lake.partition_timezone")?,
-                flush_every: read.duration("lake.flush_every", Duration::ZERO)?,
-                flush_bytes: read.size("lake.flush_bytes")?,
-                fresh_every: read.duration("lake.fresh_every", Duration::ZERO)?,
-                compression_level: read.whole("lake.compression", 1, 22)?,
-            },
+            lake: lake::lake(&read)?,
             trigger: trigger(&read)?,
             hooks: hooks(&read)?,
             telemetry: TelemetryConfig {
@@ -64,6 +51,7 @@ impl Config {
                 log_format: read
                     .word("telemetry.log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             },
+            privacy: privacy::privacy(&read)?,
         })
     }
 }
@@ -161,190 +149,16 @@ fn stt(read: &Reader<'_>) -> Result<SttConfig, ConfigError> {
     })
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "thresholds of few digits; f32 is what the engine takes")]
-const fn narrowed(number: f64) -> f32 {
-    number as f32
-}
-
-struct Reader<'a> {
-    merged: &'a Merged,
-}
-
-impl Reader<'_> {
-    fn bad(&self, key: &str, expected: &str) -> ConfigError {
-        self.refused(key, &format!("it must be {expected}"))
-    }
-
-    fn refused(&self, key: &str, why: &str) -> ConfigError {
-        let Layered { value, layer } = self.merged.get(key);
-        ConfigError::BadValue {
-            layer: layer.clone(),
-            key: key.to_owned(),
-            value: format!("`{}`", shown(key, value)),
-            expected: why.to_owned(),
-        }
-    }
-
-    fn text(&self, key: &str) -> Result<String, ConfigError> {
-        match &self.merged.get(key).value {
-            Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
-            _ => Err(self.bad(key, "a text that is not empty")),
-        }
-    }
-
-    fn texts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
-        let expected = "a list of texts";
-        let Value::Array(items) = &self.merged.get(key).value else { return Err(self.bad(key, expected)) };
-        let read = |item: &Value| item.as_str().map(str::to_owned).ok_or_else(|| self.bad(key, expected));
-        items.iter().map(read).collect()
-    }
-
-    fn flag(&self, key: &str) -> Result<bool, ConfigError> {
-        self.merged.get(key).value.as_bool().ok_or_else(|| self.bad(key, "true or false"))
-    }
-
-    fn whole(&self, key: &str, least: i32, most: i32) -> Result<i32, ConfigError> {
-        let number = self.merged.get(key).value.as_integer().and_then(|number| i32::try_from(number).ok());
-        number
-            .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| self.bad(key, &format!("a whole number from {least} to {most}")))
-    }
-
-    fn number(&self, key: &str, least: f64, most: f64) -> Result<f64, ConfigError> {
-        as_number(&self.merged.get(key).value)
-            .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| self.bad(key, &format!("a number from {least} to {most}")))
-    }
-
-    fn temperatures(&self, key: &str) -> Result<Vec<f32>, ConfigError> {
-        let expected = "a list of numbers from 0 to 1 that starts with 0 and rises";
-        let Value::Array(items) = &self.merged.get(key).value else { return Err(self.bad(key, expected)) };
-        let numbers: Option<Vec<f64>> = items.iter().map(as_number).collect();
-        numbers
-            .filter(|numbers| {
-                numbers.first() == Some(&0.0)
-                    && numbers.iter().all(|number| (0.0..=1.0).contains(number))
-                    && numbers.is_sorted_by(|a, b| a < b)
-            })
-            .map(|numbers| numbers.into_iter().map(narrowed).collect())
-            .ok_or_else(|| self.bad(key, expected))
-    }
-
-    /// `"auto"` is `None`; from the environment a number arrives as text.
-    fn auto_or_whole(&self, key: &str) -> Result<Option<usize>, ConfigError> {
-        let number = match &self.merged.get(key).value {
-            Value::String(text) if text == "auto" => return Ok(None),
-            Value::String(text) => text.parse().ok(),
-            Value::Integer(number) => usize::try_from(*number).ok(),
-            _ => None,
-        };
-        number
-            .filter(|number| (1..=1024).contains(number))
-            .map(Some)
-            .ok_or_else(|| self.bad(key, "\"auto\" or a whole number from 1 to 1024"))
-    }
-
-    fn duration(&self, key: &str, least: Duration) -> Result<Duration, ConfigError> {
-        let duration = self.merged.get(key).value.as_str().and_then(parse_duration);
-        let expected = format!("a duration such as \"90s\", \"26h\" or \"7d\", at least {}ms", least.as_millis());
-        duration.filter(|duration| *duration >= least).ok_or_else(|| self.bad(key, &expected))
-    }
-
-    fn size(&self, key: &str) -> Result<u64, ConfigError> {
-        let size = match &self.merged.get(key).value {
-            Value::String(text) => parse_size(text),
-            Value::Integer(bytes) => u64::try_from(*bytes).ok(),
-            _ => None,
-        };
-        size.filter(|size| *size > 0).ok_or_else(|| self.bad(key, "a size such as \"512MiB\" or \"2GiB\""))
-    }
-
-    fn path(&self, key: &str) -> Result<PathBuf, ConfigError> {
-        let text = self.text(key)?;
-        Ok(self.merged.base_of(&self.merged.get(key).layer).join(text))
-    }
-
-    /// A path, or a `file://` address of one.
-    fn local_path(&self, key: &str, expected: &str) -> Result<PathBuf, ConfigError> {
-        let text = self.text(key)?;
-        if let Some(path) = text.strip_prefix("file://") {
-            return Ok(PathBuf::from(path));
-        }
-        if text.contains("://") { Err(self.bad(key, expected)) } else { self.path(key) }
-    }
-
-    /// The default lies in `paths.state_dir`, wherever that is, also where the file that documents it was copied.
-    fn ledger(&self, paths: &PathsConfig) -> Result<PathBuf, ConfigError> {
-        let key = "queue.url";
-        let text = self.text(key)?;
-        if text == DEFAULT_QUEUE {
-            return Ok(paths.state_dir.join("ledger.sqlite"));
-        }
-        let path = text.strip_prefix("sqlite:").filter(|path| !path.is_empty());
-        let path = path.ok_or_else(|| self.bad(key, "sqlite:PATH"))?;
-        Ok(self.merged.base_of(&self.merged.get(key).layer).join(path))
-    }
-
-    /// A text, or `None` for "off".
-    fn switch(&self, key: &str) -> Result<Option<String>, ConfigError> {
-        Ok(Some(self.text(key)?).filter(|text| text != "off"))
-    }
-
-    /// Octal digits, as `chmod` takes them, that let nobody in but the owner and the group.
-    fn permissions(&self, key: &str) -> Result<u32, ConfigError> {
-        let text = self.text(key)?;
-        let is_octal = (3..=4).contains(&text.len()) && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-        let mode = u32::from_str_radix(&text, 8).ok().filter(|_| is_octal);
-        mode.filter(|mode| (0o400..=0o770).contains(mode) && mode & 0o007 == 0)
-            .ok_or_else(|| self.bad(key, "octal digits such as \"0600\" or \"0660\", with no rights for others"))
-    }
-
-    fn listen(&self, key: &str) -> Result<Option<SocketAddr>, ConfigError> {
-        let expected = "\"off\" or an address and a port such as \"127.0.0.1:8787\"";
-        self.switch(key)?.map(|text| text.parse().map_err(|_parse| self.bad(key, expected))).transpose()
-    }
-
-    fn address(&self, key: &str) -> Result<Url, ConfigError> {
-        let url = Url::parse(self.text(key)?.trim_end_matches('/')).ok();
-        url.filter(|url| check_endpoint(url).is_ok())
-            .ok_or_else(|| self.bad(key, "an https:// address (http:// only on this machine)"))
-    }
-
-    fn hosts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
-        let hosts = self.texts(key)?;
-        let expected = "a list of \"host\", \"*.domain\" or \"host:port\"";
-        if DownloadHosts::parse(&hosts).is_ok() { Ok(hosts) } else { Err(self.bad(key, expected)) }
-    }
-
-    fn timezone(&self, key: &str) -> Result<TimeZone, ConfigError> {
-        TimeZone::get(&self.text(key)?).map_err(|_unknown| self.bad(key, "a time zone such as UTC or Asia/Tokyo"))
-    }
-
-    fn word<T: Copy>(&self, key: &str, words: &[(&str, T)]) -> Result<T, ConfigError> {
-        let text = self.text(key)?;
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        found.ok_or_else(|| {
-            let accepted: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-            self.bad(key, &accepted.join(" or "))
-        })
-    }
-}
-
-fn as_number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Float(number) => Some(*number),
-        Value::Integer(number) => i32::try_from(*number).ok().map(f64::from),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use super::super::layers::Layers;
+    use toml::Value;
+
+    use super::super::layers::{Layers, shown};
     use super::super::secrets::Environment;
     use super::*;
+    use crate::config::LakePlace;
 
     fn resolve(
         file: Option<&str>,
@@ -420,7 +234,7 @@ mod tests {
         let config = resolve(Some("[paths]\nstate_dir = \"var\"\n"), &[], &[("lake.url", "tables")]).unwrap();
         assert_eq!(config.paths.state_dir, Path::new("/etc/transcribe/var"));
         assert_eq!(config.queue.ledger, Path::new("/etc/transcribe/var/ledger.sqlite"));
-        assert_eq!(config.lake.path, Path::new("/home/operator/tables"));
+        assert_eq!(config.lake.place, LakePlace::Folder("/home/operator/tables".into()));
     }
 
     #[test]
@@ -455,7 +269,11 @@ mod tests {
             ("zoom.users", "me"),
             ("queue.lease", "26"),
             ("queue.url", "postgres://host"),
-            ("lake.url", "s3://bucket"),
+            ("lake.url", "gopher://bucket"),
+            ("lake.url", "s3://x"),
+            ("lake.url", "s3://bucket/a'b"),
+            ("lake.url", "s3://bucket/../x"),
+            ("lake.endpoint", "http://store.example.com"),
             ("lake.partition_timezone", "Mars/Olympus"),
             ("stt.languages", "english"),
             ("stt.temperatures", "0.4,0.2"),

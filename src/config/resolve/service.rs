@@ -8,7 +8,7 @@ use url::Url;
 
 use super::super::layers::{ConfigError, Layer};
 use super::super::settings::{HooksConfig, TriggerConfig, WebhookConfig, WebsocketConfig, WebsocketGrant};
-use super::Reader;
+use super::reader::Reader;
 use crate::net::address::{AddressError, check_endpoint};
 
 pub(super) fn trigger(read: &Reader<'_>) -> Result<TriggerConfig, ConfigError> {

@@ -36,6 +36,8 @@ pub use words::WordRow;
 pub use zoom_segments::ZoomSegmentRow;
 pub use zoom_transcripts::ZoomTranscriptRow;
 
+use crate::domain::{CallEvent, CallHistoryRow};
+
 /// The version of all tables together: raised when a column is added. It is part of every fingerprint and stands in
 /// each file's footer.
 pub const SCHEMA_VERSION: i32 = 2;
@@ -85,6 +87,23 @@ impl Table {
             Self::CallEvents => "call_events",
         }
     }
+
+    /// The columns by which the rows of a file are ordered.
+    #[must_use]
+    pub const fn order(self) -> &'static [&'static str] {
+        match self {
+            Self::Recordings => &["started_at", "recording_id", "fingerprint"],
+            Self::Segments => &["started_at", "recording_id", "fingerprint", "segment_index"],
+            Self::Words => &["recording_id", "fingerprint", "segment_index", "word_index"],
+            Self::Quarantine => &["recording_id", "last_tried_at"],
+            Self::Runs => &["started_at", "run_id"],
+            Self::CallHistory => &["started_at", "leg_id", "fetched_at"],
+            Self::ZoomSegments => &["recording_id", "segment_index"],
+            Self::ZoomTranscripts => &["recording_id", "fetched_at"],
+            Self::Coverage => &["checked_at", "day", "reason"],
+            Self::CallEvents => &["event_at", "call_id", "event", "callee_user_id"],
+        }
+    }
 }
 
 /// What a column may give away.
@@ -112,7 +131,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    fn arrow(self) -> DataType {
+    pub(super) fn arrow(self) -> DataType {
         match self {
             Self::Text => DataType::Utf8,
             Self::Int32 => DataType::Int32,
@@ -244,6 +263,44 @@ pub trait TableRow: Sized {
 
     /// The columns in the order of the file.
     fn columns() -> Vec<Column<Self>>;
+}
+
+/// A column without the way in which it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnInfo {
+    pub name: &'static str,
+    pub column_type: ColumnType,
+    pub meaning: &'static str,
+    pub content: Content,
+    pub looked_up: bool,
+}
+
+/// The columns of a table, in the order of its files.
+#[must_use]
+pub fn describe(table: Table) -> Vec<ColumnInfo> {
+    match table {
+        Table::Recordings => columns_of::<RecordingRow<'_>>(),
+        Table::Segments => columns_of::<SegmentRow<'_>>(),
+        Table::Words => columns_of::<WordRow<'_>>(),
+        Table::Quarantine => columns_of::<QuarantineRow>(),
+        Table::Runs => columns_of::<RunRow>(),
+        Table::CallHistory => columns_of::<CallHistoryRow>(),
+        Table::ZoomSegments => columns_of::<ZoomSegmentRow>(),
+        Table::ZoomTranscripts => columns_of::<ZoomTranscriptRow>(),
+        Table::Coverage => columns_of::<CoverageRow>(),
+        Table::CallEvents => columns_of::<CallEvent>(),
+    }
+}
+
+fn columns_of<R: TableRow>() -> Vec<ColumnInfo> {
+    let info = |column: Column<R>| ColumnInfo {
+        name: column.name,
+        column_type: column.column_type(),
+        meaning: column.meaning,
+        content: column.content,
+        looked_up: column.looked_up,
+    };
+    R::columns().into_iter().map(info).collect()
 }
 
 /// The Arrow schema of a table. Every column is nullable, so that columns added later look like the older ones.

@@ -94,13 +94,13 @@ impl Comparison {
         }
     }
 
-    /// Takes in one partition of the lake.
-    pub(super) fn lake_day(&mut self, day: Date, lake: LakeDay) {
+    /// Takes in one partition of the lake, in which `day_of` says the day of a row.
+    pub(super) fn lake_day(&mut self, partition: Date, lake: LakeDay, day_of: impl Fn(&HeldRow) -> Date) {
         let (held, orphans) = lake.judge();
         for held in held {
-            self.recording(day, &held);
+            self.recording(day_of(&held.row), &held);
         }
-        self.orphans.extend(orphans.into_iter().map(|orphan| (day, orphan)));
+        self.orphans.extend(orphans.into_iter().map(|orphan| (partition, orphan)));
     }
 
     fn recording(&mut self, day: Date, Held { row, flaw }: &Held) {

@@ -32,7 +32,7 @@ fn held(id: &str, fingerprint: u64) -> HeldRow {
 fn compare(listed: Listed, scope: Scope, days: Vec<(Date, Vec<HeldRow>)>) -> Coverage {
     let mut comparison = Comparison::new(listed, scope);
     for (day, rows) in days {
-        comparison.lake_day(day, LakeDay::new(rows));
+        comparison.lake_day(day, LakeDay::new(rows), |_row| day);
     }
     comparison.finish(&BTreeSet::new(), RunId("r".into()))
 }
@@ -152,7 +152,7 @@ fn orphans_are_told_of_unless_their_recording_is_missing_or_on_its_way() {
         let mut day = LakeDay::new(vec![]);
         day.count(Table::Segments, "aa", &"1".repeat(64));
         let mut comparison = Comparison::new(listed(standings), scope());
-        comparison.lake_day(DAY, day);
+        comparison.lake_day(DAY, day, |_row| DAY);
         assert!(comparison.unexplained().all(|id| id == "aa"));
         let unfinished = unfinished.iter().map(|id| RecordingId::parse(id).unwrap()).collect();
         let coverage = comparison.finish(&unfinished, RunId("r".into()));

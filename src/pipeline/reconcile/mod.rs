@@ -53,8 +53,8 @@ pub async fn reconcile(
 ) -> Result<Coverage, RunError> {
     let started_at = whole_millis(Timestamp::now());
     let run_id = RunId::new(started_at, &random_word());
-    let lake = Lake::open(&config.lake)?;
-    let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
+    let lake = Lake::open(&config.lake).await?;
+    let settings = SqliteSettings::from(&config.queue);
     let path = &config.queue.ledger;
     let ledger = if path.exists() { Some(SqliteQueue::open(path, settings)?) } else { None };
     let ledger = ledger.as_ref().map(|ledger| ledger as &dyn JobQueue);
@@ -150,8 +150,9 @@ impl Reconciliation<'_> {
 
     /// Reads the lake, one partition at a time.
     async fn compare(&self, listed: Listed, scope: Scope, run_id: RunId) -> Result<Coverage, RunError> {
-        let mut days: BTreeSet<Date> = listed.values().map(|entry| entry.day).collect();
-        let (first, last) = (self.day(scope.window.since), self.day(scope.window.until));
+        let partition = |day: Date| self.lake.partition_of(day);
+        let mut days: BTreeSet<Date> = listed.values().map(|entry| partition(entry.day)).collect();
+        let (first, last) = (partition(self.day(scope.window.since)), partition(self.day(scope.window.until)));
         let knows_all = !listed.values().any(|entry| matches!(entry.standing, Standing::Unknown { .. }));
         let held = self.lake.days(&TABLES).await?;
         days.extend(held.iter().filter(|day| (first..=last).contains(*day)));
@@ -165,7 +166,7 @@ impl Reconciliation<'_> {
             for table in [Table::Segments, Table::Words] {
                 self.lake.each_row(table, &dt, |id, fingerprint| lake_day.count(table, id, fingerprint)).await?;
             }
-            comparison.lake_day(*day, lake_day);
+            comparison.lake_day(*day, lake_day, |row| self.day(row.started_at));
             if !knows_all {
                 for (id, reason) in self.lake.quarantined(&dt).await? {
                     comparison.quarantined(&id, reason);

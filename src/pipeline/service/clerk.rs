@@ -35,9 +35,9 @@ pub(super) struct Clerk<'a> {
 }
 
 impl<'a> Clerk<'a> {
-    pub(super) fn new(service: &'a Service<'_>) -> Result<Self, RunError> {
+    pub(super) async fn new(service: &'a Service<'_>) -> Result<Self, RunError> {
         Ok(Self {
-            run: service.open("events")?,
+            run: service.open("events").await?,
             inbox: Arc::clone(&service.inbox),
             bell: Arc::clone(&service.bell),
             health: Arc::clone(&service.health),

@@ -2,6 +2,7 @@
 //!
 //! * `worker` claims and works; the engine stays loaded. Its `press` publishes.
 //! * `sweeper` lists now and then, and whenever events may have been missed.
+//! * `night` compacts the lake.
 //! * `clerk` acts upon what events told.
 //! * [`Bell`] is what they wake each other with.
 //!
@@ -9,6 +10,7 @@
 
 mod bell;
 mod clerk;
+mod night;
 mod press;
 mod shift;
 mod sweeper;
@@ -74,21 +76,21 @@ impl Service<'_> {
     /// # Errors
     /// What keeps it from starting: state folder, ledger, lake or model cannot be used.
     pub async fn run(self, model: &ModelFiles) -> Result<(), RunError> {
-        let mut run = self.open("events")?;
+        let mut run = self.open("events").await?;
         run.take_back().await?;
         run.tidy_up().await?;
         let shop = run.open_shop(model).await?;
         self.health.met(Need::Model);
         self.health.met(Need::Ledger);
         self.health.met(Need::Lake);
-        let clerk = Clerk::new(&self)?;
+        let clerk = Clerk::new(&self).await?;
         let sweeper = Sweeper::new(&self);
-        tokio::join!(Worker::new(&self, run, shop).work(), sweeper.watch(), clerk.serve());
+        tokio::join!(Worker::new(&self, run, shop).work(), sweeper.watch(), clerk.serve(), self.keep_night());
         Ok(())
     }
 
     /// Ledger, lake and staging for one of the parts.
-    fn open(&self, trigger: &'static str) -> Result<Run<'_>, RunError> {
+    async fn open(&self, trigger: &'static str) -> Result<Run<'_>, RunError> {
         let sweep = Sweep {
             window: Window::Everything,
             recordings: std::collections::BTreeSet::new(),
@@ -96,7 +98,7 @@ impl Service<'_> {
             redo: RedoOrder::Nothing,
             trigger,
         };
-        Run::open(self.config, Arc::clone(&self.source), Arc::clone(&self.reporter), self.stop.clone(), sweep)
+        Run::open(self.config, Arc::clone(&self.source), Arc::clone(&self.reporter), self.stop.clone(), sweep).await
     }
 }
 

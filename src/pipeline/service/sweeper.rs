@@ -94,7 +94,7 @@ impl<'a> Sweeper<'a> {
 
     async fn sweep(&self, wanted: Option<Wanted>) -> Result<ListedOnly, RunError> {
         let service = self.service;
-        let mut run = service.open("schedule")?;
+        let mut run = service.open("schedule").await?;
         let source = service.config.source;
         let now = Timestamp::now();
         run.sweep.window = match source {

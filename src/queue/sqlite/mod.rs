@@ -32,6 +32,7 @@ use super::{
     Claimant, Claimed, Company, Counts, Enqueued, Fenced, FoundStaged, JobQueue, JobRecord, JobState, NewJob,
     PublishedBefore, QueueError, Reclaimed, Redo, Scope, Selection, Settled, Settlement,
 };
+use crate::config::QueueConfig;
 use crate::domain::{Failure, Lease, Reason, RecordingId, RunId, Stage, Treatment};
 
 pub use connection::SqliteQueue;
@@ -45,6 +46,12 @@ pub struct SqliteSettings {
     pub lease: Duration,
     /// Attempts before a job whose process keeps dying is dead.
     pub max_attempts: i32,
+}
+
+impl From<&QueueConfig> for SqliteSettings {
+    fn from(config: &QueueConfig) -> Self {
+        Self { lease: config.lease, max_attempts: config.max_attempts }
+    }
 }
 
 fn millis_after(now: Timestamp, duration: Duration) -> i64 {

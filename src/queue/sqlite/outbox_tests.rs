@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::super::schema::tests::write_ledger_of;
 use super::super::{SqliteQueue, SqliteSettings};
 use super::*;
-use crate::config::LakeConfig;
+use crate::config::{LakeConfig, LakePlace, Partition};
 use crate::domain::{AudioLocation, Fingerprint, Generation, Recording, RecordingId, SourceKind};
 use crate::lake::Lake;
 use crate::queue::{JobQueue, NewJob, PublishedBefore, Redo};
@@ -22,15 +22,17 @@ impl Ledger {
         Self { folder, queue }
     }
 
-    fn lake(&self) -> Lake {
+    async fn lake(&self) -> Lake {
         Lake::open(&LakeConfig {
-            path: self.folder.path().join("lake"),
+            place: LakePlace::Folder(self.folder.path().join("lake")),
             partition_timezone: jiff::tz::TimeZone::UTC,
+            partition: Partition::Day,
             flush_every: Duration::from_secs(60),
             flush_bytes: 1 << 20,
             fresh_every: Duration::from_secs(60),
             compression_level: 3,
         })
+        .await
         .unwrap()
     }
 
@@ -252,7 +254,7 @@ async fn a_parcel_that_a_crash_interrupted_is_written_as_one_object_all_the_same
     ledger.post(vec![leg("e1"), leg("e2")]).await;
     let (batch, parcels) = ledger.queue.next_parcels(100).await.unwrap().unwrap();
     let put = async |parcel: &Parcel| {
-        ledger.lake().write_posted(&parcel.table, &parcel.dt, parcel.rows.clone()).await.unwrap()
+        ledger.lake().await.write_posted(&parcel.table, &parcel.dt, parcel.rows.clone()).await.unwrap()
     };
     assert!(put(&parcels[0]).await.created);
     // The process dies here: put, not confirmed. Another one opens the ledger, and something new arrives.
@@ -265,7 +267,8 @@ async fn a_parcel_that_a_crash_interrupted_is_written_as_one_object_all_the_same
     let (_, new) = reopened.next_parcels(100).await.unwrap().unwrap();
     assert_eq!(new[0].rows.len(), 1);
     assert!(put(&new[0]).await.created);
-    let mut ids: Vec<_> = ledger.lake().written_legs(DT).await.unwrap().into_iter().map(|(leg_id, _)| leg_id).collect();
+    let mut ids: Vec<_> =
+        ledger.lake().await.written_legs(DT).await.unwrap().into_iter().map(|(leg_id, _)| leg_id).collect();
     ids.sort();
     assert_eq!(ids, ["e1", "e2", "e3"]);
 }

@@ -140,6 +140,8 @@ pub struct Engine {
     state: WhisperState,
     /// How often the encoder ran for the window that was decoded last.
     chunks: u32,
+    /// Whether the state still holds what the decoder thought of that window before any word.
+    has_first_logits: bool,
 }
 
 impl Engine {
@@ -148,7 +150,7 @@ impl Engine {
     pub fn new(model: &Model, settings: EngineSettings) -> Result<Self, EngineError> {
         let state = model.context.create_state().map_err(engine_error)?;
         let params = ParamsCache::new(&settings);
-        Ok(Self { model: model.clone(), settings, params, state, chunks: 0 })
+        Ok(Self { model: model.clone(), settings, params, state, chunks: 0, has_first_logits: false })
     }
 
     fn window(&mut self, window: &SpeechWindow, hints: &Hints, watch: &Watch) -> Result<WindowTranscript, EngineError> {
@@ -196,42 +198,42 @@ impl Engine {
             if draws_random_numbers {
                 self.state = self.model.context.create_state().map_err(engine_error)?;
             }
-            let state = &mut self.state;
             let shifted = attempt.shifted.then(|| [vec![0.0; SHIFT_SAMPLES], window.samples.clone()].concat());
             let samples = shifted.as_ref().unwrap_or(&window.samples);
             let prompt = if attempt.prompted { tokens.as_slice() } else { &[] };
-            match params::run(state, params, samples, prompt, watch) {
-                _ if watch.is_cancelled() => Err(EngineError::Cancelled),
-                Err(error) => Err(engine_error(error)),
-                Ok(chunks) => {
-                    self.chunks = chunks;
-                    let style = text::Style {
-                        words: self.settings.words,
-                        language: language.clone(),
-                        first_special: self.model.context.token_eot(),
-                        temperature: f64::from(attempt.temperature),
-                        lead_cs: if attempt.shifted { SHIFT_SAMPLES as i64 / 160 } else { 0 },
-                    };
-                    let mut segments = text::segments(state, window.span, &style);
-                    if !segments.is_empty() {
-                        let no_speech_prob = self.no_speech_prob()?;
-                        segments.iter_mut().for_each(|it| it.confidence.no_speech_prob = no_speech_prob);
-                    }
-                    Ok(segments)
-                }
+            self.has_first_logits = false;
+            let ran = params::run(&mut self.state, params, samples, prompt, watch);
+            if watch.is_cancelled() {
+                return Err(EngineError::Cancelled);
             }
+            self.chunks = ran.map_err(engine_error)?;
+            if self.state.full_n_segments() == 0 {
+                return Ok(Vec::new());
+            }
+            let style = text::Style {
+                words: self.settings.words,
+                language: language.clone(),
+                first_special: self.model.context.token_eot(),
+                temperature: f64::from(attempt.temperature),
+                no_speech_prob: self.no_speech_prob()?,
+                lead_cs: if attempt.shifted { SHIFT_SAMPLES as i64 / 160 } else { 0 },
+            };
+            Ok(text::segments(&self.state, window.span, &style))
         })
     }
 
-    /// What the decoder thinks of the window before any word: one step of it.
+    /// What the decoder thinks of the window before any word: one step of it, made once for each time it was decoded.
     fn first_logits(&mut self) -> Result<&[f32], EngineError> {
-        if self.chunks > 1 {
-            // The encoder saw the end of the window last.
-            self.state.encode(0, self.settings.threads).map_err(engine_error)?;
-            self.chunks = 1;
+        if !self.has_first_logits {
+            if self.chunks > 1 {
+                // The encoder saw the end of the window last.
+                self.state.encode(0, self.settings.threads).map_err(engine_error)?;
+                self.chunks = 1;
+            }
+            let start = self.model.context.token_sot();
+            self.state.decode(&[start], 0, self.settings.threads).map_err(engine_error)?;
+            self.has_first_logits = true;
         }
-        let start = self.model.context.token_sot();
-        self.state.decode(&[start], 0, self.settings.threads).map_err(engine_error)?;
         self.state.get_logits().map_err(engine_error)
     }
 
@@ -281,6 +283,7 @@ impl Transcriber for Engine {
     }
 
     fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+        self.has_first_logits = false;
         self.state.pcm_to_mel(samples, self.settings.threads).map_err(engine_error)?;
         let (_, probabilities) = self.state.lang_detect(0, self.settings.threads).map_err(engine_error)?;
         Ok(self

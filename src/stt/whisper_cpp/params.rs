@@ -172,6 +172,7 @@ mod tests {
             language: Language("en".into()),
             first_special: model.context.token_eot(),
             temperature: 0.0,
+            no_speech_prob: 0.0,
             lead_cs: 0,
         };
 

@@ -19,6 +19,7 @@ pub(super) struct Style {
     /// Tokens from this id on are no text.
     pub(super) first_special: i32,
     pub(super) temperature: f64,
+    pub(super) no_speech_prob: f64,
     /// Centiseconds of silence that were put before the window.
     pub(super) lead_cs: i64,
 }
@@ -39,7 +40,6 @@ struct Token {
 struct RawSegment {
     start_cs: i64,
     end_cs: i64,
-    no_speech_prob: f64,
     tokens: Vec<Token>,
 }
 
@@ -50,7 +50,6 @@ pub(super) fn segments(state: &WhisperState, span: Span, style: &Style) -> Vec<D
         .map(|segment| RawSegment {
             start_cs: segment.start_timestamp() - style.lead_cs,
             end_cs: segment.end_timestamp() - style.lead_cs,
-            no_speech_prob: f64::from(segment.no_speech_probability()),
             tokens: (0..segment.n_tokens())
                 .filter_map(|index| segment.get_token(index))
                 .filter(|token| token.token_id() < style.first_special)
@@ -100,7 +99,7 @@ fn assemble(raw: Vec<RawSegment>, span: Span, style: &Style) -> Vec<DecodedSegme
             temperature: style.temperature,
             confidence: Confidence {
                 avg_logprob: logprobs / f64::from(count),
-                no_speech_prob: segment.no_speech_prob,
+                no_speech_prob: style.no_speech_prob,
                 compression_ratio: 0.0,
             },
         });
@@ -118,9 +117,10 @@ fn readable(bytes: &[u8]) -> String {
     bytes.utf8_chunks().map(|chunk| chunk.valid()).collect()
 }
 
-/// Whether a byte is a letter or digit of a word that is written with Latin letters in any language.
-fn is_latin(byte: Option<&u8>) -> bool {
-    byte.is_some_and(u8::is_ascii_alphanumeric)
+/// Whether a token goes on with a word that is written with Latin letters or digits in any language.
+fn goes_on_in_latin(group: &[&Token], token: &Token) -> bool {
+    let is_latin = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    is_latin(group.last().and_then(|last| last.bytes.last())) && is_latin(token.bytes.first())
 }
 
 /// Groups tokens into words: at spaces where the language has them, else at each whole character boundary, but not
@@ -137,11 +137,7 @@ fn words(tokens: &[Token], spaced: bool, start_ms: i64, end_ms: i64, at: impl Fn
             Some(_) if !whole_so_far => false,
             Some(_) if spaced => token.bytes.first() == Some(&b' '),
             // "Zoom" is one word there as well.
-            Some(group)
-                if is_latin(group.last().and_then(|token| token.bytes.last())) && is_latin(token.bytes.first()) =>
-            {
-                false
-            }
+            Some(group) if goes_on_in_latin(group, token) => false,
             Some(_) => std::str::from_utf8(&token.bytes).map_or(true, |text| text.chars().any(char::is_alphanumeric)),
         };
         match groups.last_mut() {
@@ -185,7 +181,14 @@ mod tests {
     use super::*;
 
     fn style(language: &str) -> Style {
-        Style { words: true, language: Language(language.into()), first_special: 50_000, temperature: 0.0, lead_cs: 0 }
+        Style {
+            words: true,
+            language: Language(language.into()),
+            first_special: 50_000,
+            temperature: 0.0,
+            no_speech_prob: 0.1,
+            lead_cs: 0,
+        }
     }
 
     fn token(bytes: &[u8], start_cs: i64, end_cs: i64) -> Token {
@@ -193,7 +196,7 @@ mod tests {
     }
 
     fn segment(start_cs: i64, end_cs: i64, tokens: Vec<Token>) -> RawSegment {
-        RawSegment { start_cs, end_cs, no_speech_prob: 0.1, tokens }
+        RawSegment { start_cs, end_cs, tokens }
     }
 
     fn span() -> Span {

@@ -102,7 +102,8 @@ impl Lookup {
     /// Day by day, the newest first, until there is enough.
     async fn look_through(&self, number: &str, now: Timestamp, found: &mut Vec<Remembered>) -> Result<(), LakeError> {
         let today: Option<Date> = self.lake.dt(now).parse().ok();
-        let oldest = today.and_then(|today| today.checked_sub(DAYS.days()).ok()).unwrap_or(Date::MIN);
+        let oldest = today.and_then(|today| today.checked_sub(DAYS.days()).ok());
+        let oldest = oldest.map_or(Date::MIN, |oldest| self.lake.partition_of(oldest));
         let days = self.lake.days(&[Table::Recordings]).await?;
         for day in days.range(oldest..).rev() {
             let wanted = number.to_owned();

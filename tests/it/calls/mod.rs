@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use transcribe::config::{HooksConfig, LakeConfig};
+use transcribe::config::{HooksConfig, LakeConfig, LakePlace, Partition};
 use transcribe::domain::FinishedTranscript;
 use transcribe::lake::Lake;
 use transcribe::queue::{Notice, Subject, Via};
@@ -46,15 +46,17 @@ pub(crate) fn no_hooks() -> HooksConfig {
     HooksConfig { command: vec![], url: None, events, timeout: Duration::from_secs(1) }
 }
 
-fn open_lake(folder: &Path) -> Lake {
+async fn open_lake(folder: &Path) -> Lake {
     Lake::open(&LakeConfig {
-        path: folder.join("lake"),
+        place: LakePlace::Folder(folder.join("lake")),
         partition_timezone: jiff::tz::TimeZone::get("Asia/Tokyo").unwrap(),
+        partition: Partition::Day,
         flush_every: Duration::from_secs(60),
         flush_bytes: 1 << 20,
         fresh_every: Duration::from_secs(60),
         compression_level: 3,
     })
+    .await
     .unwrap()
 }
 
@@ -64,7 +66,7 @@ impl Scene {
     }
 
     async fn start_in(folder: tempfile::TempDir, hooks: HooksConfig) -> Self {
-        let lake = open_lake(folder.path());
+        let lake = open_lake(folder.path()).await;
         let stop = CancellationToken::new();
         let calls = Calls::start(&hooks, lake.clone(), &folder.path().join("state"), stop.clone()).await.unwrap();
         Self { folder, lake, stop, calls }

@@ -30,22 +30,22 @@ struct Kept {
 }
 
 impl Kept {
-    fn new() -> Self {
-        Self::open(tempfile::tempdir().unwrap())
+    async fn new() -> Self {
+        Self::open(tempfile::tempdir().unwrap()).await
     }
 
-    fn open(folder: tempfile::TempDir) -> Self {
+    async fn open(folder: tempfile::TempDir) -> Self {
         let settings = SqliteSettings { lease: Duration::from_secs(60), max_attempts: 3 };
         let queue = SqliteQueue::open(&folder.path().join("ledger.sqlite"), settings).unwrap();
-        let lake = open_lake(folder.path());
+        let lake = open_lake(folder.path()).await;
         Self { folder, queue, lake }
     }
 
     /// As after a kill: whatever was in memory is gone.
-    fn die(self) -> Self {
+    async fn die(self) -> Self {
         let Self { folder, queue, lake } = self;
         drop((queue, lake));
-        Self::open(folder)
+        Self::open(folder).await
     }
 
     async fn receive(&self, notices: Vec<Notice>) {
@@ -78,7 +78,7 @@ impl Kept {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_events_of_a_call_become_rows_that_say_it_all() {
-    let kept = Kept::new();
+    let kept = Kept::new().await;
     let mut ended = notice_of(then(), "phone.callee_ended", "2", &json!({"extension_number": 819_012_345_678_u64}));
     let mut body: Value = serde_json::from_str(&ended.body).unwrap();
     body["event_ts"] = json!("1793635200000");
@@ -139,24 +139,24 @@ async fn the_events_of_a_call_become_rows_that_say_it_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_comes_again_is_one_row_wherever_the_process_dies_in_between() {
-    let kept = Kept::new();
+    let kept = Kept::new().await;
     // Delivered twice before anybody looked.
     kept.receive(vec![rang("1")]).await;
     kept.receive(vec![rang("1"), rang("2")]).await;
     // Read, and gone before it was posted.
     assert_eq!(kept.queue.received(100).await.unwrap().len(), 2);
-    let kept = kept.die();
+    let kept = kept.die().await;
     assert_eq!(kept.post().await, 2);
     // Posted, and again by Zoom.
-    let kept = kept.die();
+    let kept = kept.die().await;
     kept.receive(vec![rang("1")]).await;
     assert_eq!(kept.post().await, 0);
     // In the lake, and the ledger does not know.
     kept.deliver(true).await;
-    let kept = kept.die();
+    let kept = kept.die().await;
     kept.receive(vec![rang("2"), rang("3")]).await;
     kept.deliver(true).await;
-    let kept = kept.die();
+    let kept = kept.die().await;
     kept.deliver(false).await;
     assert_eq!(kept.post().await, 1);
     kept.deliver(false).await;
@@ -166,7 +166,7 @@ async fn an_event_that_comes_again_is_one_row_wherever_the_process_dies_in_betwe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_event_of_a_call_leaves_the_inbox_without_a_row() {
-    let kept = Kept::new();
+    let kept = Kept::new().await;
     let mut odd = rang("1");
     odd.body = "{\"event\": \"phone.callee_ringing\"}".into();
     let mut broken = rang("2");

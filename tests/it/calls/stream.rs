@@ -93,7 +93,8 @@ async fn what_is_no_socket_of_a_service_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = socket_of(folder.path());
     fs::write(&path, "mine").unwrap();
-    let refused = Calls::start(&no_hooks(), open_lake(folder.path()), folder.path(), CancellationToken::new()).await;
+    let refused =
+        Calls::start(&no_hooks(), open_lake(folder.path()).await, folder.path(), CancellationToken::new()).await;
     assert!(matches!(refused, Err(CallsError::Socket { .. })), "{refused:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }

@@ -195,3 +195,15 @@ async fn a_folder_is_served_as_well() {
     assert_eq!(started.end().code, Some(0));
     assert_eq!(workspace.query("select count(*) from read_parquet('recordings/**/*.parquet')"), [[json!(1)]]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_night_the_closed_days_become_one_file_each() {
+    let zoom = ZoomServer::builder(Vec::new()).start().await.unwrap();
+    let mut workspace = workspace(&zoom);
+    Box::pin(crate::compact::fill(&workspace)).await;
+    workspace.failpoint("night-in-ms=return(100)");
+    let mut serve = Serve::start(&workspace);
+    serve.started.wait_for(&["closed days were compacted"]);
+    serve.stop();
+    assert!(crate::compact::files(&workspace).values().all(|count| *count == 1));
+}
