@@ -52,7 +52,13 @@ pub(super) fn usage(error: &clap::Error) -> ExitCode {
 /// Prints `error:`, the chain of causes and a `hint:`, and picks the code.
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let (code, hint) = classify(error);
-    let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let mut chain: Vec<String> = Vec::new();
+    for cause in error.chain().map(|cause| cause.to_string().replace('\n', " ")) {
+        // Some libraries print their causes themselves.
+        if !chain.last().is_some_and(|printed| printed.contains(&cause)) {
+            chain.push(cause);
+        }
+    }
     let mut stderr = std::io::stderr().lock();
     let _closed_pipe = writeln!(stderr, "error: {}", chain.join(": "));
     if let Some(hint) = hint {

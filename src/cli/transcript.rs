@@ -1,11 +1,25 @@
 //! The one transcript that a command is about, from the lake alone.
 
+use clap::Args;
+use jiff::civil::Date;
+
 use super::exit::BadArgument;
 use super::lines::plain;
 use super::{ExitCode, Session};
 use crate::domain::{Reason, RecordingId};
 use crate::lake::{Held, HeldTranscript, Lake};
 use crate::pipeline::RunError;
+
+/// Which transcript.
+#[derive(Debug, Args)]
+pub(super) struct TranscriptArgs {
+    /// The recording: its id as Zoom or the lake writes it, or the beginning of it.
+    #[arg(value_name = "ID")]
+    id: String,
+    /// The day of its call, as `dt` in the lake: no other day is looked through, which is quicker in a bucket.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    day: Option<Date>,
+}
 
 /// Why there is no transcript to show.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +53,17 @@ impl NoTranscript {
 }
 
 /// The current transcript of the recording with this id, or with the only id that begins so.
-pub(super) fn find(session: &Session, id: &str) -> anyhow::Result<HeldTranscript> {
+pub(super) fn find(session: &Session, args: &TranscriptArgs) -> anyhow::Result<HeldTranscript> {
     let expected = "it must be the id of a recording, or the beginning of one";
-    let bad = |_invalid| BadArgument { argument: "ID", value: plain(id), expected };
-    let id = RecordingId::parse(id).map_err(bad)?;
+    let bad = |_invalid| BadArgument { argument: "ID", value: plain(&args.id), expected };
+    let id = RecordingId::parse(&args.id).map_err(bad)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let held = runtime.block_on(async {
         match Lake::open_to_read(&session.config.lake).await? {
-            Some(lake) => lake.find(&id).await,
+            Some(lake) => {
+                let day = args.day.map(|day| lake.partition_of(day).to_string());
+                lake.find(&id, day.as_deref()).await
+            }
             None => Ok(Held::Nothing),
         }
     });

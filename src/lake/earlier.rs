@@ -32,7 +32,7 @@ impl Lake {
     ) -> Result<Vec<HeardRecording>, LakeError> {
         const COLUMNS: [&str; 5] = ["recording_id", "call_id", "started_at", "transcribed_at", "text"];
         let mut heard = Vec::new();
-        let matching = Matching { columns: &["caller_number", "callee_number"], accepts: is_wanted };
+        let matching = Matching { columns: &["caller_number", "callee_number"], accepts: is_wanted, recording: None };
         self.read_matching(Table::Recordings, dt, &COLUMNS, &matching, |batch| append(batch, &mut heard)).await?;
         Ok(heard)
     }

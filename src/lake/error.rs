@@ -52,7 +52,7 @@ pub enum LakeError {
     Credentials { url: String, problem: String },
     #[error("the store of the lake at {url} puts objects over those that are there: it must know If-None-Match")]
     WritesTwice { url: String },
-    #[error("the lake at {url} refuses to be written to: check the credentials and what they allow")]
+    #[error("the store of the lake at {url} said no: check the credentials and what they allow")]
     Refused {
         url: String,
         #[source]

@@ -1,18 +1,24 @@
 //! Looking for one recording by its id, on whatever day it is.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use super::error::LakeError;
+use super::object::ObjectFile;
 use super::open::Lake;
-use super::read::{Matching, ReadError};
+use super::read::{Matching, ReadError, read_file_matching};
 use super::row::{Row, known, rows_of};
 use super::schema::Table;
 use super::transcript::{
     HeldSegment, HeldTranscript, RECORDING_COLUMNS, SEGMENT_COLUMNS, WORD_COLUMNS, recording, segment, word,
 };
 use crate::domain::RecordingId;
+
+/// How many files are looked into at once: a store answers a request in tens of milliseconds, a year has 365 files.
+const FILES_AT_ONCE: usize = 16;
 
 /// What the lake knows under an id.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,16 +42,27 @@ pub struct HeldFailure {
 }
 
 impl Lake {
-    /// What is held of the recording with this id, or with the only id that begins with it. All days are looked
-    /// through, the ids only: a recording that was done anew may have moved to another day.
+    /// What is held of the recording with this id, or with the only id that begins with it. Without a day all of them are
+    /// looked through: a recording that was done anew may have moved to another one. Of a file without the recording
+    /// no more than the end is read, where its footer and its bloom filters are.
     ///
     /// # Errors
     /// As [`Lake::published_ids`].
-    pub async fn find(&self, id: &RecordingId) -> Result<Held, LakeError> {
-        match only(self.current_rows(id).await?, id) {
+    pub async fn find(&self, id: &RecordingId, day: Option<&str>) -> Result<Held, LakeError> {
+        for wanted in [Wanted::Exactly(id), Wanted::BeginningWith(id)] {
+            let found = self.find_wanted(&wanted, day).await?;
+            if found != Held::Nothing {
+                return Ok(found);
+            }
+        }
+        Ok(Held::Nothing)
+    }
+
+    async fn find_wanted(&self, wanted: &Wanted<'_>, day: Option<&str>) -> Result<Held, LakeError> {
+        match only(self.current_rows(wanted, day).await?) {
             Choice::One((_, current)) => self.transcript(&current).await.map(|found| Held::Transcript(Box::new(found))),
             Choice::Several(ids) => Ok(Held::Several(ids)),
-            Choice::None => Ok(match only(self.failures(id).await?, id) {
+            Choice::None => Ok(match only(self.failures(wanted, day).await?) {
                 Choice::One((recording_id, (last_tried_at, reason))) => {
                     Held::Quarantined(HeldFailure { recording_id, reason, last_tried_at })
                 }
@@ -55,48 +72,70 @@ impl Lake {
         }
     }
 
-    /// Where the current transcript of each recording is whose id begins with `prefix`.
-    async fn current_rows(&self, prefix: &RecordingId) -> Result<BTreeMap<RecordingId, Current>, LakeError> {
-        let mut rows: BTreeMap<RecordingId, Current> = BTreeMap::new();
-        for day in self.days(&[Table::Recordings]).await? {
-            let dt = day.to_string();
-            let columns = ["recording_id", "fingerprint", "transcribed_at"];
-            self.read_matching(Table::Recordings, &dt, &columns, &beginning_with(prefix), |batch| {
-                for row in rows_of(batch) {
-                    let transcribed_at = known("transcribed_at", row.time("transcribed_at")?)?;
-                    let fingerprint = known("fingerprint", row.text("fingerprint")?)?;
-                    let current = Current { transcribed_at, fingerprint, dt: dt.clone() };
-                    let known = rows.entry(row.id()?).or_insert_with(|| current.clone());
-                    if current > *known {
-                        *known = current;
-                    }
-                }
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(rows)
+    /// Where the current transcript of each wanted recording is.
+    async fn current_rows(
+        &self,
+        wanted: &Wanted<'_>,
+        day: Option<&str>,
+    ) -> Result<BTreeMap<RecordingId, Current>, LakeError> {
+        self.greatest(Table::Recordings, wanted, day, &["recording_id", "fingerprint", "transcribed_at"], |row, dt| {
+            let transcribed_at = known("transcribed_at", row.time("transcribed_at")?)?;
+            let fingerprint = known("fingerprint", row.text("fingerprint")?)?;
+            Ok(Current { transcribed_at, fingerprint, recording_id: row.id()?, dt: dt.to_owned() })
+        })
+        .await
     }
 
-    /// The last failure of each recording in quarantine whose id begins with `prefix`: when, and the reason's code.
-    async fn failures(&self, prefix: &RecordingId) -> Result<BTreeMap<RecordingId, (Timestamp, String)>, LakeError> {
-        let mut failures: BTreeMap<RecordingId, (Timestamp, String)> = BTreeMap::new();
-        for day in self.days(&[Table::Quarantine]).await? {
-            let columns = ["recording_id", "reason", "last_tried_at"];
-            self.read_matching(Table::Quarantine, &day.to_string(), &columns, &beginning_with(prefix), |batch| {
+    /// The last failure of each wanted recording in quarantine: when, and the reason's code.
+    async fn failures(
+        &self,
+        wanted: &Wanted<'_>,
+        day: Option<&str>,
+    ) -> Result<BTreeMap<RecordingId, (Timestamp, String)>, LakeError> {
+        self.greatest(Table::Quarantine, wanted, day, &["recording_id", "reason", "last_tried_at"], |row, _dt| {
+            let last_tried_at = known("last_tried_at", row.time("last_tried_at")?)?;
+            Ok((last_tried_at, row.text("reason")?.unwrap_or_default()))
+        })
+        .await
+    }
+
+    /// The greatest of what `read` makes of the rows of each wanted recording.
+    async fn greatest<T: Ord>(
+        &self,
+        table: Table,
+        wanted: &Wanted<'_>,
+        day: Option<&str>,
+        columns: &[&str],
+        read: impl Fn(&Row<'_>, &str) -> Result<T, ReadError>,
+    ) -> Result<BTreeMap<RecordingId, T>, LakeError> {
+        let files = match day {
+            Some(dt) => self.files(table, dt).await?.into_iter().map(|file| (dt.to_owned(), file)).collect(),
+            None => self.all_files(table).await?,
+        };
+        let (read, matching) = (&read, &wanted.matching());
+        let rows_of_file = |(dt, file): (String, ObjectFile)| async move {
+            let mut found = Vec::new();
+            read_file_matching(file, columns, matching, &mut |batch| {
                 for row in rows_of(batch) {
-                    let last_tried_at = known("last_tried_at", row.time("last_tried_at")?)?;
-                    let failure = (last_tried_at, row.text("reason")?.unwrap_or_default());
-                    let known = failures.entry(row.id()?).or_insert_with(|| failure.clone());
-                    if failure > *known {
-                        *known = failure;
-                    }
+                    found.push((row.id()?, read(&row, &dt)?));
                 }
                 Ok(())
             })
             .await?;
+            Ok::<_, LakeError>(found)
+        };
+        let mut found = stream::iter(files).map(rows_of_file).buffer_unordered(FILES_AT_ONCE);
+        let mut greatest = BTreeMap::new();
+        while let Some(rows) = found.try_next().await? {
+            for (id, row) in rows {
+                match greatest.entry(id) {
+                    Entry::Vacant(entry) => drop(entry.insert(row)),
+                    Entry::Occupied(mut entry) if row > *entry.get() => drop(entry.insert(row)),
+                    Entry::Occupied(_) => {}
+                }
+            }
         }
-        Ok(failures)
+        Ok(greatest)
     }
 
     async fn transcript(&self, current: &Current) -> Result<HeldTranscript, LakeError> {
@@ -145,7 +184,11 @@ impl Lake {
         mut keep: impl FnMut(&Row<'_>) -> Result<(), ReadError>,
     ) -> Result<(), LakeError> {
         let fingerprint = current.fingerprint.clone();
-        let matching = Matching { columns: &["fingerprint"], accepts: move |text: &str| text == fingerprint.as_str() };
+        let matching = Matching {
+            columns: &["fingerprint"],
+            accepts: move |text: &str| text == fingerprint.as_str(),
+            recording: Some(current.recording_id.clone()),
+        };
         self.read_matching(table, &current.dt, columns, &matching, |batch| {
             rows_of(batch).try_for_each(|row| keep(&row))
         })
@@ -164,7 +207,26 @@ impl Lake {
 struct Current {
     transcribed_at: Timestamp,
     fingerprint: String,
+    recording_id: RecordingId,
     dt: String,
+}
+
+/// Whose rows are looked for.
+enum Wanted<'a> {
+    Exactly(&'a RecordingId),
+    BeginningWith(&'a RecordingId),
+}
+
+impl Wanted<'_> {
+    fn matching(&self) -> Matching<impl Fn(&str) -> bool + Clone + Send + 'static> {
+        let (text, recording) = match self {
+            Self::Exactly(id) => (id.as_str().to_owned(), Some((*id).clone())),
+            Self::BeginningWith(id) => (id.as_str().to_owned(), None),
+        };
+        let whole = recording.is_some();
+        let accepts = move |id: &str| if whole { id == text } else { id.starts_with(&text) };
+        Matching { columns: &["recording_id"], accepts, recording }
+    }
 }
 
 enum Choice<T> {
@@ -173,20 +235,11 @@ enum Choice<T> {
     None,
 }
 
-/// The entry of `id` itself, or else the only one there is.
-fn only<T>(mut found: BTreeMap<RecordingId, T>, id: &RecordingId) -> Choice<T> {
-    if let Some(exact) = found.remove_entry(id) {
-        return Choice::One(exact);
-    }
+fn only<T>(mut found: BTreeMap<RecordingId, T>) -> Choice<T> {
     if found.len() > 1 {
         return Choice::Several(found.into_keys().collect());
     }
     found.pop_first().map_or(Choice::None, Choice::One)
-}
-
-fn beginning_with(prefix: &RecordingId) -> Matching<impl Fn(&str) -> bool + Clone + Send + 'static> {
-    let prefix = prefix.as_str().to_owned();
-    Matching { columns: &["recording_id"], accepts: move |id: &str| id.starts_with(&prefix) }
 }
 
 #[cfg(test)]
@@ -213,7 +266,7 @@ mod tests {
     }
 
     async fn transcript(lake: &Lake, id: &str) -> HeldTranscript {
-        match lake.find(&RecordingId::parse(id).unwrap()).await.unwrap() {
+        match lake.find(&RecordingId::parse(id).unwrap(), None).await.unwrap() {
             Held::Transcript(transcript) => *transcript,
             other => panic!("{other:?}"),
         }
@@ -274,8 +327,8 @@ mod tests {
         assert_eq!(transcript(&lake, "abc1").await.recording_id.as_str(), "abc1");
         assert_eq!(transcript(&lake, "ab").await.recording_id.as_str(), "ab", "a whole id is clear");
         let ids = ["abc1", "abc2"].map(|id| RecordingId::parse(id).unwrap());
-        assert_eq!(lake.find(&RecordingId::parse("abc").unwrap()).await.unwrap(), Held::Several(ids.into()));
-        assert_eq!(lake.find(&RecordingId::parse("b").unwrap()).await.unwrap(), Held::Nothing);
+        assert_eq!(lake.find(&RecordingId::parse("abc").unwrap(), None).await.unwrap(), Held::Several(ids.into()));
+        assert_eq!(lake.find(&RecordingId::parse("b").unwrap(), None).await.unwrap(), Held::Nothing);
     }
 
     fn only_file(folder: &Path) -> PathBuf {

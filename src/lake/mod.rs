@@ -20,6 +20,7 @@ pub(crate) mod durable;
 mod earlier;
 mod error;
 mod find;
+mod object;
 mod open;
 mod posted;
 pub mod publish;

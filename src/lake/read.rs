@@ -1,28 +1,23 @@
 //! Reading back what the lake holds, for when the ledger that knew it is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, TimestampMillisecondArray};
 use arrow::datatypes::TimestampMillisecondType;
 use arrow::error::ArrowError;
-use bytes::Bytes;
-use futures::future::BoxFuture;
-use futures::{FutureExt, TryFutureExt, TryStreamExt};
+use futures::TryStreamExt;
 use jiff::Timestamp;
-use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::ObjectMeta;
 use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderOptions, RowFilter};
-use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::errors::Result as ParquetResult;
+use parquet::file::metadata::PageIndexPolicy;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error as NotAString;
 
 use super::error::LakeError;
+use super::object::ObjectFile;
 use super::open::Lake;
 use super::publish::check_day;
 use super::schema::Table;
@@ -149,15 +144,7 @@ impl Lake {
         mut keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
     ) -> Result<(), LakeError> {
         for file in self.files(table, dt).await? {
-            let key = file.path.to_string();
-            let read = async {
-                // With the index, pages without a match are not even fetched.
-                let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-                let builder = ParquetRecordBatchStreamBuilder::new_with_options(file, options).await?;
-                let filter = matching.filter(&builder);
-                read_columns(builder.with_row_filter(filter), columns, &mut keep).await
-            };
-            read.await.map_err(|source| LakeError::Unreadable { key, source })?;
+            read_file_matching(file, columns, matching, &mut keep).await?;
         }
         Ok(())
     }
@@ -165,12 +152,23 @@ impl Lake {
     /// The objects of one partition that count.
     pub(super) async fn files(&self, table: Table, dt: &str) -> Result<Vec<ObjectFile>, LakeError> {
         check_day(dt)?;
-        let objects = self.store.list(&format!("{}/dt={dt}", table.as_str())).await?;
+        self.counting(self.store.list(&format!("{}/dt={dt}", table.as_str())).await?).await
+    }
+
+    /// The objects of all partitions that count, each with its partition.
+    pub(super) async fn all_files(&self, table: Table) -> Result<Vec<(String, ObjectFile)>, LakeError> {
+        let files = self.counting(self.store.list(table.as_str()).await?).await?;
+        let dated = |file: ObjectFile| {
+            let dt = file.path.as_ref().split('/').nth(1)?.strip_prefix("dt=")?.to_owned();
+            Some((dt, file))
+        };
+        Ok(files.into_iter().filter_map(dated).collect())
+    }
+
+    /// Those of these objects that count.
+    async fn counting(&self, objects: Vec<ObjectMeta>) -> Result<Vec<ObjectFile>, LakeError> {
         let files = objects.into_iter().filter(|object| object.location.as_ref().ends_with(".parquet"));
-        let store = self.store.objects();
-        let file =
-            |object: ObjectMeta| ObjectFile { store: Arc::clone(store), path: object.location, size: object.size };
-        let mut files: Vec<ObjectFile> = files.map(file).collect();
+        let mut files: Vec<ObjectFile> = files.map(|object| ObjectFile::new(self.store.objects(), object)).collect();
         if files.len() > 1 {
             // Only where several are there one may stand in the place of others.
             let hidden = self.hidden().await?;
@@ -184,6 +182,9 @@ impl Lake {
 pub(super) struct Matching<A> {
     pub(super) columns: &'static [&'static str],
     pub(super) accepts: A,
+    /// The recording whose rows they all are, if it is one: of a file whose bloom filter does not know it, the footer is
+    /// read and nothing else.
+    pub(super) recording: Option<RecordingId>,
 }
 
 impl<A: Fn(&str) -> bool + Clone + Send + 'static> Matching<A> {
@@ -199,6 +200,24 @@ impl<A: Fn(&str) -> bool + Clone + Send + 'static> Matching<A> {
         });
         RowFilter::new(vec![Box::new(predicate)])
     }
+
+    /// The row groups that may hold a row that matches.
+    async fn row_groups(&self, builder: &mut ParquetRecordBatchStreamBuilder<ObjectFile>) -> ParquetResult<Vec<usize>> {
+        let all = 0..builder.metadata().num_row_groups();
+        let Some(recording) = &self.recording else { return Ok(all.collect()) };
+        let columns = builder.parquet_schema().columns();
+        let Some(column) = columns.iter().position(|column| column.name() == "recording_id") else {
+            return Ok(all.collect());
+        };
+        let mut groups = Vec::new();
+        for group in all {
+            let filter = builder.get_row_group_column_bloom_filter(group, column).await?;
+            if filter.is_none_or(|filter| filter.check(recording.as_str())) {
+                groups.push(group);
+            }
+        }
+        Ok(groups)
+    }
 }
 
 /// What a recording's current row says of its text.
@@ -210,6 +229,28 @@ pub struct OurText {
 }
 
 pub(super) type ReadError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Reads these columns of the rows of one object that match, batch by batch.
+pub(super) async fn read_file_matching<A: Fn(&str) -> bool + Clone + Send + 'static>(
+    file: ObjectFile,
+    columns: &[&str],
+    matching: &Matching<A>,
+    keep: &mut impl FnMut(&RecordBatch) -> Result<(), ReadError>,
+) -> Result<(), LakeError> {
+    let key = file.path.to_string();
+    let read = async {
+        // With the index, pages without a match are not even fetched.
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_options(file, options).await?;
+        let row_groups = matching.row_groups(&mut builder).await?;
+        if row_groups.is_empty() {
+            return Ok(());
+        }
+        let filter = matching.filter(&builder);
+        read_columns(builder.with_row_groups(row_groups).with_row_filter(filter), columns, keep).await
+    };
+    read.await.map_err(|source| LakeError::Unreadable { key, source })
+}
 
 async fn read_columns(
     builder: ParquetRecordBatchStreamBuilder<ObjectFile>,
@@ -279,31 +320,6 @@ fn append_ids(batch: &RecordBatch, dt: &str, rows: &mut Vec<PublishedId>) -> Res
 
 pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, NotAString> {
     Fingerprint::deserialize(IntoDeserializer::<NotAString>::into_deserializer(text))
-}
-
-/// One object of the store as the Parquet reader wants it: byte ranges on demand.
-pub(super) struct ObjectFile {
-    store: Arc<dyn ObjectStore>,
-    pub(super) path: Path,
-    size: u64,
-}
-
-impl AsyncFileReader for ObjectFile {
-    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
-        self.store.get_range(&self.path, range).map_err(|error| ParquetError::External(Box::new(error))).boxed()
-    }
-
-    fn get_metadata<'a>(
-        &'a mut self,
-        options: Option<&'a ArrowReaderOptions>,
-    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
-        async move {
-            let size = self.size;
-            let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options);
-            Ok(Arc::new(reader.load_and_finish(self, size).await?))
-        }
-        .boxed()
-    }
 }
 
 #[cfg(test)]

@@ -52,9 +52,7 @@ impl Lake {
     /// When a folder cannot be read or an object cannot be removed.
     pub async fn remove_leftovers(&self, in_work: &[BatchPlan], lock: &LakeLock) -> Result<usize, LakeError> {
         let mut removed = self.finish_swaps(lock).await?;
-        for table in Table::ALL {
-            removed += self.store.remove_unfinished(table.as_str()).await?;
-        }
+        removed += self.store.remove_unfinished(&Table::ALL.map(Table::as_str)).await?;
         let wanted: BTreeSet<&str> =
             in_work.iter().flat_map(|plan| &plan.objects).map(|object| object.key.as_str()).collect();
         let recordings = self.batch_objects(Table::Recordings).await?;

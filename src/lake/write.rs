@@ -12,7 +12,7 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
 use super::LakeError;
@@ -144,6 +144,8 @@ impl Encoder {
             .set_created_by(CREATED_BY.to_owned())
             .set_compression(Compression::ZSTD(self.level))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            // Beside the footer, so that who looks a value up gets both at once.
+            .set_bloom_filter_position(BloomFilterPosition::End)
             .set_key_value_metadata(Some(footer));
         for column in columns {
             let path = ColumnPath::from(column.name);

@@ -2,12 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene has failed")]
 
+#[cfg(feature = "azure")]
+mod azure;
 mod call_history;
 mod calls;
 mod chaos;
 mod check;
 mod compact;
+#[path = "../support/counted.rs"]
+mod counted;
 mod crash;
+#[path = "../support/days.rs"]
+mod days;
 mod decode;
 mod disk_full;
 mod engine_process;

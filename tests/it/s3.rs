@@ -2,6 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::counted::CountingProxy;
+use crate::crash::boundaries::UPLOADING;
+use crate::days;
 use crate::s3_server::{ACCESS_KEY, BUCKET, S3Server, SECRET_KEY};
 use crate::workspace::{Workspace, project, read_lake};
 
@@ -93,4 +96,76 @@ async fn a_bucket_that_cannot_be_used_is_named_with_what_to_do() {
     drop(server);
     let refused = workspace.run(&["--dir", "."]).expect_code(5);
     assert!(refused.stderr.contains("lake"), "{}", refused.stderr);
+}
+
+/// What is read of a file that does not hold the recording: its end, with the head of the answer.
+const FOOTER_AT_MOST: u64 = 66 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_days_without_the_recording_no_more_than_the_footer_is_read() {
+    const DAYS: i64 = 6;
+    let server = server().await;
+    let folder = tempfile::tempdir().unwrap();
+    let samples = days::fill(folder.path(), DAYS, 500).await;
+    server.upload(folder.path(), "calls").await;
+    let proxy = CountingProxy::to(server.port);
+    let mut workspace = workspace(&server);
+    workspace.set("TRANSCRIBE__LAKE__ENDPOINT", proxy.endpoint());
+    let (day, id) = &samples[3];
+
+    let found = workspace.run(&["export", id, "--as", "json", "--day", day]).expect_code(0).json();
+    let known = proxy.take();
+    assert_eq!(found["recording_id"], json!(id));
+    for table in ["recordings", "segments", "words"] {
+        let all = known.of("GET", &format!("/calls/{table}/dt="));
+        let of_the_day = known.of("GET", &format!("/calls/{table}/dt%3D{day}/"));
+        assert!(of_the_day > 0, "{known:?}");
+        assert_eq!((all, known.of("GET", &format!("/calls/{table}/dt%3D"))), (0, of_the_day), "{known:?}");
+    }
+
+    let again = workspace.run(&["export", id, "--as", "json"]).expect_code(0).json();
+    let unknown = proxy.take();
+    assert_eq!(again, found);
+    let footers: Vec<_> = samples.iter().filter(|(other, _)| other != day).collect();
+    for (other, _) in &footers {
+        assert_eq!(unknown.of("GET", &format!("/calls/recordings/dt%3D{other}/")), 1, "{unknown:?}");
+        assert_eq!(unknown.of("GET", &format!("/calls/segments/dt%3D{other}/")), 0, "{unknown:?}");
+    }
+    assert!(
+        unknown.bytes < known.bytes + (footers.len() as u64 + 1) * FOOTER_AT_MOST,
+        "{} {}",
+        unknown.bytes,
+        known.bytes
+    );
+}
+
+/// What is in a folder of the bucket, as the store itself knows it.
+async fn entries(server: &S3Server, folder: &str) -> usize {
+    let url = format!("http://127.0.0.1:{}/buckets/{BUCKET}/{folder}/", server.filer);
+    let answer = reqwest::Client::new().get(url).header("Accept", "application/json").send().await.unwrap();
+    if answer.status() == reqwest::StatusCode::NOT_FOUND {
+        return 0;
+    }
+    let listed: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    listed["Entries"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_object_goes_in_parts_and_a_crash_leaves_none_of_them() {
+    for boundary in UPLOADING {
+        let server = server().await;
+        let mut workspace = workspace(&server);
+        workspace.failpoint("large-bytes=return(1000)");
+        let hello = workspace.folder_of("hello", &["speech/en_hello_world.mp3"]);
+        let run = ["--dir", hello.to_str().unwrap()];
+        assert!(workspace.dies_at(&run, boundary, 0), "{boundary}");
+        assert_eq!(entries(&server, ".uploads").await, 1, "{boundary}");
+        workspace.run(&run).expect_code(0);
+        assert_eq!(entries(&server, ".uploads").await, 0, "{boundary}");
+        let notes = query(&server, &format!("select count(*) from glob('s3://{BUCKET}/calls/_uploads/**')"));
+        assert_eq!(notes, [[json!(0)]], "{boundary}");
+        let texts = query(&server, "select lower(text) from read_parquet('{lake}/recordings/*/*.parquet')");
+        assert_eq!(texts.len(), 1);
+        assert!(texts[0][0].as_str().unwrap().contains("hello"), "{texts:?}");
+    }
 }

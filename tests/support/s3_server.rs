@@ -11,7 +11,8 @@ use tempfile::TempDir;
 pub(crate) struct S3Server {
     server: Child,
     folder: TempDir,
-    port: u16,
+    pub(crate) filer: u16,
+    pub(crate) port: u16,
 }
 
 pub(crate) const ACCESS_KEY: &str = "testkey";
@@ -22,11 +23,22 @@ impl S3Server {
     /// Starts `weed`, which set-up installed, and makes the bucket.
     ///
     /// # Panics
-    /// When it does not come up within a minute.
+    /// When it does not come up within a minute, or not at the third try.
     pub(crate) async fn start(weed: &Path) -> Self {
+        for _ in 0..2 {
+            if let Some(server) = Self::try_start(weed).await {
+                return server;
+            }
+        }
+        Self::try_start(weed).await.expect("somebody else is quicker at every port")
+    }
+
+    /// `None` where it ended at once, for one of its ports was taken meanwhile.
+    async fn try_start(weed: &Path) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let action = |name: &str| serde_json::json!({"name": name, "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}], "actions": ["Admin"]});
-        let identities = serde_json::json!({"identities": [action("tests")]});
+        let credentials = serde_json::json!([{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]);
+        let identity = serde_json::json!({"name": "tests", "credentials": credentials, "actions": ["Admin"]});
+        let identities = serde_json::json!({"identities": [identity]});
         std::fs::write(folder.path().join("s3.json"), identities.to_string()).unwrap();
         let [master, volume, filer, port] = free_ports();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
@@ -43,7 +55,7 @@ impl S3Server {
             .stderr(log)
             .spawn()
             .unwrap();
-        let server = Self { server, folder, port };
+        let mut server = Self { server, folder, filer, port };
         let until = Instant::now() + Duration::from_secs(60);
         let client = reqwest::Client::new();
         let answers = async |request: reqwest::RequestBuilder| {
@@ -52,10 +64,25 @@ impl S3Server {
         while !answers(client.get(format!("{}/status", server.endpoint()))).await
             || !answers(client.post(format!("http://127.0.0.1:{filer}/buckets/{BUCKET}/"))).await
         {
+            if server.server.try_wait().unwrap().is_some() {
+                return None;
+            }
             assert!(Instant::now() < until, "{}", server.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        server
+        Some(server)
+    }
+
+    /// Puts every file below `folder` into the bucket, under `prefix`.
+    pub(crate) async fn upload(&self, folder: &Path, prefix: &str) {
+        let client = reqwest::Client::new();
+        let files = glob::glob(&format!("{}/**/*", folder.display())).unwrap().map(Result::unwrap);
+        for file in files.filter(|path| path.is_file()) {
+            let key = file.strip_prefix(folder).unwrap().display();
+            let url = format!("http://127.0.0.1:{}/buckets/{BUCKET}/{prefix}/{key}", self.filer);
+            let answer = client.put(url).body(std::fs::read(&file).unwrap()).send().await.unwrap();
+            assert!(answer.status().is_success(), "{key}: {}", answer.status());
+        }
     }
 
     pub(crate) fn endpoint(&self) -> String {
@@ -75,21 +102,19 @@ impl Drop for S3Server {
     }
 }
 
-/// Ports of this machine that nobody listens on; the server takes each one plus 10,000 as well.
+/// Ports of this machine that nobody listens on; the server takes each one plus 10,000 as well. None of them is one that
+/// the system gives to connections.
 fn free_ports<const N: usize>() -> [u16; N] {
     let mut held = Vec::new();
     std::array::from_fn(|_| {
         loop {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = listener.local_addr().unwrap().port();
-            if port < 55_000
-                && let Ok(beside) = TcpListener::bind(("127.0.0.1", port + 10_000))
-            {
+            let port = rand::random_range(11_000..22_000);
+            let listen = |port: u16| TcpListener::bind(("127.0.0.1", port));
+            if let (Ok(listener), Ok(beside)) = (listen(port), listen(port + 10_000)) {
+                // Kept until all are found, so that no port is found twice.
                 held.push((listener, beside));
                 return port;
             }
-            // Kept until all are found, so that another one is given next time.
-            held.push((listener, TcpListener::bind("127.0.0.1:0").unwrap()));
         }
     })
 }

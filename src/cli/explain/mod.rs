@@ -15,6 +15,7 @@ use toml::Value;
 use self::spans::Span;
 use super::args::OutputFormat;
 use super::exit::BadArgument;
+use super::transcript::TranscriptArgs;
 use super::{ExitCode, Session, transcript};
 use crate::lake::HeldTranscript;
 
@@ -25,9 +26,8 @@ const MOST_WIDTH: u16 = 120;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The recording: its id as Zoom or the lake writes it, or the beginning of it.
-    #[arg(value_name = "ID")]
-    id: String,
+    #[command(flatten)]
+    transcript: TranscriptArgs,
     /// Only the span of each channel in which this moment is, and its neighbours: ss, mm:ss or h:mm:ss.
     #[arg(long = "at", value_name = "MOMENT", value_parser = moment::parse)]
     at_ms: Option<i64>,
@@ -51,7 +51,7 @@ impl Explained<'_> {
 }
 
 pub(super) fn run(session: &Session, args: &ExplainArgs, format: OutputFormat) -> anyhow::Result<ExitCode> {
-    let transcript = transcript::find(session, &args.id)?;
+    let transcript = transcript::find(session, &args.transcript)?;
     let mut spans = spans::spans(&transcript);
     if let Some(at_ms) = args.at_ms {
         if at_ms > transcript.audio_ms {

@@ -16,15 +16,15 @@ use clap::{Args, ValueEnum};
 pub(super) use self::json::recording;
 use super::exit::Unwritable;
 use super::lines::plain;
+use super::transcript::TranscriptArgs;
 use super::{ExitCode, Session, transcript};
 use crate::domain::Channel;
 use crate::lake::{HeldSegment, HeldTranscript, durable};
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// The recording: its id as Zoom or the lake writes it, or the beginning of it.
-    #[arg(value_name = "ID")]
-    id: String,
+    #[command(flatten)]
+    transcript: TranscriptArgs,
     /// The format.
     // Not called `format`: that is the flag of every command.
     #[arg(long = "as", value_enum, value_name = "FORMAT")]
@@ -47,7 +47,7 @@ pub(super) enum ExportFormat {
 }
 
 pub(super) fn run(session: &Session, args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let transcript = transcript::find(session, &args.id)?;
+    let transcript = transcript::find(session, &args.transcript)?;
     let text = match args.export_as {
         ExportFormat::Srt => subtitles::srt(&transcript),
         ExportFormat::Vtt => subtitles::vtt(&transcript),

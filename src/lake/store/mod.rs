@@ -1,4 +1,5 @@
-//! Where the lake's objects are: a folder, or a bucket of S3, of Azure or of Google. The rest of the lake names objects by key and does not know.
+//! Where the lake's objects are: a folder, or a bucket of S3, of Azure or of Google. The rest of the lake names objects
+//! by key and does not know.
 //!
 //! An object appears under its key whole or not at all, in a folder as in a bucket. What is created or removed in a
 //! folder survives a power cut when the call returns.
@@ -8,6 +9,7 @@ mod azure;
 mod folder;
 #[cfg(feature = "gcs")]
 mod gcs;
+mod multipart;
 mod profile;
 mod s3;
 
@@ -16,10 +18,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
+use self::multipart::Parts;
 use super::error::LakeError;
 use super::publish::aside;
 use crate::config::{BucketConfig, LakePlace, StoreService};
@@ -35,7 +39,10 @@ pub(super) struct Store {
 enum Place {
     Folder(PathBuf),
     /// Its address, `s3://bucket/prefix`.
-    Bucket(String),
+    Bucket {
+        url: String,
+        parts: Parts,
+    },
 }
 
 impl Store {
@@ -51,14 +58,14 @@ impl Store {
                 Self::in_folder(root.await?)
             }
             LakePlace::Bucket(bucket) => {
-                let objects = match bucket.service {
-                    StoreService::S3 => s3::open(bucket),
+                let (objects, parts) = match bucket.service {
+                    StoreService::S3 => s3::open(bucket)?,
                     #[cfg(feature = "gcs")]
-                    StoreService::Gcs => gcs::open(bucket),
+                    StoreService::Gcs => gcs::open(bucket)?,
                     #[cfg(feature = "azure")]
-                    StoreService::Azure => azure::open(bucket),
+                    StoreService::Azure => azure::open(bucket)?,
                 };
-                Ok(Self { objects: objects?, place: Place::Bucket(bucket.url()) })
+                Ok(Self { objects, place: Place::Bucket { url: bucket.url(), parts } })
             }
         }
     }
@@ -84,7 +91,7 @@ impl Store {
     pub(super) fn url(&self) -> String {
         match &self.place {
             Place::Folder(root) => root.display().to_string(),
-            Place::Bucket(url) => url.clone(),
+            Place::Bucket { url, .. } => url.clone(),
         }
     }
 
@@ -92,7 +99,7 @@ impl Store {
     pub(super) fn folder(&self) -> Option<&FilePath> {
         match &self.place {
             Place::Folder(root) => Some(root),
-            Place::Bucket(_) => None,
+            Place::Bucket { .. } => None,
         }
     }
 
@@ -106,6 +113,19 @@ impl Store {
     /// [`LakeError::DiskFull`], [`LakeError::NotWritable`], [`LakeError::Refused`], [`LakeError::Store`].
     pub(super) async fn create(&self, key: &str, bytes: Bytes) -> Result<bool, LakeError> {
         let path = self.path(key)?;
+        if let Place::Bucket { parts, .. } = &self.place
+            && Parts::are_for(bytes.len())
+        {
+            // Its key follows from what is in it: who puts it twice puts the same.
+            if self.objects.head(&path).await.is_ok() {
+                return Ok(false);
+            }
+            return parts
+                .put(&self.objects, &path, &bytes)
+                .await
+                .map(|()| true)
+                .map_err(|error| self.failed(key, error));
+        }
         let created = match self.objects.put_opts(&path, bytes.into(), PutOptions::from(PutMode::Create)).await {
             Ok(_) => true,
             Err(object_store::Error::AlreadyExists { .. }) => false,
@@ -132,11 +152,10 @@ impl Store {
     /// # Errors
     /// [`LakeError::Unreadable`].
     pub(super) async fn read(&self, key: &str) -> Result<Option<Bytes>, LakeError> {
-        let unreadable = |error| LakeError::Unreadable { key: key.to_owned(), source: Box::new(error) };
         match self.objects.get(&self.path(key)?).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(unreadable)?)),
+            Ok(found) => Ok(Some(found.bytes().await.map_err(|error| self.unreadable(key, error))?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(unreadable(error)),
+            Err(error) => Err(self.unreadable(key, error)),
         }
     }
 
@@ -157,9 +176,9 @@ impl Store {
     /// # Errors
     /// [`LakeError::Unreadable`].
     pub(super) async fn list(&self, below: &str) -> Result<Vec<ObjectMeta>, LakeError> {
-        let unreadable = |error| LakeError::Unreadable { key: below.to_owned(), source: Box::new(error) };
         let prefix = self.path(below)?;
-        let mut objects: Vec<ObjectMeta> = self.objects.list(Some(&prefix)).try_collect().await.map_err(unreadable)?;
+        let listed = self.objects.list(Some(&prefix)).try_collect().await;
+        let mut objects: Vec<ObjectMeta> = listed.map_err(|error| self.unreadable(below, error))?;
         objects.sort_by(|one, other| one.location.cmp(&other.location));
         Ok(objects)
     }
@@ -169,20 +188,28 @@ impl Store {
     /// # Errors
     /// [`LakeError::Unreadable`].
     pub(super) async fn folders(&self, inside: &str) -> Result<Vec<String>, LakeError> {
-        let unreadable = |error| LakeError::Unreadable { key: inside.to_owned(), source: Box::new(error) };
-        let listed = self.objects.list_with_delimiter(Some(&self.path(inside)?)).await.map_err(unreadable)?;
+        let listed = self.objects.list_with_delimiter(Some(&self.path(inside)?)).await;
+        let listed = listed.map_err(|error| self.unreadable(inside, error))?;
         Ok(listed.common_prefixes.iter().filter_map(Path::filename).map(str::to_owned).collect())
     }
 
-    /// Removes what interrupted puts left below a folder of the lake; returns how much. In a bucket nothing of a put is
-    /// to be seen before it is whole.
+    /// Removes what interrupted puts left in these folders of the lake; returns how much.
     ///
     /// # Errors
-    /// [`LakeError::NotWritable`].
-    pub(super) async fn remove_unfinished(&self, below: &str) -> Result<usize, LakeError> {
-        let Place::Folder(root) = &self.place else { return Ok(0) };
-        let (root, below) = (root.clone(), root.join(below));
-        aside(move || folder::remove_unfinished(&below).map_err(|source| LakeError::from_io(root, source))).await
+    /// As [`Store::create`].
+    pub(super) async fn remove_unfinished(&self, folders: &[&str]) -> Result<usize, LakeError> {
+        match &self.place {
+            Place::Folder(root) => {
+                let (root, folders) = (root.clone(), folders.iter().map(|name| root.join(name)).collect::<Vec<_>>());
+                let remove = move || {
+                    folders.iter().map(|folder| folder::remove_unfinished(folder)).sum::<std::io::Result<usize>>()
+                };
+                aside(move || remove().map_err(|source| LakeError::from_io(root, source))).await
+            }
+            Place::Bucket { parts, .. } => {
+                parts.give_up_all(&self.objects).await.map_err(|error| self.failed("_uploads", error))
+            }
+        }
     }
 
     async fn settle(&self, key: &str) -> Result<(), LakeError> {
@@ -197,23 +224,43 @@ impl Store {
 
     /// Why a write was not done: a full disk and a refused write are told apart from everything else.
     fn failed(&self, key: &str, error: object_store::Error) -> LakeError {
-        match (&self.place, error) {
-            (Place::Folder(root), error) => LakeError::from_put(root.clone(), key, error),
-            (
-                Place::Bucket(url),
-                error @ (object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }),
-            ) => LakeError::Refused { url: url.clone(), source: Box::new(error) },
-            (Place::Bucket(_), error) => LakeError::Store { key: key.to_owned(), source: Box::new(error) },
+        match &self.place {
+            Place::Folder(root) => LakeError::from_put(root.clone(), key, error),
+            Place::Bucket { url, .. } if is_refusal(&error) => {
+                LakeError::Refused { url: url.clone(), source: Box::new(error) }
+            }
+            Place::Bucket { .. } => LakeError::Store { key: key.to_owned(), source: Box::new(error) },
+        }
+    }
+
+    /// Why something was not read.
+    fn unreadable(&self, key: &str, error: object_store::Error) -> LakeError {
+        match &self.place {
+            Place::Bucket { url, .. } if is_refusal(&error) => {
+                LakeError::Refused { url: url.clone(), source: Box::new(error) }
+            }
+            _ => LakeError::Unreadable { key: key.to_owned(), source: Box::new(error) },
         }
     }
 }
 
-/// What was built, below the prefix of the bucket.
+/// Whether the store knows who we are, or thinks so, and says no.
+const fn is_refusal(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. })
+}
+
+/// What was built, below the prefix of the bucket, and its way to take parts.
 fn below(
     bucket: &BucketConfig,
-    built: object_store::Result<impl ObjectStore>,
-) -> Result<Arc<dyn ObjectStore>, LakeError> {
-    let store = built.map_err(|error| LakeError::unusable(bucket, &error))?;
+    built: object_store::Result<impl ObjectStore + MultipartStore>,
+) -> Result<(Arc<dyn ObjectStore>, Parts), LakeError> {
+    let store = Arc::new(built.map_err(|error| LakeError::unusable(bucket, &error))?);
     let prefix = Path::parse(&bucket.prefix).map_err(|error| LakeError::unusable(bucket, &error))?;
-    Ok(if prefix.as_ref().is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) })
+    let parts = Parts::new(Arc::clone(&store) as Arc<dyn MultipartStore>, prefix.clone());
+    let objects: Arc<dyn ObjectStore> = if prefix.as_ref().is_empty() {
+        store
+    } else {
+        Arc::new(PrefixStore::new(store as Arc<dyn ObjectStore>, prefix))
+    };
+    Ok((objects, parts))
 }

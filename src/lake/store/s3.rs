@@ -9,12 +9,13 @@ use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 
 use super::below;
+use super::multipart::Parts;
 use super::profile::{self, Profile};
 use crate::config::BucketConfig;
 use crate::lake::error::LakeError;
 
-/// The store below the prefix.
-pub(super) fn open(bucket: &BucketConfig) -> Result<Arc<dyn ObjectStore>, LakeError> {
+/// The store below the prefix, and its way to take parts.
+pub(super) fn open(bucket: &BucketConfig) -> Result<(Arc<dyn ObjectStore>, Parts), LakeError> {
     let mut builder = AmazonS3Builder::from_env()
         .with_bucket_name(&bucket.name)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
