@@ -34,6 +34,7 @@ def session(scratch):
         SparkSession.builder.master("local[2]")
         .appName("glue.sql")
         .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", "2")
         .config("spark.sql.warehouse.dir", f"{scratch}/warehouse")
@@ -68,7 +69,9 @@ def in_spark(tree):
     """The view with Spark's name for the file of a row, and with what sqlglot does not translate."""
     for column in list(tree.find_all(exp.Column)):
         if column.name == "$path":
-            column.replace(spark_sql("_metadata.file_path"))
+            table = column.find_ancestor(exp.Select).find(exp.Table)
+            table.replace(spark_sql(f"SELECT *, input_file_name() AS path_of_row FROM {written(table)}").subquery("files"))
+            column.replace(exp.column("path_of_row"))
     for added in list(tree.find_all(exp.DateAdd)):
         added.replace(spark_sql(f"{written(added.this)} + {written(added.expression)} * INTERVAL '0.001' SECOND"))
     for collected in list(tree.find_all(exp.ArrayAgg)):
