@@ -40,7 +40,8 @@ def rows(result):
 
 
 def ask(lake, sql):
-    return rows(opened(lake).sql(sql))
+    answer = opened(lake).sql(sql)
+    return [] if answer is None else rows(answer)
 
 
 def views(lake):
@@ -120,10 +121,10 @@ def athena_rows(lake):
         if tree.key != "create" or tree.args["kind"] == "DATABASE":
             continue
         if tree.args["kind"] == "TABLE":
-            files = os.path.join(lake, name, "current.parquet" if name == "hidden_files" else "*/*.parquet")
+            by_day = ", hive_types = {'dt': VARCHAR}, union_by_name = true, filename = true"
+            files, how = ("current.parquet", "") if name == "hidden_files" else ("*/*.parquet", by_day)
             athena.execute(
-                f"CREATE VIEW transcripts.{name} AS SELECT * FROM read_parquet('{files}', hive_partitioning = true, "
-                "hive_types = {'dt': VARCHAR}, union_by_name = true)"
+                f"CREATE VIEW transcripts.{name} AS SELECT * FROM read_parquet('{os.path.join(lake, name, files)}'{how})"
             )
             continue
         for column in tree.find_all(exp.Column):

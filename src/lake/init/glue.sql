@@ -131,8 +131,8 @@ WITH ranked AS (
 )
 SELECT day, max(zoom_recordings) AS zoom_recordings, max(zoom_seconds) AS zoom_seconds,
     max(lake_recordings) AS lake_recordings, max(lake_seconds) AS lake_seconds,
-    coalesce(sum(recordings) FILTER (WHERE reason NOT IN ('lost', 'double', 'orphaned')), 0) AS explained,
-    coalesce(sum(recordings) FILTER (WHERE reason IN ('lost', 'double', 'orphaned')), 0) AS unexplained,
+    CAST(coalesce(sum(recordings) FILTER (WHERE reason NOT IN ('lost', 'double', 'orphaned')), 0) AS bigint) AS explained,
+    CAST(coalesce(sum(recordings) FILTER (WHERE reason IN ('lost', 'double', 'orphaned')), 0) AS bigint) AS unexplained,
     array_join(array_agg(CAST(recordings AS varchar) || ' ' || reason ORDER BY reason)
         FILTER (WHERE reason IS NOT NULL), ', ') AS differences,
     max(checked_at) AS checked_at
