@@ -21,11 +21,17 @@ use super::schema::Table;
 use crate::config::Partition;
 
 /// The name of a partition key, and what it means; a column of every table that is not in its files.
-const PARTITION_KEY: (&str, &str) =
-    ("dt", "Partition: the day on which the recording started, YYYY-MM-DD; of a month the first day");
+const PARTITION_KEY: (&str, &str) = (
+    "dt",
+    "Partition: day on which the recording started, YYYY-MM-DD; in runs, coverage and call_events that of the run, the \
+     check and the event; of a month its first day",
+);
 
 /// Zoom Phone has no older recordings. Files of a folder may be older: then the lake says so.
 const EARLIEST: Date = jiff::civil::date(2018, 1, 1);
+
+/// Whatever claims to be older has a wrong clock, and is not worth a partition for each day since.
+const OLDEST: Date = jiff::civil::date(1970, 1, 1);
 
 /// What was written for readers.
 #[derive(Debug)]
@@ -85,13 +91,12 @@ impl Lake {
             }
         }
         let days = self.days(&Table::ALL).await?;
-        // Hive dates have four digits.
-        let first_day = days.into_iter().find(|day| day.year() > 0).map_or(EARLIEST, |day| day.min(EARLIEST));
+        let oldest = days.into_iter().find(|day| *day >= OLDEST).unwrap_or(EARLIEST);
         Ok(Facts {
             url: self.url(),
             in_folder: self.store.folder().is_some(),
             partition: self.partition,
-            first_day,
+            first_day: oldest.min(EARLIEST),
             filled,
         })
     }
