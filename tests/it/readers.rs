@@ -250,12 +250,13 @@ async fn each_of_the_twelve_queries_answers_its_question() {
     assert_eq!(*answer(&answers, 4).1, missing);
     let agents = answer(&answers, 5).1;
     assert_eq!(agents[0], json!(["Mori", 2, 1.3, 0.7, 0.22]));
-    assert_eq!(answer(&answers, 6).1[0][1..4], [json!("aa03"), json!("Mori"), json!("duration_differs")]);
-    assert_eq!(answer(&answers, 7).1[0][..2], [json!("請求書とｶﾞｿﾘﾝの件で"), json!(1)]);
+    let cells = |row: &Value, wanted: std::ops::Range<usize>| json!(row.as_array().unwrap()[wanted]);
+    assert_eq!(cells(&answer(&answers, 6).1[0], 1..4), json!(["aa03", "Mori", "duration_differs"]));
+    assert_eq!(cells(&answer(&answers, 7).1[0], 0..2), json!(["請求書とｶﾞｿﾘﾝの件で", 1]));
     assert_eq!(answer(&answers, 8).1[0], json!(["Monday", 10, 1, 0.2]), "10:15 in Tokyo");
     assert_eq!(*answer(&answers, 9).1, json!([[start, "aa01", "Mori", 4.0, 0.5, 18.0]]));
     assert_eq!(*answer(&answers, 10).1, json!([["+81312340000", "高橋 陽菜", 1, "2026-11-04 02:00:00+00:00"]]));
-    assert_eq!(answer(&answers, 11).1[0][1..4], [json!("aa01"), json!("en"), json!(0.25)]);
+    assert_eq!(cells(&answer(&answers, 11).1[0], 1..4), json!(["aa01", "en", 0.25]));
     let refused = json!([["compression_ratio", 1, 1.0, "Suppressimarker", "0f3a5c7e9b1d"]]);
     assert_eq!(*answer(&answers, 12).1, refused);
 }
