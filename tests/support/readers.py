@@ -193,7 +193,7 @@ def ducklake(lake):
     connection = opened(lake)
     os.chdir(lake)
     # The extension is here already; a person's DuckDB fetches it.
-    recipe = text(lake, "ducklake.sql").replace("INSTALL ducklake;", "").replace("LOAD ducklake;", f"LOAD '{extension}';")
+    recipe = text(lake, "ducklake.sql").replace("INSTALL ducklake;", f"LOAD '{extension}';").replace("LOAD ducklake;", "")
     seen = []
     for _ in range(2):
         connection.execute(recipe)

@@ -1,4 +1,4 @@
--- Tables and views for Athena (engine version 3). Written by `transcribe lake init`; run all of it again after an upgrade.
+-- Tables and views for Athena (engine version 3). Written by `transcribe lake init`; run it all again after an upgrade.
 -- Partitions are computed (partition projection): nothing has to be added or repaired when new days come.
 -- Athena runs one statement at a time:
 --   aws athena start-query-execution --work-group primary --query-string "…"

@@ -40,12 +40,14 @@ ORDER BY day, what;
 
 -- 5. Calls per agent: how many, how long, and the share of the time in which somebody speaks.
 SELECT agent, count(*) AS calls, round(sum(recorded_seconds) / 60, 1) AS minutes,
-    round(avg(recorded_seconds) / 60, 1) AS mean_minutes, round(sum(talk_seconds) / sum(recorded_seconds), 2) AS talk_share
+    round(avg(recorded_seconds) / 60, 1) AS mean_minutes,
+    round(sum(talk_seconds) / sum(recorded_seconds), 2) AS talk_share
 FROM (SELECT unnest(agents) AS agent, * EXCLUDE (agents) FROM calls)
 GROUP BY agent ORDER BY calls DESC, agent;
 
 -- 6. What a person should listen to, and why.
-SELECT started_at, recording_id, owner_name, review_reasons, round(confidence, 2) AS confidence, left(text, 80) AS begins
+SELECT started_at, recording_id, owner_name, review_reasons, round(confidence, 2) AS confidence,
+    left(text, 80) AS begins
 FROM current_recordings WHERE needs_review
 ORDER BY started_at DESC;
 
