@@ -1,4 +1,4 @@
-//! `glue.sql`: tables and views for Athena in the Glue catalogue. Other readers of that catalogue see the same.
+//! `glue.sql`: tables and views for Athena in the Glue catalogue. Other readers of that catalogue see the tables.
 
 use super::super::schema::{ColumnType, Table, describe};
 use super::{Facts, PARTITION_KEY, fill};
