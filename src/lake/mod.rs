@@ -8,7 +8,7 @@
 //! * `store` is the folder or the bucket that holds the objects; `swap` puts some of them in the place of others.
 //! * `tidy` keeps writers apart and removes what crashes leave.
 //! * `compact` makes one file of a closed day's.
-//! * `views` writes the SQL that shows one result per recording.
+//! * `init` writes what readers start from: views, catalogues, queries, snippets.
 //! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
 //! * `earlier` finds what was said before with a number; `find` one recording by its id, with its `transcript`.
 //!
@@ -20,6 +20,7 @@ pub(crate) mod durable;
 mod earlier;
 mod error;
 mod find;
+mod init;
 mod object;
 mod open;
 mod posted;
@@ -34,7 +35,6 @@ mod store;
 mod swap;
 mod tidy;
 mod transcript;
-mod views;
 pub mod write;
 
 pub use audit::HeldRow;
@@ -42,6 +42,7 @@ pub use compact::Compacted;
 pub use earlier::HeardRecording;
 pub use error::{LakeError, LakeErrorKind};
 pub use find::{Held, HeldFailure};
+pub use init::{Prepared, dictionary};
 pub use open::Lake;
 pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
 pub use read::{OurText, PublishedId};

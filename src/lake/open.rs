@@ -32,7 +32,7 @@ pub struct Lake {
     pub(super) store: Store,
     pub(super) encoder: Encoder,
     timezone: TimeZone,
-    partition: Partition,
+    pub(super) partition: Partition,
 }
 
 impl Lake {

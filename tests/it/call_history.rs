@@ -10,8 +10,6 @@ use crate::support::{Clip, Fault, Route, Script, ZoomServer};
 use crate::workspace::{Workspace, cached};
 use crate::zoom::source;
 
-const README: &str = include_str!("../../README.md");
-
 const ALL: &str = "select count(*) from read_parquet('call_history/**/*.parquet')";
 
 fn with_history(zoom: &ZoomServer) -> Workspace {
@@ -52,12 +50,11 @@ fn offer(zoom: &ZoomServer, history_id: &str, elements: &[&str]) {
     });
 }
 
-/// Rows of the view `current_call_history` as the README gives it.
+/// Rows of the view `current_call_history`.
 fn current(workspace: &Workspace, columns: &str) -> Vec<Vec<Value>> {
-    let (_, view) = README.split_once("CREATE VIEW current_call_history AS").expect("the README has the view");
-    let (view, _) = view.split_once(';').expect("the view ends");
-    let view = view.replace("lake/", "");
-    workspace.query(&format!("select {columns} from ({view}) order by leg_id"))
+    workspace.run(&["lake", "init"]).expect_code(0);
+    let views = std::fs::read_to_string(workspace.lake().join("views.sql")).unwrap();
+    workspace.query(&format!("{views}; select {columns} from current_call_history order by leg_id"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

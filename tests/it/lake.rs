@@ -124,11 +124,15 @@ impl Workspace {
         Self { folder, lake }
     }
 
+    pub(crate) const fn lake(&self) -> &Lake {
+        &self.lake
+    }
+
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.path().join("lake")
     }
 
-    async fn publish(&self, members: &[FinishedTranscript]) -> Vec<PublishedObject> {
+    pub(crate) async fn publish(&self, members: &[FinishedTranscript]) -> Vec<PublishedObject> {
         self.lake.publish(&plan_for(members), members.to_vec()).await.unwrap().objects
     }
 

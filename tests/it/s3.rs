@@ -66,6 +66,15 @@ async fn a_lake_in_a_bucket_is_written_read_compacted_and_adopted() {
     workspace.run(&["compact"]).expect_code(0);
     assert_eq!(query(&server, files), [[json!(1)]]);
     assert_eq!(query(&server, texts), before);
+
+    workspace.run(&["lake", "init"]).expect_code(0);
+    let written = |file: &str| {
+        let content = query(&server, &format!("select content from read_text('{{lake}}/{file}')"));
+        content[0][0].as_str().unwrap().to_owned()
+    };
+    let found = query(&server, &format!("{}; select count(*) from search('QUICK brown fox')", written("views.sql")));
+    assert_eq!(found, [[json!(1)]]);
+    assert!(written("glue.sql").contains(&format!("LOCATION 's3://{BUCKET}/calls/recordings/'")));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,13 @@ impl TableRow for CallHistoryRow {
 
     fn columns() -> Vec<Column<Self>> {
         let [caller_number, caller_name, caller_extension, caller_number_type, caller_user_id] = party_columns(
-            ["caller_number", "caller_name", "caller_extension", "caller_number_type", "caller_user_id"],
+            [
+                ("caller_number", "Number of the caller"),
+                ("caller_name", "Name of the caller"),
+                ("caller_extension", "Extension of the caller"),
+                ("caller_number_type", "Kind of that number, as told"),
+                ("caller_user_id", "Zoom's id of the caller: a user, queue or device"),
+            ],
             [
                 |row| caller(row).number.as_deref(),
                 |row| caller(row).name.as_deref(),
@@ -20,7 +26,13 @@ impl TableRow for CallHistoryRow {
             ],
         );
         let [callee_number, callee_name, callee_extension, callee_number_type, callee_user_id] = party_columns(
-            ["callee_number", "callee_name", "callee_extension", "callee_number_type", "callee_user_id"],
+            [
+                ("callee_number", "Number of the called party"),
+                ("callee_name", "Name of the called party"),
+                ("callee_extension", "Extension of the called party"),
+                ("callee_number_type", "Kind of that number, as told"),
+                ("callee_user_id", "Zoom's id of the called party: a user, queue or device"),
+            ],
             [
                 |row| callee(row).number.as_deref(),
                 |row| callee(row).name.as_deref(),
@@ -57,13 +69,13 @@ impl TableRow for CallHistoryRow {
             C::text("connect_type", "internal or external, as told", |row| leg(row).connect_type.as_deref()),
             C::text("event", "What happened in this leg, as told", |row| leg(row).event.as_deref()),
             C::text("result", "How it ended, as told", |row| leg(row).result.as_deref()),
-            C::timestamp("started_at", "Start", |row| leg(row).started_at),
+            C::timestamp("started_at", "Start of the leg", |row| leg(row).started_at),
             C::timestamp("answered_at", "Answer; null when nobody answered", |row| leg(row).answered_at),
-            C::timestamp("ended_at", "End", |row| leg(row).ended_at),
-            C::int32("duration_s", "Length, as told", |row| leg(row).duration_s),
-            C::int32("wait_s", "Time before the answer", |row| leg(row).wait_s),
-            C::int32("hold_s", "Time on hold", |row| leg(row).hold_s),
-            C::int32("talk_s", "Time from answer to end, unless told otherwise", |row| leg(row).talk_s),
+            C::timestamp("ended_at", "End of the leg", |row| leg(row).ended_at),
+            C::int32("duration_s", "Length in seconds, as told", |row| leg(row).duration_s),
+            C::int32("wait_s", "Seconds before the answer", |row| leg(row).wait_s),
+            C::int32("hold_s", "Seconds on hold", |row| leg(row).hold_s),
+            C::int32("talk_s", "Seconds from answer to end, unless told otherwise", |row| leg(row).talk_s),
             caller_number,
             caller_name,
             caller_extension,
@@ -75,8 +87,8 @@ impl TableRow for CallHistoryRow {
             callee_number_type,
             callee_user_id,
             C::text("operator_name", "Who handled the leg", |row| leg(row).operator_name.as_deref()).personal(),
-            C::text("department", "Department", |row| leg(row).department.as_deref()),
-            C::text("cost_center", "Cost centre", |row| leg(row).cost_center.as_deref()),
+            C::text("department", "Department, as told", |row| leg(row).department.as_deref()),
+            C::text("cost_center", "Cost centre, as told", |row| leg(row).cost_center.as_deref()),
             C::text("site_id", "Zoom's id of the site", |row| leg(row).site.id.as_deref()),
             C::text("site_name", "Name of the site", |row| leg(row).site.name.as_deref()).personal(),
             C::boolean("has_recording", "Whether the leg was recorded", |row| leg(row).has_recording),
@@ -113,15 +125,15 @@ fn callee(row: &CallHistoryRow) -> &CallParty {
     &leg(row).callee
 }
 
-/// Number, name, extension, number type and user id of one end.
-fn party_columns(names: [&'static str; 5], reads: [fn(&CallHistoryRow) -> Option<&str>; 5]) -> [C; 5] {
+/// Number, name, extension, number type and user id of one end, each with its meaning.
+fn party_columns(names: [(&'static str, &'static str); 5], reads: [fn(&CallHistoryRow) -> Option<&str>; 5]) -> [C; 5] {
     let [number, name, extension, number_type, user_id] = names;
     let [read_number, read_name, read_extension, read_number_type, read_user_id] = reads;
     [
-        C::text(number, "Number of this end", read_number).personal(),
-        C::text(name, "Name of this end", read_name).personal(),
-        C::text(extension, "Extension of this end", read_extension).personal(),
-        C::text(number_type, "Kind of number, as told", read_number_type),
-        C::text(user_id, "Zoom's id of the user, queue or device", read_user_id).personal(),
+        C::text(number.0, number.1, read_number).personal(),
+        C::text(name.0, name.1, read_name).personal(),
+        C::text(extension.0, extension.1, read_extension).personal(),
+        C::text(number_type.0, number_type.1, read_number_type),
+        C::text(user_id.0, user_id.1, read_user_id).personal(),
     ]
 }

@@ -31,7 +31,7 @@ impl TableRow for CoverageRow {
     fn columns() -> Vec<Column<Self>> {
         type C = Column<CoverageRow>;
         vec![
-            C::text("day", "Day of the recordings' start, as in dt", |row| Some(&row.day)),
+            C::text("day", "Day of the recordings' start, YYYY-MM-DD, as in their dt", |row| Some(&row.day)),
             C::int32("zoom_recordings", "Recordings of the day that Zoom lists", |row| {
                 Some(count(row.zoom_recordings))
             }),

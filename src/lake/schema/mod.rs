@@ -88,6 +88,29 @@ impl Table {
         }
     }
 
+    /// One line for the data dictionary.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Recordings => "One row per recording and result: who, when, how long, and all that was said",
+            Self::Segments => {
+                "One row per span of a recording: who said what from when to when; suppressed spans are flagged"
+            }
+            Self::Words => "One row per word of the segments that count, with its time",
+            Self::Quarantine => "One row per recording that a run gave up on, and why",
+            Self::Runs => "One row per run that did something",
+            Self::Coverage => {
+                "What Zoom lists against what the lake holds: a row per day, check and reason of a difference"
+            }
+            Self::CallHistory => "One row per leg of a call, and a further one whenever something about it changed",
+            Self::ZoomSegments => "The lines of Zoom's own transcripts",
+            Self::ZoomTranscripts => {
+                "One row per look for Zoom's own transcript of a recording, and how far it agrees with ours"
+            }
+            Self::CallEvents => "One row per event of a call that rang here, as a running transcribe serve heard it",
+        }
+    }
+
     /// The columns by which the rows of a file are ordered.
     #[must_use]
     pub const fn order(self) -> &'static [&'static str] {

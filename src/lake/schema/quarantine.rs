@@ -29,14 +29,19 @@ impl TableRow for QuarantineRow {
     fn columns() -> Vec<Column<Self>> {
         type C = Column<QuarantineRow>;
         vec![
-            C::text("recording_id", "The recording", |row| Some(row.recording_id.as_str())).looked_up(),
+            C::text("recording_id", "The recording that is not in recordings", |row| Some(row.recording_id.as_str()))
+                .looked_up(),
             C::text("call_id", "Zoom's id of the call", |row| row.call_id.as_deref()).looked_up(),
             C::timestamp("started_at", "Start of the recording, where it is known", |row| row.started_at),
             C::text("stage", "The step that failed: fetch, decode, stt, stage or publish", |row| {
                 Some(row.stage.as_str())
             }),
-            C::text("reason", "Why, as a code", |row| Some(row.reason.as_str())),
-            C::text("detail", "A code and numbers", |row| Some(&row.detail)),
+            C::text("reason", "Why, as a code such as not_found, not_audio or engine_crash", |row| {
+                Some(row.reason.as_str())
+            }),
+            C::text("detail", "More of it, as codes and numbers such as status=404; never text from outside", |row| {
+                Some(&row.detail)
+            }),
             C::int32("attempts", "Attempts made", |row| Some(row.attempts)),
             C::timestamp("first_seen_at", "When the recording was first listed", |row| Some(row.first_seen_at)),
             C::timestamp("last_tried_at", "When it was last tried", |row| Some(row.last_tried_at)),

@@ -36,7 +36,10 @@ fn listed<'a>() -> Vec<Column<RecordingRow<'a>>> {
             Some(row.finished.recording.id.as_str())
         })
         .looked_up(),
-        C::text("call_id", "Zoom's id of the call", |row| row.finished.recording.call_id.as_deref()).looked_up(),
+        C::text("call_id", "Zoom's id of the call; its recordings share it", |row| {
+            row.finished.recording.call_id.as_deref()
+        })
+        .looked_up(),
         C::text("call_log_id", "Zoom's id of the call log entry", |row| row.finished.recording.call_log_id.as_deref()),
         C::text("call_history_id", "Zoom's id of the call history entry", |row| {
             row.finished.recording.call_history_id.as_deref()
@@ -48,7 +51,7 @@ fn listed<'a>() -> Vec<Column<RecordingRow<'a>>> {
             Some(row.finished.recording.source.as_str())
         }),
         C::text("direction", "inbound or outbound, as listed", |row| row.finished.recording.direction.as_deref()),
-        C::text("recording_type", "How the recording was started, as listed", |row| {
+        C::text("recording_type", "How the recording was started, as listed: OnDemand or Automatic", |row| {
             row.finished.recording.recording_type.as_deref()
         }),
         C::timestamp("started_at", "Start of the recording; dt is its calendar day", |row| {
@@ -93,10 +96,10 @@ fn listed<'a>() -> Vec<Column<RecordingRow<'a>>> {
 fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
     type C<'a> = Column<RecordingRow<'a>>;
     vec![
-        C::int64("audio_ms", "Decoded length of one channel", |row| Some(row.finished.audio.audio_ms)),
+        C::int64("audio_ms", "Decoded length of one channel, in milliseconds", |row| Some(row.finished.audio.audio_ms)),
         C::int32("audio_channels", "Channels in the file", |row| Some(row.finished.audio.channels)),
         C::int32("audio_sample_rate", "Sample rate of the file, in Hz", |row| Some(row.finished.audio.sample_rate_hz)),
-        C::int64("audio_bytes", "Size of the file", |row| Some(row.finished.audio.bytes)),
+        C::int64("audio_bytes", "Size of the file, in bytes", |row| Some(row.finished.audio.bytes)),
         C::text("audio_sha256", "SHA-256 of the file", |row| Some(&row.finished.audio.sha256)),
         C::int64("duration_delta_ms", "audio_ms less the listed duration; null when none is listed", |row| {
             row.derived.duration_delta_ms
@@ -104,7 +107,7 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
         C::text("channel_mode", "mono, stereo (two speakers, transcribed apart) or folded", |row| {
             Some(row.finished.audio.channel_mode.as_str())
         }),
-        C::text("language", "Language of the recording; null when nobody spoke", |row| {
+        C::text("language", "Language of the recording, such as en or ja; null when nobody spoke", |row| {
             row.finished.transcript.language.as_ref().map(|verdict| verdict.language.as_str())
         }),
         C::double("language_prob", "Mean probability of that language over the windows that voted", |row| {
@@ -139,8 +142,8 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
         }),
         C::text(
             "review_reasons",
-            "Why: audio_damaged, audio_cut_short, duration_differs, language_uncertain, languages_mixed, low_confidence, \
-             much_suppressed; separated by commas",
+            "Why, separated by commas: audio_damaged, audio_cut_short, duration_differs, language_uncertain, languages_mixed, low_confidence, \
+             much_suppressed",
             |row| Some(row.derived.review_reasons.as_str()).filter(|reasons| !reasons.is_empty()),
         ),
         C::double(
@@ -156,7 +159,11 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
         ),
         C::double("words_per_minute", "Words per minute of speech", |row| row.derived.words_per_minute),
         C::int64("overlap_ms", "Time in which both sides speak; null unless stereo", |row| row.derived.overlap_ms),
-        C::double("zoom_agreement", "Word agreement with Zoom's own transcript", |_| None),
+        C::double(
+            "zoom_agreement",
+            "Share of words on which Zoom's own transcript and ours agree; current_recordings fills it in",
+            |_| None,
+        ),
         C::text("caller_number_hash", "Keyed hash of caller_number", |_| None).personal(),
         C::text("callee_number_hash", "Keyed hash of callee_number", |_| None).personal(),
     ]
@@ -176,7 +183,7 @@ fn produced<'a>() -> Vec<Column<RecordingRow<'a>>> {
         C::text("prompt_sha256", "SHA-256 of the prompt; null when there was none", |row| {
             row.finished.prompt_sha256.as_deref()
         }),
-        C::text("fingerprint", "SHA-256 over all that decides the transcript", |row| {
+        C::text("fingerprint", "Identity of the result: SHA-256 over all that decides the transcript", |row| {
             Some(row.finished.fingerprint.as_str())
         }),
         C::int32("attempt", "Which attempt succeeded, from 1", |row| Some(row.finished.attempt)),
@@ -187,8 +194,10 @@ fn produced<'a>() -> Vec<Column<RecordingRow<'a>>> {
         C::int32("second_window_count", "Windows that a second model decoded again", |row| {
             Some(row.derived.second_window_count)
         }),
-        C::double("confidence", "Mean confidence of unsuppressed segments, weighted by length", |row| {
-            row.derived.confidence
-        }),
+        C::double(
+            "confidence",
+            "Share of words that are likely right, from 0 to 1: mean of the segments, weighted by length",
+            |row| row.derived.confidence,
+        ),
     ]
 }

@@ -34,7 +34,7 @@ impl TableRow for RunRow {
         type C = Column<RunRow>;
         vec![
             C::text("run_id", "Identity of the run", |row| Some(&row.run_id.0)),
-            C::text("command", "The subcommand", |row| Some(&row.command)),
+            C::text("command", "The subcommand, without its arguments", |row| Some(&row.command)),
             C::text("trigger", "What started the run", |row| Some(&row.trigger)),
             C::timestamp("started_at", "Start of the run", |row| Some(row.started_at)),
             C::timestamp("ended_at", "End of the run", |row| Some(row.ended_at)),
@@ -44,7 +44,7 @@ impl TableRow for RunRow {
             C::int32("skipped", "Recordings that needed no work", |row| Some(count(row.skipped))),
             C::int32("failed", "Recordings that became dead", |row| Some(count(row.failed))),
             C::int32("waiting", "Recordings left for a later run", |row| Some(count(row.waiting))),
-            C::int64("audio_ms", "Audio transcribed", |row| Some(row.audio_ms)),
+            C::int64("audio_ms", "Audio transcribed, in milliseconds", |row| Some(row.audio_ms)),
             C::text("program_version", "Version of the program", |row| Some(&row.program_version)),
         ]
     }

@@ -45,8 +45,8 @@ impl TableRow for SegmentRow<'_> {
     fn columns() -> Vec<Column<Self>> {
         type C<'a> = Column<SegmentRow<'a>>;
         vec![
-            C::text("recording_id", "The recording", |row| Some(row.finished.recording.id.as_str())).looked_up(),
-            C::text("call_id", "Zoom's id of the call", |row| row.finished.recording.call_id.as_deref()).looked_up(),
+            C::text("recording_id", "The recording, as in recordings", |row| Some(row.finished.recording.id.as_str())).looked_up(),
+            C::text("call_id", "Zoom's id of the call, as in recordings", |row| row.finished.recording.call_id.as_deref()).looked_up(),
             C::timestamp("started_at", "Start of the recording", |row| Some(row.finished.started_at)),
             C::int32("segment_index", "Position in the recording, from 0; suppressed segments count", |row| {
                 Some(row.index)
@@ -56,10 +56,10 @@ impl TableRow for SegmentRow<'_> {
                 row.segment.speaker.as_deref()
             })
             .personal(),
-            C::int64("start_ms", "Start, from the start of the recording", |row| Some(row.segment.start_ms)),
-            C::int64("end_ms", "End, from the start of the recording", |row| Some(row.segment.end_ms)),
+            C::int64("start_ms", "Start, in milliseconds from the start of the recording", |row| Some(row.segment.start_ms)),
+            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.segment.end_ms)),
             C::text("text", "What was said; empty for non_speech", |row| Some(&row.segment.text)).free_text(),
-            C::text("language", "Language of the segment", |row| row.segment.language.as_ref().map(Language::as_str)),
+            C::text("language", "Language of the segment, such as en or ja", |row| row.segment.language.as_ref().map(Language::as_str)),
             C::double("avg_logprob", "Mean natural log probability of its tokens", |row| row.segment.avg_logprob),
             C::double("no_speech_prob", "Probability that nobody speaks", |row| row.segment.no_speech_prob),
             C::double("compression_ratio", "Bytes of the text over bytes after zlib", |row| {
@@ -67,7 +67,8 @@ impl TableRow for SegmentRow<'_> {
             }),
             C::double("temperature", "Temperature that gave the text", |row| row.segment.temperature),
             C::boolean("suppressed", "Whether the text does not count", |row| Some(row.segment.suppressed.is_some())),
-            C::text("suppressed_reason", "Why it does not count; null when it does", |row| {
+            C::text("suppressed_reason", "Why it does not count: non_speech, no_speech_prob, avg_logprob, compression_ratio, no_words, loop, \
+                 invented_phrase, prompt_echo or cross_talk; null when it does", |row| {
                 row.segment.suppressed.map(Suppression::as_str)
             }),
             C::text("first_text", "What the first model heard, where a second one was asked; the same as text where the second did no better", |row| {
@@ -77,7 +78,7 @@ impl TableRow for SegmentRow<'_> {
             C::text("first_model", "The first model, where a second one was asked", |row| {
                 row.decoding()?.first.as_ref().map(|first| first.model.as_str())
             }),
-            C::text("fingerprint", "The transcript that the row belongs to", |row| {
+            C::text("fingerprint", "The result that the row belongs to, as in recordings", |row| {
                 Some(row.finished.fingerprint.as_str())
             }),
             C::int64("window_start_ms", "Start of the window that was decoded; null for non_speech", |row| {

@@ -35,12 +35,15 @@ impl TableRow for WordRow<'_> {
     fn columns() -> Vec<Column<Self>> {
         type C<'a> = Column<WordRow<'a>>;
         vec![
-            C::text("recording_id", "The recording", |row| Some(row.finished.recording.id.as_str())).looked_up(),
+            C::text("recording_id", "The recording, as in recordings", |row| Some(row.finished.recording.id.as_str()))
+                .looked_up(),
             C::int32("segment_index", "The segment, as in segments", |row| Some(row.segment_index)),
             C::int32("word_index", "Position in the segment, from 0", |row| Some(row.word_index)),
             C::text("channel", "mono, left or right", |row| Some(row.channel.as_str())),
-            C::int64("start_ms", "Start, from the start of the recording", |row| Some(row.word.start_ms)),
-            C::int64("end_ms", "End, from the start of the recording", |row| Some(row.word.end_ms)),
+            C::int64("start_ms", "Start, in milliseconds from the start of the recording", |row| {
+                Some(row.word.start_ms)
+            }),
+            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.word.end_ms)),
             C::text("word", "The word; in Japanese and Chinese the characters of whole tokens", |row| {
                 Some(&row.word.text)
             })
@@ -53,7 +56,7 @@ impl TableRow for WordRow<'_> {
             C::text("time_source", "token (from the engine) or interp (spread over the segment)", |row| {
                 Some(row.word.time_source.as_str())
             }),
-            C::text("fingerprint", "The transcript that the row belongs to", |row| {
+            C::text("fingerprint", "The result that the row belongs to, as in recordings", |row| {
                 Some(row.finished.fingerprint.as_str())
             }),
         ]

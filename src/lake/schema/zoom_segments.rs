@@ -20,15 +20,18 @@ impl TableRow for ZoomSegmentRow {
     fn columns() -> Vec<Column<Self>> {
         type C = Column<ZoomSegmentRow>;
         vec![
-            C::text("recording_id", "The recording", |row| Some(row.recording_id.as_str())).looked_up(),
+            C::text("recording_id", "The recording, as in recordings", |row| Some(row.recording_id.as_str()))
+                .looked_up(),
             C::int32("segment_index", "Position in Zoom's transcript, from 0", |row| Some(row.segment_index)),
             C::text("channel", "left or right by Zoom's mark; null without one", |row| {
                 row.line.channel.map(Channel::as_str)
             }),
             C::text("speaker", "Who speaks: a name, an extension or a number", |row| row.line.speaker.as_deref())
                 .personal(),
-            C::int64("start_ms", "Start, from the start of the recording", |row| Some(row.line.start_ms)),
-            C::int64("end_ms", "End, from the start of the recording", |row| Some(row.line.end_ms)),
+            C::int64("start_ms", "Start, in milliseconds from the start of the recording", |row| {
+                Some(row.line.start_ms)
+            }),
+            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.line.end_ms)),
             C::text("text", "What was said, says Zoom", |row| Some(&row.line.text)).free_text(),
         ]
     }

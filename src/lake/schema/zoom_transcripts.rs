@@ -24,13 +24,14 @@ impl TableRow for ZoomTranscriptRow {
     fn columns() -> Vec<Column<Self>> {
         type C = Column<ZoomTranscriptRow>;
         vec![
-            C::text("recording_id", "The recording", |row| Some(row.recording_id.as_str())).looked_up(),
+            C::text("recording_id", "The recording, as in recordings", |row| Some(row.recording_id.as_str()))
+                .looked_up(),
             C::timestamp("fetched_at", "When Zoom was asked", |row| Some(row.fetched_at)),
-            C::text("outcome", "fetched, none, failed or disabled", |row| Some(row.outcome.as_str())),
+            C::text("outcome", "What came of it: fetched, none, failed or disabled", |row| Some(row.outcome.as_str())),
             C::double("agreement", "Share of words on which Zoom's text and ours agree, from 0 to 1", |row| {
                 row.agreement
             }),
-            C::text("fingerprint", "The transcript of ours that was compared", |row| {
+            C::text("fingerprint", "Our result that was compared, as in recordings", |row| {
                 row.fingerprint.as_ref().map(Fingerprint::as_str)
             }),
         ]

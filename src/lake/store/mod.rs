@@ -183,6 +183,22 @@ impl Store {
         Ok(objects)
     }
 
+    /// Whether there is an object below a folder of the lake whose key ends like this.
+    ///
+    /// # Errors
+    /// [`LakeError::Unreadable`].
+    pub(super) async fn holds_any(&self, below: &str, ending: &str) -> Result<bool, LakeError> {
+        let unreadable = |error| LakeError::Unreadable { key: below.to_owned(), source: Box::new(error) };
+        let prefix = self.path(below)?;
+        let mut objects = self.objects.list(Some(&prefix));
+        while let Some(object) = objects.try_next().await.map_err(unreadable)? {
+            if object.location.as_ref().ends_with(ending) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The names of the folders in a folder of the lake.
     ///
     /// # Errors
