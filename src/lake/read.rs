@@ -282,6 +282,7 @@ pub(super) fn fingerprint(text: &str) -> Result<Fingerprint, NotAString> {
 }
 
 /// One object of the store as the Parquet reader wants it: byte ranges on demand.
+#[derive(Clone)]
 pub(super) struct ObjectFile {
     store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
@@ -291,6 +292,12 @@ pub(super) struct ObjectFile {
 impl AsyncFileReader for ObjectFile {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
         self.store.get_range(&self.path, range).map_err(|error| ParquetError::External(Box::new(error))).boxed()
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, ParquetError>> {
+        // Columns that lie side by side are one request.
+        let read = async move { self.store.get_ranges(&self.path, &ranges).await };
+        read.map_err(|error| ParquetError::External(Box::new(error))).boxed()
     }
 
     fn get_metadata<'a>(
