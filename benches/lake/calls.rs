@@ -172,8 +172,8 @@ impl Calls {
             clippy::cast_sign_loss,
             reason = "between 1 and the number of words"
         )]
-        let rank = (words.len() as f64).powf(share) as usize;
-        &words[rank.saturating_sub(1)]
+        let rank = ((words.len() + 1) as f64).powf(share) as usize;
+        &words[rank.clamp(1, words.len()) - 1]
     }
 
     /// A name of two to four syllables.

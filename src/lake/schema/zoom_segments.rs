@@ -27,9 +27,9 @@ impl TableRow for ZoomSegmentRow {
             }),
             C::text("speaker", "Who speaks: a name, an extension or a number", |row| row.line.speaker.as_deref())
                 .personal(),
-            C::int64("start_ms", "Start, from the start of the recording", |row| Some(row.line.start_ms)),
-            C::int64("end_ms", "End, from the start of the recording", |row| Some(row.line.end_ms)),
-            C::text("text", "What was said, says Zoom", |row| Some(&row.line.text)).free_text(),
+            C::int64("start_ms", "Start, from the start of the recording", |row| Some(row.line.start_ms)).varied(),
+            C::int64("end_ms", "End, from the start of the recording", |row| Some(row.line.end_ms)).varied(),
+            C::text("text", "What was said, says Zoom", |row| Some(&row.line.text)).free_text().varied(),
         ]
     }
 }

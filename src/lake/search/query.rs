@@ -18,6 +18,7 @@ pub struct Query {
 /// One word or phrase, folded.
 #[derive(Debug, Clone)]
 struct Term {
+    folded: String,
     finder: Finder<'static>,
     starts_a_word: bool,
     /// Whether it may begin in one segment and end in the next: a phrase, or a word in a script without spaces.
@@ -78,7 +79,8 @@ impl Term {
         fold(word, &mut folded);
         let first = folded.chars().next()?;
         let may_run_on = folded.contains(' ') || (folded.chars().any(is_unspaced) && folded.chars().nth(1).is_some());
-        Some(Self { finder: Finder::new(&folded).into_owned(), starts_a_word: !is_unspaced(first), may_run_on })
+        let finder = Finder::new(&folded).into_owned();
+        Some(Self { finder, starts_a_word: !is_unspaced(first), may_run_on, folded })
     }
 
     fn first(&self, folded: &str) -> Option<Range<usize>> {
@@ -87,26 +89,34 @@ impl Term {
 
     /// Every place of the term, those that overlap included.
     fn all<'a>(&'a self, folded: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
-        let is_at_start = |at: usize| folded[..at].chars().next_back().is_none_or(|c| c == ' ' || is_unspaced(c));
         let mut from = 0;
         let places = std::iter::from_fn(move || {
             let at = from + self.finder.find(&folded.as_bytes()[from..])?;
             from = at + 1;
             Some(at)
         });
-        let places = places.filter(move |at| !self.starts_a_word || is_at_start(*at));
-        places.map(|at| at..at + self.finder.needle().len())
+        places.filter(|at| self.may_follow(&folded[..*at])).map(|at| at..at + self.folded.len())
     }
 
+    /// Whether it begins at the end of one folded text and ends at the start of the next.
     fn runs_on(&self, before: &str, after: &str) -> bool {
-        let (Some(last), Some(first)) = (before.chars().next_back(), after.chars().next()) else { return false };
-        let longest = self.finder.needle().len();
-        // One character more than can be part of it: it may have to be the start of a word.
-        let end = &before[before.floor_char_boundary(before.len().saturating_sub(longest + char::MAX_LEN_UTF8))..];
-        let start = &after[..after.ceil_char_boundary(longest.min(after.len()))];
-        let space = if is_unspaced(last) || is_unspaced(first) { "" } else { " " };
-        let joined = [end, space, start].concat();
-        self.all(&joined).any(|at| at.start < end.len() && at.end > end.len() + space.len())
+        let mut last = None;
+        self.folded.char_indices().any(|(at, c)| {
+            let Some(last) = last.replace(c) else { return false };
+            // Two texts are joined like two words: with a space where their scripts have spaces.
+            let tail = match c {
+                ' ' => at + 1,
+                _ if is_unspaced(last) || is_unspaced(c) => at,
+                _ => return false,
+            };
+            after.starts_with(&self.folded[tail..])
+                && before.strip_suffix(&self.folded[..at]).is_some_and(|rest| self.may_follow(rest))
+        })
+    }
+
+    /// Whether it may stand after this: a word in a script with spaces only where a word begins.
+    fn may_follow(&self, before: &str) -> bool {
+        !self.starts_a_word || before.chars().next_back().is_none_or(|c| c == ' ' || is_unspaced(c))
     }
 }
 
