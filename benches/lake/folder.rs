@@ -1,6 +1,5 @@
 //! A lake of made-up calls in a folder of its own, and the real program in it.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use jiff::civil::Date;
@@ -40,10 +39,6 @@ impl Folder {
         let fingerprints: Vec<_> = members.iter().map(|member| member.fingerprint.clone()).collect();
         let plan = Lake::plan_batch(&members[0].dt, &fingerprints);
         self.runtime.block_on(self.lake.publish(&plan, members.to_vec())).expect("published");
-    }
-
-    pub(crate) fn lake_path(&self) -> PathBuf {
-        self.folder.path().join("lake")
     }
 
     /// The program, as it is when nothing but this lake is configured.
