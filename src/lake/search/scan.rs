@@ -273,9 +273,13 @@ impl Scanner<'_> {
 
     fn look(&mut self, text: &str, channel: usize) {
         let (query, row) = (&self.search.query, self.rows.spoken.len());
+        let open = self.open[channel].get_or_insert_default();
+        if query.rules_out(text) {
+            *open = Open::default();
+            return;
+        }
         fold(text, &mut self.folded);
         let found = query.within(&self.folded);
-        let open = self.open[channel].get_or_insert_default();
         if !query.has_all(open.found) && query.runs_on(open.found, &open.folded, &self.folded) {
             self.rows.matches.push(Match { row: open.row, ends_in: Some(row) });
         }
