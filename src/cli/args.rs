@@ -13,6 +13,7 @@ use super::export::ExportArgs;
 use super::lake::LakeCommand;
 use super::models::ModelsArgs;
 use super::retry::RetryArgs;
+use super::search::SearchArgs;
 use super::status::StatusArgs;
 use crate::pipeline::RedoOrder;
 use crate::telemetry::Verbosity;
@@ -60,6 +61,13 @@ pub(super) enum Command {
     ///
     /// Reads the lake only, and takes the last result of the recording. Exit code 4 when there is no transcript.
     Explain(ExplainArgs),
+    /// Finds words in what was said, newest calls first.
+    ///
+    /// All words must be in one segment; several words in quotation marks are a phrase. Case, width (ＡＢＣ, ｶﾅ) and
+    /// punctuation do not matter. A word is found where one begins with it (`invoice` finds "invoices"); in Japanese and
+    /// other scripts without spaces it is found anywhere. Reads the lake only, and the last result of each recording.
+    /// Text that a guard suppressed is not searched.
+    Search(SearchArgs),
     /// Gets, checks, converts and quantises Whisper models.
     Models(ModelsArgs),
     /// Shows the configuration.

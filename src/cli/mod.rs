@@ -18,6 +18,7 @@ mod reconcile;
 mod retry;
 mod run;
 mod sample;
+mod search;
 mod serve;
 mod status;
 mod transcript;
@@ -152,6 +153,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
         Some(Command::Export(arguments)) => export::run(&session, &arguments),
         Some(Command::Explain(arguments)) => explain::run(&session, &arguments, cli.common.format),
+        Some(Command::Search(arguments)) => search::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Serve) => serve::run(&session),
         Some(Command::Events(_)) => events::run(&session, cli.common.format),

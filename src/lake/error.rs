@@ -86,6 +86,11 @@ pub enum LakeError {
         #[source]
         source: parquet::errors::ParquetError,
     },
+    #[error("a reading thread died")]
+    ReaderDied {
+        #[source]
+        source: tokio::task::JoinError,
+    },
     #[error("the encoding thread died")]
     EncoderDied {
         #[source]
@@ -111,6 +116,7 @@ impl LakeError {
             | Self::BadRow { .. }
             | Self::BadDay { .. }
             | Self::Encode { .. }
+            | Self::ReaderDied { .. }
             | Self::EncoderDied { .. } => LakeErrorKind::Bug,
         }
     }

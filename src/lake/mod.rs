@@ -10,7 +10,8 @@
 //! * `compact` makes one file of a closed day's.
 //! * `init` writes what readers start from: views, catalogues, queries, snippets.
 //! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
-//! * `earlier` finds what was said before with a number; `find` one recording by its id, with its `transcript`.
+//! * `earlier` finds what was said before with a number; `find` one recording by its id, with its `transcript`;
+//!   [`search`] words in what was said.
 //!
 //! This module knows nothing of the queue: who may publish, and when a recording is settled, is decided elsewhere.
 
@@ -30,6 +31,7 @@ mod row;
 #[cfg(test)]
 mod sample;
 pub mod schema;
+pub mod search;
 pub mod staging;
 mod store;
 mod swap;

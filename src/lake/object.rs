@@ -17,6 +17,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 /// filters are in it, so that one request says whether a recording is there.
 const TAIL_BYTES: u64 = 64 * 1024;
 
+#[derive(Clone)]
 pub(super) struct ObjectFile {
     store: Arc<dyn ObjectStore>,
     pub(super) path: Path,

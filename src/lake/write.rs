@@ -33,7 +33,7 @@ const ROW_GROUP_ROWS: usize = 122_880;
 
 /// Rows turned into Arrow at a time. Bounds the memory beside the file's own bytes, and keeps the text of a batch far
 /// below the 2 GiB that an Arrow array can hold.
-const BATCH_ROWS: usize = 1_024;
+const BATCH_ROWS: usize = 8_192;
 
 /// How often a bloom filter may say "perhaps" of a value that is not there.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -151,6 +151,9 @@ impl Encoder {
             let path = ColumnPath::from(column.name);
             if column.content != Content::Plain {
                 properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+            }
+            if column.varied {
+                properties = properties.set_column_dictionary_enabled(path.clone(), false);
             }
             if column.looked_up {
                 properties = properties

@@ -33,6 +33,7 @@ mod reconcile;
 mod s3;
 #[path = "../support/s3_server.rs"]
 mod s3_server;
+mod search;
 mod serve;
 mod sign_in;
 #[path = "../support/signed.rs"]

@@ -2,7 +2,7 @@
 
 mod human;
 mod json;
-mod moment;
+pub(super) mod moment;
 mod spans;
 mod wording;
 

@@ -28,7 +28,7 @@ fn whole(digits: &str) -> Option<i64> {
 }
 
 /// `m:ss.s`, from an hour on `h:mm:ss.s`.
-pub(super) fn shown(at_ms: i64) -> String {
+pub(in crate::cli) fn shown(at_ms: i64) -> String {
     let tenths = at_ms.max(0) / 100;
     let (hours, minutes, seconds) = (tenths / 36_000, tenths / 600 % 60, tenths / 10 % 60);
     match hours {

@@ -184,12 +184,14 @@ pub struct Column<R> {
     pub content: Content,
     /// Whether single values are looked up, so that a bloom filter pays.
     pub looked_up: bool,
+    /// Whether few rows of a file share a value, so that a dictionary costs more than it saves.
+    pub varied: bool,
     read: Read<R>,
 }
 
 impl<R> Column<R> {
     const fn new(name: &'static str, meaning: &'static str, read: Read<R>) -> Self {
-        Self { name, meaning, content: Content::Plain, looked_up: false, read }
+        Self { name, meaning, content: Content::Plain, looked_up: false, varied: false, read }
     }
 
     const fn text(name: &'static str, meaning: &'static str, read: fn(&R) -> Option<&str>) -> Self {
@@ -228,6 +230,11 @@ impl<R> Column<R> {
 
     const fn looked_up(mut self) -> Self {
         self.looked_up = true;
+        self
+    }
+
+    const fn varied(mut self) -> Self {
+        self.varied = true;
         self
     }
 
@@ -296,6 +303,7 @@ pub struct ColumnInfo {
     pub meaning: &'static str,
     pub content: Content,
     pub looked_up: bool,
+    pub varied: bool,
 }
 
 /// The columns of a table, in the order of its files.
@@ -322,6 +330,7 @@ fn columns_of<R: TableRow>() -> Vec<ColumnInfo> {
         meaning: column.meaning,
         content: column.content,
         looked_up: column.looked_up,
+        varied: column.varied,
     };
     R::columns().into_iter().map(info).collect()
 }

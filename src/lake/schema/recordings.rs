@@ -120,7 +120,8 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
         C::text("text", "What was said, unsuppressed segments only; empty when nobody spoke", |row| {
             Some(&row.derived.text)
         })
-        .free_text(),
+        .free_text()
+        .varied(),
         C::int32("segment_count", "Unsuppressed segments", |row| Some(row.derived.segment_count)),
         C::int32("word_count", "Words of unsuppressed segments", |row| row.derived.word_count),
         C::int64(

@@ -56,15 +56,18 @@ impl TableRow for SegmentRow<'_> {
                 row.segment.speaker.as_deref()
             })
             .personal(),
-            C::int64("start_ms", "Start, in milliseconds from the start of the recording", |row| Some(row.segment.start_ms)),
-            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.segment.end_ms)),
-            C::text("text", "What was said; empty for non_speech", |row| Some(&row.segment.text)).free_text(),
+            C::int64("start_ms", "Start, in milliseconds from the start of the recording", |row| Some(row.segment.start_ms)).varied(),
+            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.segment.end_ms)).varied(),
+            C::text("text", "What was said; empty for non_speech", |row| Some(&row.segment.text))
+                .free_text()
+                .varied(),
             C::text("language", "Language of the segment, such as en or ja", |row| row.segment.language.as_ref().map(Language::as_str)),
-            C::double("avg_logprob", "Mean natural log probability of its tokens", |row| row.segment.avg_logprob),
-            C::double("no_speech_prob", "Probability that nobody speaks", |row| row.segment.no_speech_prob),
+            C::double("avg_logprob", "Mean natural log probability of its tokens", |row| row.segment.avg_logprob).varied(),
+            C::double("no_speech_prob", "Probability that nobody speaks", |row| row.segment.no_speech_prob).varied(),
             C::double("compression_ratio", "Bytes of the text over bytes after zlib", |row| {
                 row.segment.compression_ratio
-            }),
+            })
+            .varied(),
             C::double("temperature", "Temperature that gave the text", |row| row.segment.temperature),
             C::boolean("suppressed", "Whether the text does not count", |row| Some(row.segment.suppressed.is_some())),
             C::text("suppressed_reason", "Why it does not count: non_speech, no_speech_prob, avg_logprob, compression_ratio, no_words, loop, \
@@ -74,7 +77,8 @@ impl TableRow for SegmentRow<'_> {
             C::text("first_text", "What the first model heard, where a second one was asked; the same as text where the second did no better", |row| {
                 row.decoding()?.first.as_ref().map(|first| first.text.as_str())
             })
-            .free_text(),
+            .free_text()
+            .varied(),
             C::text("first_model", "The first model, where a second one was asked", |row| {
                 row.decoding()?.first.as_ref().map(|first| first.model.as_str())
             }),
@@ -83,10 +87,12 @@ impl TableRow for SegmentRow<'_> {
             }),
             C::int64("window_start_ms", "Start of the window that was decoded; null for non_speech", |row| {
                 Some(row.decoding()?.window_start_ms)
-            }),
+            })
+            .varied(),
             C::int64("window_end_ms", "End of the window that was decoded; null for non_speech", |row| {
                 Some(row.decoding()?.window_end_ms)
-            }),
+            })
+            .varied(),
             C::int32("decode_count", "How often the window was decoded; null for non_speech", |row| {
                 row.decoding().map(|decoding| i32::try_from(decoding.passes).unwrap_or(i32::MAX))
             }),
@@ -98,7 +104,8 @@ impl TableRow for SegmentRow<'_> {
             }),
             C::double("confidence", "Share of words that are right in text with this avg_logprob", |row| {
                 row.segment.avg_logprob.map(text_confidence)
-            }),
+            })
+            .varied(),
         ]
     }
 }

@@ -42,8 +42,10 @@ impl TableRow for WordRow<'_> {
             C::text("channel", "mono, left or right", |row| Some(row.channel.as_str())),
             C::int64("start_ms", "Start, in milliseconds from the start of the recording", |row| {
                 Some(row.word.start_ms)
-            }),
-            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.word.end_ms)),
+            })
+            .varied(),
+            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.word.end_ms))
+                .varied(),
             C::text("word", "The word; in Japanese and Chinese the characters of whole tokens", |row| {
                 Some(&row.word.text)
             })
@@ -52,7 +54,8 @@ impl TableRow for WordRow<'_> {
                 "probability",
                 "Share of words that are right among those of which the engine is as sure",
                 |row| Some(word_confidence(row.word.probability)),
-            ),
+            )
+            .varied(),
             C::text("time_source", "token (from the engine) or interp (spread over the segment)", |row| {
                 Some(row.word.time_source.as_str())
             }),

@@ -30,9 +30,11 @@ impl TableRow for ZoomSegmentRow {
                 .personal(),
             C::int64("start_ms", "Start, in milliseconds from the start of the recording", |row| {
                 Some(row.line.start_ms)
-            }),
-            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.line.end_ms)),
-            C::text("text", "What was said, says Zoom", |row| Some(&row.line.text)).free_text(),
+            })
+            .varied(),
+            C::int64("end_ms", "End, in milliseconds from the start of the recording", |row| Some(row.line.end_ms))
+                .varied(),
+            C::text("text", "What was said, says Zoom", |row| Some(&row.line.text)).free_text().varied(),
         ]
     }
 }
