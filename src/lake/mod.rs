@@ -8,6 +8,7 @@
 //! * `store` is the folder or the bucket that holds the objects; `swap` puts some of them in the place of others.
 //! * `tidy` keeps writers apart and removes what crashes leave.
 //! * `compact` makes one file of a closed day's.
+//! * `purge` removes what is to be forgotten, and leaves tombstones.
 //! * `views` writes the SQL that shows one result per recording.
 //! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
 //! * `earlier` finds what was said before with a number; `find` one recording by its id, with its `transcript`.
@@ -22,6 +23,7 @@ mod error;
 mod find;
 mod open;
 mod posted;
+mod purge;
 pub mod publish;
 pub mod read;
 mod row;
@@ -42,6 +44,7 @@ pub use earlier::HeardRecording;
 pub use error::{LakeError, LakeErrorKind};
 pub use find::{Held, HeldFailure};
 pub use open::Lake;
+pub use purge::{Erased, Erasure, Quarry};
 pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
 pub use read::{OurText, PublishedId};
 pub use schema::{CoverageRow, QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};

@@ -11,7 +11,8 @@ use parquet::file::metadata::{FooterTail, PageIndexPolicy, ParquetMetaData, Parq
 use serde_json::{Value, json};
 use transcribe::config::{LakeConfig, LakePlace, Partition};
 use transcribe::domain::{
-    CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Difference, FinishedTranscript, Generation,
+    CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Departed, Difference, FinishedTranscript,
+    Generation, PurgeReason, Tombstone,
     JoinKey, JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Station,
     Suppression, Talk, TranscriptOutcome, Via, word_confidence,
 };
@@ -141,6 +142,7 @@ impl Workspace {
         for (table, row) in posted() {
             self.lake.write_posted(table, "2026-11-02", vec![row]).await.unwrap();
         }
+        self.lake.write_tombstones(vec![tombstone()]).await.unwrap();
     }
 
     /// All files below the root but what the lake remembers of itself, with their bytes.
@@ -177,6 +179,11 @@ fn read_lake(arguments: &[&str]) -> Value {
 fn plan_for(members: &[FinishedTranscript]) -> BatchPlan {
     let fingerprints: Vec<_> = members.iter().map(|member| member.fingerprint.clone()).collect();
     Lake::plan_batch(&members[0].dt, &fingerprints)
+}
+
+fn tombstone() -> Tombstone {
+    let of = Departed::Call("7072598989368295985".into());
+    Tombstone { of, purged_at: "2026-11-02T03:00:00Z".parse().unwrap(), reason: PurgeReason::Call }
 }
 
 /// A call in which every text that must stay private is a word that stands nowhere else.

@@ -22,6 +22,7 @@ mod main_job;
 mod models;
 mod otlp;
 mod privacy;
+mod purge;
 mod reconcile;
 mod s3;
 #[path = "../support/s3_server.rs"]

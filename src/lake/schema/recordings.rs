@@ -157,8 +157,14 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
         C::double("words_per_minute", "Words per minute of speech", |row| row.derived.words_per_minute),
         C::int64("overlap_ms", "Time in which both sides speak; null unless stereo", |row| row.derived.overlap_ms),
         C::double("zoom_agreement", "Word agreement with Zoom's own transcript", |_| None),
-        C::text("caller_number_hash", "Keyed hash of caller_number", |_| None).personal(),
-        C::text("callee_number_hash", "Keyed hash of callee_number", |_| None).personal(),
+        C::text("caller_number_hash", "Keyed hash of caller_number", |row| {
+            row.finished.number_hashes.caller.as_deref()
+        })
+        .personal(),
+        C::text("callee_number_hash", "Keyed hash of callee_number", |row| {
+            row.finished.number_hashes.callee.as_deref()
+        })
+        .personal(),
     ]
 }
 

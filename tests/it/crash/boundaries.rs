@@ -38,6 +38,17 @@ pub(crate) const SERVICE: &[&str] = &["events-acted-upon"];
 /// What putting one object in the place of others passes; `compact` is killed there.
 pub(crate) const COMPACTING: &[&str] = &["swap-announced", "swap-put", "swap-decided", "swap-removed"];
 
+/// What a purge passes; `purge` is killed there.
+pub(crate) const PURGING: &[&str] = &[
+    "purge-begun",
+    "purge-entombed",
+    "purge-rewritten",
+    "purge-erased",
+    "purge-unspooled",
+    "purge-forgotten",
+    "purge-scrubbed",
+];
+
 /// A boundary that a run passes more often is not killed at more often.
 const MOST_PASSAGES: usize = 3;
 
@@ -102,6 +113,6 @@ fn boundaries_in(folder: &Path, found: &mut BTreeSet<String>) {
 fn every_boundary_in_the_program_is_one_that_a_run_is_killed_at() {
     let mut in_program = BTreeSet::new();
     boundaries_in(&project().join("src"), &mut in_program);
-    let killed_at = [LISTING, WORK, PUBLISHING, BESIDE, TAKING_UP, SERVICE, COMPACTING].concat();
+    let killed_at = [LISTING, WORK, PUBLISHING, BESIDE, TAKING_UP, SERVICE, COMPACTING, PURGING].concat();
     assert_eq!(in_program, killed_at.into_iter().map(str::to_owned).collect());
 }
