@@ -18,10 +18,22 @@ use crate::pipeline::{PurgeCount, PurgeOrder, plan_purge, purge};
 use crate::privacy::WantedNumber;
 use crate::telemetry::Reporter;
 
-/// One of the first four must be given.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["recording", "call", "phone", "before"])]
 pub(crate) struct PurgeArgs {
+    #[command(flatten)]
+    what: What,
+    /// Counts, and changes nothing of it.
+    #[arg(long)]
+    plan: bool,
+    /// Does not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// One of these must be given.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct What {
     /// These recordings, and the rows of their calls.
     #[arg(long, value_name = "ID", num_args = 1..)]
     recording: Vec<String>,
@@ -35,12 +47,6 @@ pub(crate) struct PurgeArgs {
     /// Everything that began before: a date, RFC 3339, or an age such as 400d.
     #[arg(long, value_name = "WHEN")]
     before: Option<String>,
-    /// Counts, and changes nothing of it.
-    #[arg(long)]
-    plan: bool,
-    /// Does not ask.
-    #[arg(long)]
-    yes: bool,
 }
 
 /// There is nobody to ask.
@@ -49,7 +55,7 @@ pub(crate) struct PurgeArgs {
 pub(super) struct NotConfirmed;
 
 pub(super) fn run(session: &Session, args: &PurgeArgs, format: OutputFormat) -> anyhow::Result<ExitCode> {
-    let order = order(session, args)?;
+    let order = order(session, &args.what)?;
     let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !args.plan && !args.yes && !can_ask {
         return Err(NotConfirmed.into());
@@ -71,7 +77,7 @@ pub(super) fn run(session: &Session, args: &PurgeArgs, format: OutputFormat) -> 
     Ok(ExitCode::Done)
 }
 
-fn order(session: &Session, args: &PurgeArgs) -> Result<PurgeOrder, BadArgument> {
+fn order(session: &Session, args: &What) -> Result<PurgeOrder, BadArgument> {
     let region = session.config.privacy.region;
     // The number itself stays out of the message: messages end up in logs.
     let number = |written: &String| {

@@ -118,7 +118,8 @@ impl WantedNumber {
                 signs += 1;
                 if character.is_alphabetic() || signs > MOST_SIGNS {
                     self.among(&digits, &places, &mut found);
-                    (digits.clear(), places.clear());
+                    digits.clear();
+                    places.clear();
                 }
             }
         }
@@ -132,7 +133,7 @@ impl WantedNumber {
 
     fn among(&self, digits: &[u8], places: &[Range<usize>], found: &mut Vec<Range<usize>>) {
         for form in &self.digits {
-            for (at, _) in digits.windows(form.len()).enumerate().filter(|(_, window)| window == form) {
+            for (at, _) in digits.windows(form.len()).enumerate().filter(|(_, window)| *window == form.as_slice()) {
                 found.push(places[at].start..places[at + form.len() - 1].end);
             }
         }

@@ -98,7 +98,7 @@ impl<'a> Sight<'a> {
 
     /// All ids of the calls and legs that a row belongs to.
     pub(super) fn calls(&self, row: usize) -> impl Iterator<Item = &'a str> {
-        self.calls.iter().filter_map(move |column| value(column, row)).filter(|id| !id.is_empty())
+        self.calls.iter().copied().filter_map(move |column| value(column, row)).filter(|id| !id.is_empty())
     }
 
     /// When it happened, in milliseconds since 1970.

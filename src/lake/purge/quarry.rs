@@ -77,7 +77,7 @@ impl Lake {
                         let before = quarry.before.map(Timestamp::as_millisecond);
                         let is_old = before.is_some_and(|before| sight.time(row).is_some_and(|time| time < before));
                         // A leg names recordings that may be younger than it.
-                        let is_meant = is_old && table != Table::CallHistory || sight.has_number(row, known);
+                        let is_meant = (is_old && table != Table::CallHistory) || sight.has_number(row, known);
                         let recordings: Vec<&str> = sight.recordings(row).collect();
                         let calls: Vec<&str> = sight.calls(row).collect();
                         if is_old && table == Table::CallHistory {

@@ -52,17 +52,17 @@ fn set(tx: &Transaction<'_>, stone: &Tombstone, is_unended: bool) -> Result<(), 
          ON CONFLICT (kind, id) DO UPDATE SET unended = max(unended, excluded.unended)",
     )?
     .execute(params![kind, id, stone.purged_at.as_millisecond(), stone.reason.as_str(), is_unended])?;
-    for sql in match stone.of {
-        Departed::Recording(_) => [
+    let forget: &[&str] = match stone.of {
+        Departed::Recording(_) => &[
             "DELETE FROM jobs WHERE recording_id = ?1",
             "DELETE FROM job_events WHERE recording_id = ?1",
             "DELETE FROM zoom_transcripts WHERE recording_id = ?1",
-        ]
-        .as_slice(),
+        ],
         Departed::Call(_) => {
-            ["DELETE FROM call_legs WHERE leg_id = ?1 OR record_id = ?1 OR leg_id = 'record:' || ?1"].as_slice()
+            &["DELETE FROM call_legs WHERE leg_id = ?1 OR record_id = ?1 OR leg_id = 'record:' || ?1"]
         }
-    } {
+    };
+    for sql in forget {
         tx.prepare_cached(sql)?.execute([id])?;
     }
     Ok(())
