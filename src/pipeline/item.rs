@@ -347,8 +347,11 @@ impl Shop {
         if self.queue.purged(std::slice::from_ref(id)).await?.is_empty() {
             return Ok(());
         }
-        let (staging, id) = (self.staging.clone(), id.clone());
-        let dropping = tokio::task::spawn_blocking(move || staging.remove_all_of(&id));
+        let (staging, audio, id) = (self.staging.clone(), self.kept_audio.clone(), id.clone());
+        let dropping = tokio::task::spawn_blocking(move || {
+            audio.remove_of(&id)?;
+            staging.remove_all_of(&id)
+        });
         let dropped = dropping.await.map_err(RunError::Stage)?;
         dropped.map_err(|source| crate::lake::StagingError::Io { name: "of a purged recording".into(), source }.into())
     }
