@@ -81,7 +81,8 @@ fn order(session: &Session, args: &What) -> Result<PurgeOrder, BadArgument> {
     let region = session.config.privacy.region;
     // The number itself stays out of the message: messages end up in logs.
     let number = |written: &String| {
-        let expected = "it must be a whole telephone number: with + and the country's code, or as dialled in privacy.region";
+        let expected =
+            "it must be a whole telephone number: with + and the country's code, or as dialled in privacy.region";
         let bad = || BadArgument { argument: "--phone", value: "…".into(), expected };
         WantedNumber::parse(written, region).ok_or_else(bad)
     };

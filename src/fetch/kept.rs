@@ -62,7 +62,9 @@ impl KeptAudio {
     /// As [`KeptAudio::remove_old`].
     pub fn remove_of(&self, id: &RecordingId) -> io::Result<u64> {
         let stem = format!("{}.", id.file_stem());
-        let is_of = |name: &str| [DEAD, DONE].iter().any(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(&stem)));
+        let is_of = |name: &str| {
+            [DEAD, DONE].iter().any(|kind| name.strip_prefix(kind).is_some_and(|rest| rest.starts_with(&stem)))
+        };
         self.remove(|name, _modified| is_of(name))
     }
 

@@ -100,7 +100,8 @@ pub async fn plan(
                         Some(queue) => !queue.purged(std::slice::from_ref(&recording.id)).await?.is_empty(),
                         None => false,
                     };
-                    let settled = purged || record.as_ref().is_some_and(|job| job.state.is_settled() && !redo.wants(job));
+                    let settled =
+                        purged || record.as_ref().is_some_and(|job| job.state.is_settled() && !redo.wants(job));
                     let open = record.is_some_and(|job| !job.state.is_settled());
                     count(day, &recording, settled, open, &mut room);
                 }

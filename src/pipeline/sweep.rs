@@ -370,7 +370,9 @@ impl<'a> Run<'a> {
         let mut not_found = BTreeSet::new();
         if discovered.failure.is_none() {
             for id in self.sweep.recordings.difference(&discovered.matched) {
-                if self.queue.record(id).await?.is_none() && self.queue.purged(std::slice::from_ref(id)).await?.is_empty() {
+                if self.queue.record(id).await?.is_none()
+                    && self.queue.purged(std::slice::from_ref(id)).await?.is_empty()
+                {
                     not_found.insert(id.clone());
                 }
             }

@@ -75,7 +75,9 @@ mod tests {
     #[test]
     fn a_short_key_is_none_and_no_key_is_shown() {
         assert!(NumberHasher::new(&[b'a'; 31], Region::from_code("JP").unwrap()).is_none());
-        assert!(NumberHasher::new(format!("{}\n", "a".repeat(31)).as_bytes(), Region::from_code("JP").unwrap()).is_none());
+        assert!(
+            NumberHasher::new(format!("{}\n", "a".repeat(31)).as_bytes(), Region::from_code("JP").unwrap()).is_none()
+        );
         assert_eq!(format!("{:?}", hasher(&[b'a'; 32])), "NumberHasher(…)");
     }
 }

@@ -187,8 +187,14 @@ mod tests {
 
     #[test]
     fn the_number_is_known_in_every_form_and_its_neighbour_is_not() {
-        for value in ["+81355500123", "0355500123", "03-5550-0123", "81355500123", "+81 (0)3 5550 0123", "０３−５５５０−０１２３"]
-        {
+        for value in [
+            "+81355500123",
+            "0355500123",
+            "03-5550-0123",
+            "81355500123",
+            "+81 (0)3 5550 0123",
+            "０３−５５５０−０１２３",
+        ] {
             assert!(wanted().is(value), "{value}");
             assert!(wanted().is_in(&format!("call {value} back")), "{value}");
         }

@@ -22,9 +22,12 @@ pub struct Trace {
     pub texts: Vec<String>,
 }
 
+/// Whether a text is to be forgotten.
+pub type Mentions = Box<dyn for<'text> Fn(&'text str) -> bool + Send>;
+
 #[async_trait]
 pub trait Graves: Send + Sync {
-    /// Hands everything that it knows to `look`: jobs, rows on their way into the lake, and notices.
+    /// All that it knows: of jobs, of rows on their way into the lake, and of notices.
     async fn traces(&self) -> Result<Vec<Trace>, QueueError>;
 
     /// Whether a recording began before this.
@@ -44,7 +47,7 @@ pub trait Graves: Send + Sync {
         recordings: BTreeSet<String>,
         calls: BTreeSet<String>,
         before: Option<Timestamp>,
-        mentions: Box<dyn Fn(&str) -> bool + Send>,
+        mentions: Mentions,
     ) -> Result<u64, QueueError>;
 
     /// Overwrites what was forgotten: the file is written anew and its log emptied.

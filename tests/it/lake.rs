@@ -12,9 +12,8 @@ use serde_json::{Value, json};
 use transcribe::config::{LakeConfig, LakePlace, Partition};
 use transcribe::domain::{
     CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Departed, Difference, FinishedTranscript,
-    Generation, PurgeReason, Tombstone,
-    JoinKey, JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Station,
-    Suppression, Talk, TranscriptOutcome, Via, word_confidence,
+    Generation, JoinKey, JoinedLeg, Language, LanguageVerdict, Party, PurgeReason, Reason, RecordingId, RunId,
+    SpokenLine, Stage, Station, Suppression, Talk, Tombstone, TranscriptOutcome, Via, word_confidence,
 };
 use transcribe::lake::{
     BatchPlan, CoverageRow, Lake, PublishedObject, QuarantineRow, RunRow, SCHEMA_VERSION, Staging, Table,

@@ -39,14 +39,17 @@ fn clip(id: &str, days_ago: i64, number: &str) -> Clip {
 async fn zoom() -> ZoomServer {
     let clips = [("a1", 0, TARGET), ("a2", 1, TARGET), ("b1", 0, OTHER), ("b2", 3, OTHER)];
     let zoom = ZoomServer::start(clips.map(|(id, days_ago, number)| clip(id, days_ago, number)).into()).await;
-    let at = |seconds: i64| (Timestamp::now() - SignedDuration::from_hours(26) + SignedDuration::from_secs(seconds)).to_string();
+    let at = |seconds: i64| {
+        (Timestamp::now() - SignedDuration::from_hours(26) + SignedDuration::from_secs(seconds)).to_string()
+    };
     for (history_id, number) in [("missed1", "0355500123"), ("missed2", OTHER)] {
         let call = json!({"call_history_uuid": history_id, "call_id": format!("99{history_id}"), "direction": "inbound",
                           "call_result": "no_answer", "start_time": at(0), "end_time": at(9), "duration": 9,
                           "caller_did_number": number, "caller_name": "Example Caller"});
         zoom.history(|history| history.call_history.push(call));
     }
-    let line = json!({"ts": "00:00:00.780", "end_ts": "00:00:02.580", "text": "Ring 03-5550-0123, please.", "userId": "803"});
+    let line =
+        json!({"ts": "00:00:00.780", "end_ts": "00:00:02.580", "text": "Ring 03-5550-0123, please.", "userId": "803"});
     let transcript = json!({"type": "zoom_transcript", "ver": 1, "timeline": [line]});
     zoom.set_transcript("b1", transcript.to_string());
     zoom
@@ -271,7 +274,8 @@ async fn audio_stays_as_long_as_it_may_and_that_of_the_dead_a_week() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hashes_join_calls_of_one_number_and_a_bad_key_is_refused() {
-    let zoom = ZoomServer::start(vec![clip("a1", 0, TARGET), clip("a2", 1, "03-5550-0123"), clip("b1", 0, OTHER)]).await;
+    let zoom =
+        ZoomServer::start(vec![clip("a1", 0, TARGET), clip("a2", 1, "03-5550-0123"), clip("b1", 0, OTHER)]).await;
     let mut workspace = workspace(&zoom);
     let key = workspace.path().join("hash.key");
     workspace.set("TRANSCRIBE__PRIVACY__HASH_KEY_FILE", key.display().to_string());

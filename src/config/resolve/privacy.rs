@@ -48,7 +48,8 @@ fn hasher(read: &Reader<'_>, region: Region) -> Result<Option<NumberHasher>, Con
     }
     let bytes = std::fs::read(read.path(key)?)
         .map_err(|error| read.refused(key, &format!("the key file cannot be read ({})", error.kind())))?;
-    let short = || format!("the key file must hold at least {SHORTEST_KEY} bytes, such as `openssl rand -hex 32` prints");
+    let short =
+        || format!("the key file must hold at least {SHORTEST_KEY} bytes, such as `openssl rand -hex 32` prints");
     NumberHasher::new(&bytes, region).map(Some).ok_or_else(|| read.refused(key, &short()))
 }
 

@@ -23,14 +23,8 @@ pub struct Quarry {
 }
 
 /// Tables whose rows tell which recordings and calls belong together.
-const TELLING: [Table; 6] = [
-    Table::Recordings,
-    Table::Quarantine,
-    Table::CallHistory,
-    Table::CallEvents,
-    Table::ZoomSegments,
-    Table::Segments,
-];
+const TELLING: [Table; 6] =
+    [Table::Recordings, Table::Quarantine, Table::CallHistory, Table::CallEvents, Table::ZoomSegments, Table::Segments];
 
 impl Quarry {
     /// The same as an order to the tables, before anything was looked for.

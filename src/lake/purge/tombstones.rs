@@ -46,7 +46,11 @@ impl Lake {
                             let reason = known("reason", row.text("reason")?)?;
                             // A reason of a later version: that it was purged is what counts.
                             let reason = PurgeReason::parse(&reason).unwrap_or(PurgeReason::Recording);
-                            stones.push(Tombstone { of, purged_at: known("purged_at", row.time("purged_at")?)?, reason });
+                            stones.push(Tombstone {
+                                of,
+                                purged_at: known("purged_at", row.time("purged_at")?)?,
+                                reason,
+                            });
                         }
                         Ok(())
                     },

@@ -13,8 +13,10 @@ impl TableRow for Tombstone {
                 row.recording().map(crate::domain::RecordingId::as_str)
             })
             .looked_up(),
-            C::text("call_id", "Any of Zoom's ids of the call or leg; null where it is a recording's", |row| row.call())
-                .looked_up(),
+            C::text("call_id", "Any of Zoom's ids of the call or leg; null where it is a recording's", |row| {
+                row.call()
+            })
+            .looked_up(),
             C::timestamp("purged_at", "When it was purged", |row| Some(row.purged_at)),
             C::text("reason", "Why: recording, call, phone, before, retention or deleted_in_zoom", |row| {
                 Some(row.reason.as_str())

@@ -22,7 +22,6 @@ use super::sweep::prepare_state;
 use crate::config::Config;
 use crate::domain::{Departed, PurgeReason, RecordingId, Tombstone};
 use crate::failpoint;
-use crate::fetch::kept::KeptAudio;
 use crate::lake::{Erased, Erasure, Quarry, StagedRef, StagingError};
 use crate::privacy::WantedNumber;
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
@@ -101,7 +100,9 @@ impl Publisher {
             return Ok(());
         }
         if stones.iter().any(|stone| stone.reason == PurgeReason::Phone) {
-            tracing::warn!("a purge by number was interrupted: give the same command again, so that it is masked in the texts of others");
+            tracing::warn!(
+                "a purge by number was interrupted: give the same command again, so that it is masked in the texts of others"
+            );
         }
         let nothing_else = PurgeOrder { reason: PurgeReason::Recording, ..PurgeOrder::default() };
         let count = self.purge(&nothing_else).await?;
@@ -136,8 +137,8 @@ impl Publisher {
             for trace in self.graves.traces().await? {
                 let is_old = order.before.is_some_and(|before| trace.at.is_some_and(|at| at < before));
                 let is_meant = is_old || trace.texts.iter().any(|text| mentions(&order.numbers, text));
-                let refer = |ids: &'_ [String]| ids.iter().map(String::as_str).collect::<Vec<_>>();
-                let (recordings, calls) = (refer(&trace.recordings), refer(&trace.calls));
+                let recordings: Vec<&str> = trace.recordings.iter().map(String::as_str).collect();
+                let calls: Vec<&str> = trace.calls.iter().map(String::as_str).collect();
                 is_news |= quarry.learn(&mut known, &recordings, &calls, is_meant);
             }
             if !is_news {

@@ -30,8 +30,7 @@ impl Publisher {
         if !self.lake.has_older(day_starts).await? && !self.graves.has_older(day_starts).await? {
             return Ok(());
         }
-        let order =
-            PurgeOrder { before: Some(day_starts), reason: PurgeReason::Retention, ..PurgeOrder::default() };
+        let order = PurgeOrder { before: Some(day_starts), reason: PurgeReason::Retention, ..PurgeOrder::default() };
         let count = self.purge(&order).await?;
         let (recordings, rows) = (count.recordings, count.erased.rows);
         tracing::info!(recordings, rows, "purged what is older than privacy.transcript_retention");

@@ -17,8 +17,8 @@ use self::model::Model;
 use self::ops::{Again, How, Listing, OF_ZOOM, Op, PROCESSES, RECORDINGS};
 use super::instance::Fate;
 use super::{
-    BatchLog, Claimant, Claimed, FoundStaged, Graves, JobQueue, JobRecord, NewJob, OpenBatch, PublishedBefore, Redo, Scope,
-    Selection, Settled, Settlement, StagedJob,
+    BatchLog, Claimant, Claimed, FoundStaged, Graves, JobQueue, JobRecord, NewJob, OpenBatch, PublishedBefore, Redo,
+    Scope, Selection, Settled, Settlement, StagedJob,
 };
 use crate::domain::{
     AudioLocation, Departed, EngineIdentity, Failure, Fingerprint, Lease, PurgeReason, Reason, Recipe, Recording,

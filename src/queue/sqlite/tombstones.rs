@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::SqliteQueue;
 use super::rows::{corrupt, recording_id, timestamp};
 use crate::domain::{Departed, PurgeReason, RecordingId, Tombstone};
-use crate::queue::tombstones::{Graves, Trace};
 use crate::queue::QueueError;
+use crate::queue::tombstones::{Graves, Mentions, Trace};
 
 const RECORDING: &str = "recording";
 const CALL: &str = "call";
@@ -58,9 +58,7 @@ fn set(tx: &Transaction<'_>, stone: &Tombstone, is_unended: bool) -> Result<(), 
             "DELETE FROM job_events WHERE recording_id = ?1",
             "DELETE FROM zoom_transcripts WHERE recording_id = ?1",
         ],
-        Departed::Call(_) => {
-            &["DELETE FROM call_legs WHERE leg_id = ?1 OR record_id = ?1 OR leg_id = 'record:' || ?1"]
-        }
+        Departed::Call(_) => &["DELETE FROM call_legs WHERE leg_id = ?1 OR record_id = ?1 OR leg_id = 'record:' || ?1"],
     };
     for sql in forget {
         tx.prepare_cached(sql)?.execute([id])?;
@@ -213,7 +211,7 @@ impl Graves for SqliteQueue {
         recordings: BTreeSet<String>,
         calls: BTreeSet<String>,
         before: Option<Timestamp>,
-        mentions: Box<dyn Fn(&str) -> bool + Send>,
+        mentions: Mentions,
     ) -> Result<u64, QueueError> {
         self.transact(move |tx| {
             let mut forgotten = 0;

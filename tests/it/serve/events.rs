@@ -121,6 +121,8 @@ async fn a_recording_that_is_deleted_in_zoom_is_purged_where_that_is_wanted() {
     serve.stop();
     workspace.run(&["--since", "7d"]).expect_code(0);
     assert_eq!(workspace.query(ROWS), once(&["b2"]), "an event or a listing brings it back");
-    let reasons = workspace.query("select recording_id, reason from read_parquet('tombstones/**/*.parquet') where recording_id is not null");
+    let reasons = workspace.query(
+        "select recording_id, reason from read_parquet('tombstones/**/*.parquet') where recording_id is not null",
+    );
     assert_eq!(reasons, [[json!("a1"), json!("deleted_in_zoom")]]);
 }
