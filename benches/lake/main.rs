@@ -2,6 +2,8 @@
 //!
 //! `cargo bench --bench lake` does all of it; `… -- write`, `… -- compact` or `… -- search` a part.
 
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+
 mod calls;
 mod compact;
 mod folder;

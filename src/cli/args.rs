@@ -12,6 +12,7 @@ use super::explain::ExplainArgs;
 use super::export::ExportArgs;
 use super::lake::LakeCommand;
 use super::models::ModelsArgs;
+use super::purge::PurgeArgs;
 use super::retry::RetryArgs;
 use super::search::SearchArgs;
 use super::status::StatusArgs;
@@ -52,6 +53,10 @@ pub(super) enum Command {
     /// Closed days only; rows are proven to be the same before an old file goes. Nothing is written twice, and readers
     /// who use the views see every row once all the time.
     Compact(CompactArgs),
+    /// Forgets recordings, calls, a caller, or everything before a day: in the lake and in paths.state_dir.
+    ///
+    /// Reads everything again to prove it, and leaves tombstones without personal data, so that nothing comes back.
+    Purge(PurgeArgs),
     /// Writes one transcript as subtitles, as JSON or as text.
     ///
     /// Reads the lake only, and takes the last result of the recording. Text that a guard suppressed is left out. Exit

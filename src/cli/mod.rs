@@ -14,6 +14,7 @@ mod lake;
 mod ledger;
 mod lines;
 mod models;
+mod purge;
 mod reconcile;
 mod retry;
 mod run;
@@ -150,6 +151,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Retry(arguments)) => retry::run(&session, &arguments, cli.common.format),
         Some(Command::Lake(command)) => lake::run(&session, &command),
         Some(Command::Compact(arguments)) => compact::run(&session, &arguments, cli.common.format),
+        Some(Command::Purge(arguments)) => purge::run(&session, &arguments, cli.common.format),
         Some(Command::Reconcile(arguments)) => reconcile::run(&session, &arguments, cli.common.format),
         Some(Command::Export(arguments)) => export::run(&session, &arguments),
         Some(Command::Explain(arguments)) => explain::run(&session, &arguments, cli.common.format),

@@ -1,6 +1,6 @@
 //! `transcribe retry`: gives recordings that failed for good another chance.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use clap::Args;
@@ -40,18 +40,23 @@ pub(super) fn run(session: &Session, args: &RetryArgs, format: OutputFormat) -> 
     let selection = selection(args)?;
     let named: Vec<RecordingId> = selection.ids.iter().flatten().cloned().collect();
     // Without a ledger nothing was ever tried.
-    let (known, revived) = match ledger::open(session)? {
-        Some(queue) => {
-            ledger::ask(async { Ok((queue.known(&named).await?, queue.revive(&selection, Timestamp::now()).await?)) })?
-        }
-        None => (BTreeSet::new(), 0),
+    let (known, purged, revived) = match ledger::open(session)? {
+        Some(queue) => ledger::ask(async {
+            let (known, purged) = (queue.known(&named).await?, queue.purged(&named).await?);
+            Ok((known, purged, queue.revive(&selection, Timestamp::now()).await?))
+        })?,
+        None => (BTreeSet::new(), BTreeMap::new(), 0),
     };
-    let unknown: Vec<&RecordingId> = named.iter().filter(|id| !known.contains(*id)).collect();
+    let is_unknown = |id: &&RecordingId| !known.contains(*id) && !purged.contains_key(*id);
+    let unknown: Vec<&RecordingId> = named.iter().filter(is_unknown).collect();
     let mut out = std::io::stdout().lock();
     match format {
         OutputFormat::Human => {
             for id in &unknown {
                 writeln!(out, "not found: {id} is not known here")?;
+            }
+            for (id, reason) in &purged {
+                writeln!(out, "purged: {id} ({}): it is not taken up again", reason.as_str())?;
             }
             match revived {
                 0 => writeln!(out, "nothing to try again")?,
@@ -61,10 +66,11 @@ pub(super) fn run(session: &Session, args: &RetryArgs, format: OutputFormat) -> 
         }
         OutputFormat::Json => {
             let unknown: Vec<&str> = unknown.iter().map(|id| id.as_str()).collect();
-            writeln!(out, "{}", json!({"revived": revived, "not_found": unknown}))?;
+            let purged: Vec<&str> = purged.keys().map(RecordingId::as_str).collect();
+            writeln!(out, "{}", json!({"revived": revived, "not_found": unknown, "purged": purged}))?;
         }
     }
-    Ok(if unknown.is_empty() { ExitCode::Done } else { ExitCode::RecordingsFailed })
+    Ok(if unknown.is_empty() && purged.is_empty() { ExitCode::Done } else { ExitCode::RecordingsFailed })
 }
 
 fn selection(args: &RetryArgs) -> Result<Selection, BadArgument> {

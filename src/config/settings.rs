@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::domain::{Language, SourceKind};
-use crate::privacy::Redactor;
+use crate::privacy::{NumberHasher, Redactor, Region};
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -85,6 +85,8 @@ pub struct ZoomConfig {
 pub enum OnDeleted {
     /// Its rows stay.
     Keep,
+    /// It is purged here as well.
+    Purge,
 }
 
 /// What wakes the service.
@@ -181,6 +183,12 @@ impl PathsConfig {
     #[must_use]
     pub fn staging_dir(&self) -> PathBuf {
         self.state_dir.join("staged")
+    }
+
+    /// Audio that is kept after its work is done.
+    #[must_use]
+    pub fn audio_dir(&self) -> PathBuf {
+        self.state_dir.join("audio")
     }
 }
 
@@ -375,4 +383,12 @@ pub struct TelemetryConfig {
 pub struct PrivacyConfig {
     /// Masks texts before anything is written; `None` = they stay as they are.
     pub redactor: Option<Redactor>,
+    /// Whose national numbers are understood.
+    pub region: Region,
+    /// Hashes numbers for joins; `None` = without a key there are no hashes.
+    pub hasher: Option<NumberHasher>,
+    /// How long audio is kept after its transcript was finished.
+    pub audio_retention: Duration,
+    /// What is older than this is purged; `None` = nothing is.
+    pub transcript_retention: Option<Duration>,
 }

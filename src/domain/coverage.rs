@@ -14,6 +14,8 @@ pub enum Difference {
     Quarantined,
     /// In the lake, and no longer listed.
     DeletedInZoom,
+    /// Listed, and purged here.
+    Purged,
     /// Listed, and neither in the lake nor on its way; or in the lake with rows missing.
     Lost,
     /// Twice in the lake.
@@ -23,11 +25,12 @@ pub enum Difference {
 }
 
 impl Difference {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NotYet,
         Self::TooShort,
         Self::Quarantined,
         Self::DeletedInZoom,
+        Self::Purged,
         Self::Lost,
         Self::Double,
         Self::Orphaned,
@@ -41,6 +44,7 @@ impl Difference {
             Self::TooShort => "too_short",
             Self::Quarantined => "quarantined",
             Self::DeletedInZoom => "deleted_in_zoom",
+            Self::Purged => "purged",
             Self::Lost => "lost",
             Self::Double => "double",
             Self::Orphaned => "orphaned",
@@ -51,7 +55,7 @@ impl Difference {
     #[must_use]
     pub const fn is_explained(self) -> bool {
         match self {
-            Self::NotYet | Self::TooShort | Self::Quarantined | Self::DeletedInZoom => true,
+            Self::NotYet | Self::TooShort | Self::Quarantined | Self::DeletedInZoom | Self::Purged => true,
             Self::Lost | Self::Double | Self::Orphaned => false,
         }
     }
@@ -64,6 +68,7 @@ impl Difference {
             Self::TooShort => "a second or less, without sound that could be transcribed",
             Self::Quarantined => "given up; the table quarantine says why",
             Self::DeletedInZoom => "in the lake, no longer in Zoom",
+            Self::Purged => "purged here, still in Zoom",
             Self::Lost => "neither in the lake nor on its way",
             Self::Double => "more than once in the lake",
             Self::Orphaned => "segments or words without a row in recordings",

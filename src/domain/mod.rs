@@ -10,6 +10,7 @@ pub mod coverage;
 pub mod finding;
 pub mod recording;
 pub mod timeline;
+pub mod tombstone;
 pub mod transcript;
 pub mod words;
 pub mod work;
@@ -22,8 +23,9 @@ pub use coverage::Difference;
 pub use finding::{Finding, Obstacle, Verdict};
 pub use recording::{AudioLocation, Owner, Party, Person, Recording, RecordingId, Site, SourceKind, short_digest};
 pub use timeline::{SpokenLine, TranscriptOutcome};
+pub use tombstone::{Departed, PurgeReason, Tombstone};
 pub use transcript::{
-    Decoding, Doubt, EngineIdentity, Fingerprint, FinishedTranscript, FirstHearing, Language, LanguageVerdict, Recipe,
-    Segment, Suppression, Talk, TimeSource, Transcript, TranscriptStatus, Word,
+    Decoding, Doubt, EngineIdentity, Fingerprint, FinishedTranscript, FirstHearing, Language, LanguageVerdict,
+    NumberHashes, Recipe, Segment, Suppression, Talk, TimeSource, Transcript, TranscriptStatus, Word,
 };
 pub use work::{Failure, Lease, Reason, RunId, Stage, Treatment};

@@ -344,6 +344,15 @@ pub struct FinishedTranscript {
     pub run_id: RunId,
     /// Whole milliseconds.
     pub transcribed_at: Timestamp,
+    #[serde(default)]
+    pub number_hashes: NumberHashes,
+}
+
+/// Keyed hashes of the two numbers of a call, hex; none without a key or where there is no full number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberHashes {
+    pub caller: Option<String>,
+    pub callee: Option<String>,
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 pub mod digest;
 pub mod download;
+pub mod kept;
 pub mod partial;
 pub mod slot;
 pub mod sniff;

@@ -70,6 +70,8 @@ pub enum LakeError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    #[error("object {key} of the lake still holds what was to be purged")]
+    NotPurged { key: String },
     #[error("the members of batch {hash} are not those of its plan")]
     BatchMismatch { hash: String },
     #[error("a row for table {table} cannot be read back")]
@@ -113,6 +115,7 @@ impl LakeError {
             | Self::Refused { .. } => LakeErrorKind::Configuration,
             Self::DiskFull { .. } | Self::Unreadable { .. } | Self::Store { .. } => LakeErrorKind::Local,
             Self::BatchMismatch { .. }
+            | Self::NotPurged { .. }
             | Self::BadRow { .. }
             | Self::BadDay { .. }
             | Self::Encode { .. }

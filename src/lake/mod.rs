@@ -9,6 +9,7 @@
 //! * `tidy` keeps writers apart and removes what crashes leave.
 //! * `compact` makes one file of a closed day's.
 //! * `init` writes what readers start from: views, catalogues, queries, snippets.
+//! * `purge` removes what is to be forgotten, and leaves tombstones.
 //! * [`read`] finds out from the lake alone what it already holds; [`audit`] goes through all that it holds.
 //! * `earlier` finds what was said before with a number; `find` one recording by its id, with its `transcript`;
 //!   [`search`] words in what was said.
@@ -26,6 +27,7 @@ mod object;
 mod open;
 mod posted;
 pub mod publish;
+mod purge;
 pub mod read;
 mod row;
 #[cfg(test)]
@@ -47,6 +49,7 @@ pub use find::{Held, HeldFailure};
 pub use init::{Prepared, dictionary};
 pub use open::Lake;
 pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
+pub use purge::{Erased, Erasure, Quarry};
 pub use read::{OurText, PublishedId};
 pub use schema::{CoverageRow, QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
 pub use staging::{StagedRef, Staging, StagingError};

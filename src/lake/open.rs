@@ -93,6 +93,16 @@ impl Lake {
         self.partition_of(start.to_zoned(self.timezone.clone()).date()).to_string()
     }
 
+    /// When the partition `dt` begins.
+    ///
+    /// # Errors
+    /// [`LakeError::BadDay`].
+    pub fn start_of(&self, dt: &str) -> Result<Timestamp, LakeError> {
+        let bad = || LakeError::BadDay { day: dt.to_owned() };
+        let day: Date = dt.parse().ok().ok_or_else(bad)?;
+        day.to_zoned(self.timezone.clone()).ok().map(|start| start.timestamp()).ok_or_else(bad)
+    }
+
     /// The first day of the partition that holds this day.
     #[must_use]
     pub fn partition_of(&self, day: Date) -> Date {

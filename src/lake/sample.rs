@@ -77,6 +77,7 @@ pub(super) fn finished(id: &str) -> FinishedTranscript {
         attempt: 1,
         run_id: RunId("20261107T010000Z-0a0b0c0d".into()),
         transcribed_at: "2026-11-07T01:02:03.456Z".parse().unwrap(),
+        number_hashes: Default::default(),
     }
 }
 

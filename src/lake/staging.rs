@@ -182,6 +182,19 @@ impl Staging {
         }
     }
 
+    /// Removes every staged transcript of a recording.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn remove_all_of(&self, id: &RecordingId) -> io::Result<()> {
+        for staged in self.list()? {
+            if self.load(&staged).is_ok_and(|finished| finished.recording.id == *id) {
+                self.remove(&staged)?;
+            }
+        }
+        Ok(())
+    }
+
     /// All staged transcripts, ordered by name.
     ///
     /// # Errors

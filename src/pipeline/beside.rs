@@ -76,6 +76,11 @@ impl Publisher {
     /// its confirmation puts the same bytes under the same key again.
     pub(super) async fn deliver(&self) -> Result<u64, RunError> {
         let _only_publisher = self.lock().await?;
+        self.deliver_alone().await
+    }
+
+    /// As [`Publisher::deliver`], by whoever holds the lock.
+    pub(super) async fn deliver_alone(&self) -> Result<u64, RunError> {
         let mut rows = 0;
         while let Some((batch, parcels)) = self.outbox.next_parcels(ROWS_AT_ONCE).await? {
             for parcel in parcels {

@@ -58,6 +58,8 @@ pub(super) struct Discovered {
     pub(super) left_out: u64,
     pub(super) done_before: u64,
     pub(super) dead_before: u64,
+    /// Purged, and left where they are.
+    pub(super) purged: u64,
     /// Slices that an interrupted run had listed.
     pub(super) resumed_slices: u64,
     /// Of the recordings that were asked for by id, those that were listed.
@@ -80,6 +82,7 @@ impl Discovered {
         self.left_out += other.left_out;
         self.done_before += other.done_before;
         self.dead_before += other.dead_before;
+        self.purged += other.purged;
         self.resumed_slices += other.resumed_slices;
         self.matched.extend(other.matched);
         self.failure = self.failure.take().or(other.failure);
@@ -227,13 +230,14 @@ impl Discovery<'_> {
         }
         let enqueued = self.queue.enqueue(jobs, self.room, self.redo, self.now).await?;
         failpoint::pass("enqueued");
-        let Enqueued { new, open: _, done, dead, redone, left_out } = enqueued;
+        let Enqueued { new, open: _, done, dead, redone, purged, left_out } = enqueued;
         self.room = self.room.saturating_sub((new.len() + redone.len()) as u64);
         discovered.new += new.len() as u64;
         discovered.redone += redone.len() as u64;
         discovered.left_out += left_out;
         discovered.done_before += done.len() as u64;
         discovered.dead_before += dead.len() as u64;
+        discovered.purged += purged.len() as u64;
         Ok(())
     }
 

@@ -18,13 +18,14 @@ use super::stop::Stop;
 use crate::config::{LeftChannel, QueueConfig};
 use crate::decode::AudioStream;
 use crate::domain::{
-    AudioFacts, Channel, Failure, Fingerprint, FinishedTranscript, Lease, Reason, Recipe, Recording, RecordingId,
-    RunId, Stage, Transcript, Treatment, samples_to_ms,
+    AudioFacts, Channel, Failure, Fingerprint, FinishedTranscript, Lease, NumberHashes, Party, Reason, Recipe,
+    Recording, RecordingId, RunId, Stage, Transcript, Treatment, samples_to_ms,
 };
 use crate::failpoint;
+use crate::fetch::kept::{KeptAudio, KeptFor};
 use crate::fetch::slot::{Spool, SpoolSlot};
 use crate::lake::Staging;
-use crate::privacy::Redactor;
+use crate::privacy::{NumberHasher, Redactor};
 use crate::queue::{Claimed, Fenced, JobQueue, JobState, Settled, Settlement};
 use crate::source::{FetchedAudio, RecordingSource};
 use crate::stt::SpeechToText;
@@ -53,6 +54,10 @@ pub(super) struct Shop {
     pub(super) prompt_from_call: bool,
     pub(super) left_channel: LeftChannel,
     pub(super) redactor: Option<Redactor>,
+    pub(super) hasher: Option<NumberHasher>,
+    /// Where audio is kept that is not thrown away at once, and how long that of finished recordings is.
+    pub(super) kept_audio: KeptAudio,
+    pub(super) audio_retention: Duration,
     pub(super) stop: Stop,
     /// Downloads that succeeded since the host last failed: evidence that it is up.
     pub(super) fetched: AtomicU64,
@@ -77,7 +82,8 @@ pub(super) enum ItemOutcome {
 /// How the work on one recording ended, before the ledger heard of it.
 enum Ended {
     Finished(Box<FinishedTranscript>),
-    Failed(Failure),
+    /// With the audio, where it is still there.
+    Failed(Failure, Option<SpoolSlot>),
     Aborted,
 }
 
@@ -93,7 +99,7 @@ impl Shop {
         let began = Instant::now();
         let ended = tokio::select! {
             ended = AssertUnwindSafe(self.transcribe(&claimed, run, &cancel)).catch_unwind() => {
-                ended.unwrap_or_else(|_panic| Ended::Failed(panicked(Stage::Fetch)))
+                ended.unwrap_or_else(|_panic| Ended::Failed(panicked(Stage::Fetch), None))
             }
             () = self.hold(&claimed.lease) => {
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stt });
@@ -102,6 +108,7 @@ impl Shop {
             () = self.stop.aborting() => Ended::Aborted,
         };
         let Claimed { lease, .. } = claimed;
+        let mut audio = None;
         let (settlement, outcome) = match ended {
             Ended::Finished(finished) => match self.put_aside(finished).await {
                 Ok(Stored { settlement, segments, audio_ms }) => {
@@ -112,19 +119,26 @@ impl Shop {
                 Err(failure) => self.judge(&id, attempt, failure),
             },
             // Whoever stops this process may have stopped the engine's as well.
-            Ended::Failed(failure) if self.stop.is_aborting() && failure.treatment == Treatment::Crashed => {
+            Ended::Failed(failure, _audio) if self.stop.is_aborting() && failure.treatment == Treatment::Crashed => {
                 (Settlement::Released, ItemOutcome::GivenBack)
             }
-            Ended::Failed(failure) if alone && failure.treatment == Treatment::Crashed => {
+            Ended::Failed(failure, slot) if alone && failure.treatment == Treatment::Crashed => {
+                audio = slot;
                 self.accuse(&id, attempt, failure).await
             }
-            Ended::Failed(failure) => self.judge(&id, attempt, failure),
+            Ended::Failed(failure, slot) => {
+                audio = slot;
+                self.judge(&id, attempt, failure)
+            }
             Ended::Aborted => (Settlement::Released, ItemOutcome::GivenBack),
         };
         let failure = settlement.failure().cloned();
         match self.queue.settle(lease, settlement, Timestamp::now()).await? {
             Settled::As(state) => {
                 failpoint::pass("settled");
+                if let Some(slot) = audio.filter(|_| state == JobState::Dead) {
+                    self.keep_audio(&slot, KeptFor::Dead);
+                }
                 match (state, outcome, failure) {
                     // The ledger counts the crashes, and this was one too many.
                     (JobState::Dead, ItemOutcome::Crashed, Some(failure)) => {
@@ -135,6 +149,7 @@ impl Shop {
                 }
             }
             Settled::Lost => {
+                self.drop_if_purged(&id).await?;
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stage });
                 Ok(ItemOutcome::GivenBack)
             }
@@ -159,7 +174,7 @@ impl Shop {
         // Work that is stuck may never give its share of the spool back.
         let Ok(slot) = timeout(pace::SPOOL, self.spool.reserve(&claimed.recording, &claimed.lease)).await else {
             let detail = format!("spool_full_s={}", pace::SPOOL.as_secs());
-            return Ended::Failed(Failure::new(Stage::Fetch, Reason::TimedOut, Treatment::Local, detail));
+            return Ended::Failed(Failure::new(Stage::Fetch, Reason::TimedOut, Treatment::Local, detail), None);
         };
         let began = Instant::now();
         let listed = claimed.recording.duration_s.and_then(|seconds| u64::try_from(seconds).ok());
@@ -167,8 +182,8 @@ impl Shop {
         let fetching = self.source.fetch(&claimed.recording, slot.path()).instrument(info_span!("fetch"));
         let audio = match timeout(limit, fetching).await {
             Ok(Ok(audio)) => audio,
-            Ok(Err(failure)) => return Ended::Failed(failure),
-            Err(_elapsed) => return Ended::Failed(timed_out(Stage::Fetch, limit)),
+            Ok(Err(failure)) => return Ended::Failed(failure, Some(slot)),
+            Err(_elapsed) => return Ended::Failed(timed_out(Stage::Fetch, limit), Some(slot)),
         };
         failpoint::pass("fetched");
         self.fetched.fetch_add(1, Ordering::Relaxed);
@@ -181,20 +196,26 @@ impl Shop {
             let (shop, pulse) = (Arc::clone(self), Arc::clone(&pulse));
             let (id, audio, cancel) = (id.clone(), audio.clone(), cancel.clone());
             let (span, prompt) = (info_span!("hear"), prompt.clone());
-            tokio::task::spawn_blocking(move || span.in_scope(|| shop.hear(&id, &audio, prompt, slot, &cancel, &pulse)))
+            tokio::task::spawn_blocking(move || {
+                let mut slot = Some(slot);
+                let heard = span.in_scope(|| shop.hear(&id, &audio, prompt, &mut slot, &cancel, &pulse));
+                (heard, slot)
+            })
         };
         let heard = tokio::select! {
             heard = hearing => heard,
-            patience = self.stands_still(&pulse) => return Ended::Failed(timed_out(Stage::Decode, patience)),
+            patience = self.stands_still(&pulse) => return Ended::Failed(timed_out(Stage::Decode, patience), None),
         };
         match heard {
-            Ok(Ok((facts, transcript))) => {
+            Ok((Ok((facts, transcript)), _slot)) => {
                 let prompt_sha256 = prompt.map(|prompt| hex::encode(Sha256::digest(prompt)));
                 Ended::Finished(Box::new(self.finished(claimed, run, facts, transcript, prompt_sha256)))
             }
-            Ok(Err(failure)) if cancel.is_cancelled() && failure.reason == Reason::EngineFailed => Ended::Aborted,
-            Ok(Err(failure)) => Ended::Failed(failure),
-            Err(_panic) => Ended::Failed(panicked(Stage::Decode)),
+            Ok((Err(failure), _slot)) if cancel.is_cancelled() && failure.reason == Reason::EngineFailed => {
+                Ended::Aborted
+            }
+            Ok((Err(failure), slot)) => Ended::Failed(failure, slot),
+            Err(_panic) => Ended::Failed(panicked(Stage::Decode), None),
         }
     }
 
@@ -221,7 +242,7 @@ impl Shop {
         id: &RecordingId,
         audio: &FetchedAudio,
         prompt: Option<String>,
-        slot: SpoolSlot,
+        slot: &mut Option<SpoolSlot>,
         cancel: &CancellationToken,
         pulse: &Pulse,
     ) -> Result<(AudioFacts, Transcript), Failure> {
@@ -253,7 +274,10 @@ impl Shop {
         }
         let summary = stream.summary();
         failpoint::pass("decoded");
-        drop(slot);
+        // The rest of the work needs no file: its share of the spool is free for the next.
+        if let Some(slot) = slot.take().filter(|_| !self.audio_retention.is_zero()) {
+            self.keep_audio(&slot, KeptFor::Done);
+        }
         let transcript = pulse.of_engine(|| session.finish()).map_err(|error| error.failure())?;
         let missing_ms = samples_to_ms(summary.cut_short_samples);
         if summary.damaged_packets > 0 || missing_ms > 0 {
@@ -307,7 +331,34 @@ impl Shop {
             attempt: claimed.lease.attempt,
             run_id: run.clone(),
             transcribed_at: whole_millis(Timestamp::now()),
+            number_hashes: self.hashes_of(recording),
         }
+    }
+
+    /// Moves the audio to where it stays for a while; without it the work is as good.
+    fn keep_audio(&self, slot: &SpoolSlot, why: KeptFor) {
+        if let Err(error) = self.kept_audio.keep(slot.path(), why) {
+            tracing::warn!(kind = %error.kind(), "audio could not be kept");
+        }
+    }
+
+    /// A recording that was purged while it was in work leaves no transcript behind.
+    async fn drop_if_purged(&self, id: &RecordingId) -> Result<(), RunError> {
+        if self.queue.purged(std::slice::from_ref(id)).await?.is_empty() {
+            return Ok(());
+        }
+        let (staging, audio, id) = (self.staging.clone(), self.kept_audio.clone(), id.clone());
+        let dropping = tokio::task::spawn_blocking(move || {
+            audio.remove_of(&id)?;
+            staging.remove_all_of(&id)
+        });
+        let dropped = dropping.await.map_err(RunError::Stage)?;
+        dropped.map_err(|source| crate::lake::StagingError::Io { name: "of a purged recording".into(), source }.into())
+    }
+
+    fn hashes_of(&self, recording: &Recording) -> NumberHashes {
+        let hash = |party: &Party| self.hasher.as_ref()?.hash(party.number.as_deref()?);
+        NumberHashes { caller: hash(&recording.caller), callee: hash(&recording.callee) }
     }
 
     /// Who speaks on a channel; nobody can tell on the only one.

@@ -10,6 +10,7 @@
 //! * [`Service`] runs the same stages for as long as the process lives.
 //! * [`post_call_events`] turns what was told of calls while they rang into rows.
 //! * [`plan`] lists and counts without changing anything.
+//! * [`purge`] forgets recordings and calls everywhere.
 //! * [`reconcile`] compares what is listed with what the lake holds.
 //!
 //! A stage knows nothing of its neighbours; what they share is wired here.
@@ -28,6 +29,7 @@ mod pages;
 mod plan;
 mod process;
 mod publisher;
+mod purge;
 mod reconcile;
 mod service;
 mod stop;
@@ -41,6 +43,7 @@ pub use compact::compact;
 pub use error::RunError;
 pub use exit_code::ExitCode;
 pub use plan::{DayPlan, Plan, plan};
+pub use purge::{PurgeCount, PurgeOrder, plan_purge, purge};
 pub use reconcile::{Coverage, DayCoverage, Tally, Trace, Unexplained, reconcile};
 pub use service::{Bell, Service, Tunables};
 pub use stop::Stop;

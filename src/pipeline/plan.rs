@@ -96,7 +96,12 @@ pub async fn plan(
                     };
                     let start = recording.start(Timestamp::now()).to_zoned(config.lake.partition_timezone.clone());
                     let day = plan.days.entry(start.date().to_string()).or_default();
-                    let settled = record.as_ref().is_some_and(|job| job.state.is_settled() && !redo.wants(job));
+                    let purged = match queue {
+                        Some(queue) => !queue.purged(std::slice::from_ref(&recording.id)).await?.is_empty(),
+                        None => false,
+                    };
+                    let settled =
+                        purged || record.as_ref().is_some_and(|job| job.state.is_settled() && !redo.wants(job));
                     let open = record.is_some_and(|job| !job.state.is_settled());
                     count(day, &recording, settled, open, &mut room);
                 }

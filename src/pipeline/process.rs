@@ -15,6 +15,7 @@ use super::sweep::{Run, WAIT_FOR_RETRIES};
 use super::{ExitCode, RunError};
 use crate::config::Config;
 use crate::domain::{Reason, Recipe, RecordingId, Treatment};
+use crate::fetch::kept::KeptAudio;
 use crate::fetch::slot::Spool;
 use crate::lake::SCHEMA_VERSION;
 use crate::privacy::Redactor;
@@ -64,6 +65,9 @@ impl Run<'_> {
             prompt_from_call: self.config.stt.prompt_from_call,
             left_channel: self.config.stt.left_channel,
             redactor: self.config.privacy.redactor.clone(),
+            hasher: self.config.privacy.hasher.clone(),
+            kept_audio: KeptAudio::in_folder(self.config.paths.audio_dir()),
+            audio_retention: self.config.privacy.audio_retention,
             stop: self.stop.clone(),
             fetched: AtomicU64::new(0),
         }))

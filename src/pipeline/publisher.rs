@@ -18,10 +18,11 @@ use super::item::before;
 use crate::config::Config;
 use crate::domain::{Fingerprint, FinishedTranscript, RunId};
 use crate::failpoint;
+use crate::fetch::kept::KeptAudio;
 use crate::lake::{BatchPlan, Lake, LakeLock, QuarantineRow, RunRow, Staging, StagingError};
 use crate::privacy::Redactor;
 use crate::queue::sqlite::SqliteQueue;
-use crate::queue::{BatchLog, DeadJob, OpenBatch, Outbox, QueueError, StagedJob};
+use crate::queue::{BatchLog, DeadJob, Graves, OpenBatch, Outbox, QueueError, StagedJob};
 use crate::telemetry::{Event, Reporter};
 
 pub(super) struct Publisher {
@@ -34,6 +35,12 @@ pub(super) struct Publisher {
     pub(super) state_dir: PathBuf,
     pub(super) flush_bytes: u64,
     pub(super) redactor: Option<Redactor>,
+    pub(super) graves: Arc<dyn Graves>,
+    pub(super) spool_dir: PathBuf,
+    pub(super) kept_audio: KeptAudio,
+    /// How long audio of finished recordings stays, and what was made of it; `None` = for ever.
+    pub(super) audio_retention: Duration,
+    pub(super) transcript_retention: Option<Duration>,
 }
 
 /// What publishing left in the lake.
@@ -56,12 +63,17 @@ impl Publisher {
         let unusable = |source| RunError::State { path: state_dir.clone(), source };
         Ok(Self {
             batches: Arc::clone(&ledger) as _,
+            graves: Arc::clone(&ledger) as _,
             outbox: ledger,
             lake: Lake::open(&config.lake).await?,
             staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
             reporter,
             flush_bytes: config.lake.flush_bytes,
             redactor: config.privacy.redactor.clone(),
+            spool_dir: config.paths.spool_dir(),
+            kept_audio: KeptAudio::in_folder(config.paths.audio_dir()),
+            audio_retention: config.privacy.audio_retention,
+            transcript_retention: config.privacy.transcript_retention,
             state_dir,
         })
     }
@@ -90,10 +102,19 @@ impl Publisher {
 
     async fn publish(&self, is_due: impl Fn(&str, &[StagedJob]) -> bool) -> Result<PublishedCount, RunError> {
         let only_publisher = self.lock().await?;
+        self.publish_alone(is_due, &only_publisher).await
+    }
+
+    /// As [`Publisher::publish_due`], by whoever holds the lock.
+    pub(super) async fn publish_alone(
+        &self,
+        is_due: impl Fn(&str, &[StagedJob]) -> bool,
+        only_publisher: &OnlyPublisher,
+    ) -> Result<PublishedCount, RunError> {
         let mut count = PublishedCount::default();
         for batch in self.batches.open_batches().await? {
             self.reporter.emit(Event::BatchResumed { dt: &batch.dt, recordings: batch.members.len() });
-            self.resume(batch, &mut count, &only_publisher).await?;
+            self.resume(batch, &mut count, only_publisher).await?;
         }
         let mut days: BTreeMap<String, Vec<StagedJob>> = BTreeMap::new();
         for job in self.batches.staged().await? {

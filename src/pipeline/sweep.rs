@@ -161,6 +161,7 @@ impl<'a> Run<'a> {
     async fn sweep(&mut self, model: &ModelFiles) -> Result<Summary, RunError> {
         self.take_back().await?;
         self.tidy_up().await?;
+        self.publisher.forget_what_is_old().await?;
         let only = (!self.sweep.recordings.is_empty()).then(|| self.sweep.recordings.clone());
         let scope = Scope { source: self.config.source, only };
         // What has changed is known only with the engine that would do it.
@@ -206,6 +207,7 @@ impl<'a> Run<'a> {
         let reported = self.publisher.report_dead(is_over).await?;
         let kept_rows = self.keep_beside(&discovered).await?;
         let not_found = self.not_found(&discovered).await?;
+        self.tell_of_purged(&discovered).await?;
         let left = self.queue.counts(&scope).await?;
         let waiting = left.seen + left.waiting + left.staged;
         if waiting == left.waiting {
@@ -226,6 +228,8 @@ impl<'a> Run<'a> {
     /// what stands beside the recordings.
     pub(super) async fn list_only(&mut self, beside: bool) -> Result<ListedOnly, RunError> {
         let scope = Scope { source: self.config.source, only: None };
+        self.publisher.take_over_tombstones().await?;
+        self.publisher.forget_what_is_old().await?;
         let discovered = self.discover(&scope, &Redo::Nothing).await?;
         let is_whole = discovered.failure.is_none() && !self.stop.is_aborting();
         let resume_at = self.resume_at;
@@ -284,11 +288,13 @@ impl<'a> Run<'a> {
         // Not before the claims of the dead were taken back: their files tell that they did not end in order.
         instance::sweep(&paths.state_dir).map_err(unusable)?;
         Spool::remove_abandoned(&paths.spool_dir(), &|id| self.is_alive(id)).map_err(unusable)?;
+        // What was purged is known before anything that was left is taken up.
+        self.publisher.take_over_tombstones().await?;
         let tidied = self.publisher.tidy_up(self.queue.as_ref()).await?;
         if tidied != Tidied::default() {
             self.reporter.emit(Event::TidiedUp { adopted: tidied.adopted, removed: tidied.removed });
         }
-        Ok(())
+        self.publisher.end_purges().await
     }
 
     async fn discover(&mut self, scope: &Scope, redo: &Redo) -> Result<Discovered, RunError> {
@@ -348,11 +354,25 @@ impl<'a> Run<'a> {
         self.published.audio_ms += published.audio_ms;
     }
 
+    /// Says why recordings that are listed or asked for stay away.
+    async fn tell_of_purged(&mut self, discovered: &Discovered) -> Result<(), RunError> {
+        let asked: Vec<RecordingId> = self.sweep.recordings.iter().cloned().collect();
+        for (id, reason) in self.queue.purged(&asked).await? {
+            self.notes.push(format!("{id} was purged ({}) and is not taken up again", reason.as_str()));
+        }
+        if discovered.purged > 0 && asked.is_empty() {
+            self.notes.push(format!("{} of the window were purged and are not taken up again", discovered.purged));
+        }
+        Ok(())
+    }
+
     async fn not_found(&self, discovered: &Discovered) -> Result<BTreeSet<RecordingId>, RunError> {
         let mut not_found = BTreeSet::new();
         if discovered.failure.is_none() {
             for id in self.sweep.recordings.difference(&discovered.matched) {
-                if self.queue.record(id).await?.is_none() {
+                if self.queue.record(id).await?.is_none()
+                    && self.queue.purged(std::slice::from_ref(id)).await?.is_empty()
+                {
                     not_found.insert(id.clone());
                 }
             }
@@ -374,7 +394,7 @@ impl<'a> Run<'a> {
             run_id: self.run_id.clone(),
             listed: discovered.found + discovered.listed.repeated,
             done: self.published.recordings,
-            skipped: discovered.done_before + discovered.dead_before + discovered.listed.repeated,
+            skipped: discovered.done_before + discovered.dead_before + discovered.purged + discovered.listed.repeated,
             failed: self.failed,
             waiting,
             audio_ms: self.published.audio_ms,

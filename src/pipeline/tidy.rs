@@ -100,6 +100,9 @@ impl Publisher {
         let (finished, bytes) = finished;
         // After the file: whoever wrote it holds its claim, or has settled it, by now.
         let Some(known) = queue.record(&finished.recording.id).await? else {
+            if !queue.purged(std::slice::from_ref(&finished.recording.id)).await?.is_empty() {
+                return Ok(Fate::Removed);
+            }
             let day = match in_lake.entry(finished.dt.clone()) {
                 Entry::Occupied(day) => day.into_mut(),
                 Entry::Vacant(day) => day.insert(self.fingerprints(&finished.dt).await?),

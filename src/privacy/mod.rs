@@ -15,8 +15,10 @@
 
 mod address;
 mod email;
+mod hash;
 mod lex;
 mod luhn;
+mod mention;
 mod numbers;
 mod patterns;
 pub mod phone;
@@ -39,6 +41,8 @@ use std::ops::Range;
 
 use regex::Regex;
 
+pub use hash::{NumberHasher, SHORTEST_KEY};
+pub use mention::WantedNumber;
 pub use patterns::{BadPattern, Pattern};
 pub use phone::Region;
 

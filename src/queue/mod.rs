@@ -14,15 +14,16 @@ pub mod outbox;
 pub mod redo;
 pub mod sqlite;
 pub mod state;
+pub mod tombstones;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use self::instance::Fate;
-use crate::domain::{Fingerprint, Lease, Reason, Recording, RecordingId, RunId, SourceKind};
+use crate::domain::{Fingerprint, Lease, PurgeReason, Reason, Recording, RecordingId, RunId, SourceKind};
 
 pub use batches::{BatchLog, DeadJob, OpenBatch, StagedJob};
 pub use inbox::{Inbox, Notice, Subject, Via};
@@ -31,6 +32,7 @@ pub use marks::ListingMarks;
 pub use outbox::{CallNotice, DueTranscript, NewLegs, Outbox, Parcel, TranscriptNote};
 pub use redo::Redo;
 pub use state::{JobState, Settlement};
+pub use tombstones::{Graves, Trace};
 
 /// A recording that a listing found, with what is fixed at first sight.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct Enqueued {
     pub dead: BTreeSet<RecordingId>,
     /// Published or dead, and now to be done anew.
     pub redone: BTreeSet<RecordingId>,
+    /// Purged: never taken up again.
+    pub purged: BTreeSet<RecordingId>,
     /// Not taken up, because there was no room for more.
     pub left_out: u64,
 }
@@ -244,7 +248,11 @@ pub trait JobQueue: Send + Sync {
     /// Which of these recordings are known.
     async fn known(&self, ids: &[RecordingId]) -> Result<BTreeSet<RecordingId>, QueueError>;
 
-    /// Records as published what the lake already holds (a lost ledger). A recording that is known stays as it is.
+    /// Which of these recordings were purged, and why.
+    async fn purged(&self, ids: &[RecordingId]) -> Result<BTreeMap<RecordingId, PurgeReason>, QueueError>;
+
+    /// Records as published what the lake already holds (a lost ledger). A recording that is known stays as it is; one
+    /// that was purged stays unknown, here and below.
     async fn adopt_published(&self, job: NewJob, result: PublishedBefore, now: Timestamp) -> Result<(), QueueError>;
 
     /// Records as dead what the lake's quarantine names (a lost ledger), so that it is not tried and told again. A

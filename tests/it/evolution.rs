@@ -16,6 +16,11 @@ fn golden(version: i32, table: Table) -> PathBuf {
     project().join(format!("tests/golden/v{version}/{}.parquet", table.as_str()))
 }
 
+/// The tables that a version had.
+fn tables_of(version: i32) -> impl Iterator<Item = Table> {
+    Table::ALL.into_iter().filter(move |table| version > 1 || *table != Table::Tombstones)
+}
+
 /// The only file of a table in a lake.
 fn only_file(lake: &Path, table: Table) -> PathBuf {
     let pattern = format!("{}/{}/*/*.parquet", lake.display(), table.as_str());
@@ -43,7 +48,7 @@ async fn what_is_written_today_is_what_the_newest_golden_files_hold() {
 fn lake_of_all_versions() -> Workspace {
     let workspace = Workspace::new();
     for version in 1..=SCHEMA_VERSION {
-        for table in Table::ALL {
+        for table in tables_of(version) {
             let day = workspace.lake().join(format!("{}/dt=2026-10-{version:02}", table.as_str()));
             fs::create_dir_all(&day).unwrap();
             fs::copy(golden(version, table), day.join(format!("part-{version:032x}.parquet"))).unwrap();
@@ -96,7 +101,7 @@ async fn rewriting_gives_every_file_every_column_and_keeps_what_is_in_them() {
     workspace.run(&["compact", "--rewrite-schema"]).expect_code(0);
     assert_eq!(workspace.query(texts), before);
     let lake = workspace.lake().display().to_string();
-    for table in Table::ALL.map(Table::as_str) {
+    for table in tables_of(1).map(Table::as_str) {
         let of = |version: i32| read_lake(["describe", &lake, &format!("{table}/dt=2026-10-{version:02}/*.parquet")]);
         assert_eq!(of(1), of(SCHEMA_VERSION), "{table}");
     }

@@ -11,9 +11,9 @@ use parquet::file::metadata::{FooterTail, PageIndexPolicy, ParquetMetaData, Parq
 use serde_json::{Value, json};
 use transcribe::config::{LakeConfig, LakePlace, Partition};
 use transcribe::domain::{
-    CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Difference, FinishedTranscript, Generation,
-    JoinKey, JoinedLeg, Language, LanguageVerdict, Party, Reason, RecordingId, RunId, SpokenLine, Stage, Station,
-    Suppression, Talk, TranscriptOutcome, Via, word_confidence,
+    CallEvent, CallHistoryRow, CallLeg, CallParty, Channel, ChannelMode, Departed, Difference, FinishedTranscript,
+    Generation, JoinKey, JoinedLeg, Language, LanguageVerdict, Party, PurgeReason, Reason, RecordingId, RunId,
+    SpokenLine, Stage, Station, Suppression, Talk, Tombstone, TranscriptOutcome, Via, word_confidence,
 };
 use transcribe::lake::{
     BatchPlan, CoverageRow, Lake, PublishedObject, QuarantineRow, RunRow, SCHEMA_VERSION, Staging, Table,
@@ -145,6 +145,7 @@ impl Workspace {
         for (table, row) in posted() {
             self.lake.write_posted(table, "2026-11-02", vec![row]).await.unwrap();
         }
+        self.lake.write_tombstones(vec![tombstone()]).await.unwrap();
     }
 
     /// All files below the root but what the lake remembers of itself, with their bytes.
@@ -181,6 +182,11 @@ fn read_lake(arguments: &[&str]) -> Value {
 fn plan_for(members: &[FinishedTranscript]) -> BatchPlan {
     let fingerprints: Vec<_> = members.iter().map(|member| member.fingerprint.clone()).collect();
     Lake::plan_batch(&members[0].dt, &fingerprints)
+}
+
+fn tombstone() -> Tombstone {
+    let of = Departed::Call("7072598989368295985".into());
+    Tombstone { of, purged_at: "2026-11-02T03:00:00Z".parse().unwrap(), reason: PurgeReason::Call }
 }
 
 /// A call in which every text that must stay private is a word that stands nowhere else.

@@ -28,6 +28,7 @@ mod main_job;
 mod models;
 mod otlp;
 mod privacy;
+mod purge;
 mod readers;
 mod reconcile;
 mod s3;

@@ -70,5 +70,6 @@ pub(crate) fn finished(id: &str, segments: Vec<Segment>) -> FinishedTranscript {
         attempt: 1,
         run_id: RunId("20261107T010000Z-0a0b0c0d".into()),
         transcribed_at: "2026-11-07T01:02:03.456Z".parse().expect("a good time"),
+        number_hashes: Default::default(),
     }
 }

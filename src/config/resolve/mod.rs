@@ -106,7 +106,7 @@ fn zoom(read: &Reader<'_>) -> Result<ZoomConfig, ConfigError> {
         retry_for: read.duration("zoom.retry_for", Duration::ZERO)?,
         not_ready_wait: read.duration("zoom.not_ready_wait", Duration::ZERO)?,
         download_timeout: read.duration("zoom.download_timeout", Duration::from_secs(1))?,
-        on_deleted: read.word("zoom.on_deleted", &[("keep", OnDeleted::Keep)])?,
+        on_deleted: read.word("zoom.on_deleted", &[("keep", OnDeleted::Keep), ("purge", OnDeleted::Purge)])?,
     })
 }
 

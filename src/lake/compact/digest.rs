@@ -9,24 +9,24 @@ use twox_hash::XxHash3_128;
 /// How many rows there are, and the sum of their hashes: 128 bits of XXH3 over every column of a row. It tells damage,
 /// not malice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Digest {
-    pub(super) rows: u64,
+pub(in crate::lake) struct Digest {
+    pub(in crate::lake) rows: u64,
     sum: u128,
 }
 
 /// Computes the digest of batches of one schema.
-pub(super) struct Digester {
+pub(in crate::lake) struct Digester {
     converter: RowConverter,
     digest: Digest,
 }
 
 impl Digester {
-    pub(super) fn new(schema: &SchemaRef) -> Result<Self, ArrowError> {
+    pub(in crate::lake) fn new(schema: &SchemaRef) -> Result<Self, ArrowError> {
         let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
         Ok(Self { converter: RowConverter::new(fields)?, digest: Digest::default() })
     }
 
-    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+    pub(in crate::lake) fn add(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         for row in &self.converter.convert_columns(batch.columns())? {
             self.digest.sum = self.digest.sum.wrapping_add(XxHash3_128::oneshot(row.as_ref()));
         }
@@ -34,7 +34,7 @@ impl Digester {
         Ok(())
     }
 
-    pub(super) const fn digest(&self) -> Digest {
+    pub(in crate::lake) const fn digest(&self) -> Digest {
         self.digest
     }
 }

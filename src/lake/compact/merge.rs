@@ -56,12 +56,12 @@ pub(super) fn merge(table: Table, encoder: Encoder, files: &[Bytes]) -> Result<M
     }
 }
 
-fn row_count(file: &Bytes) -> Result<usize, ReadError> {
+pub(in crate::lake) fn row_count(file: &Bytes) -> Result<usize, ReadError> {
     let metadata = ParquetRecordBatchReaderBuilder::try_new(file.clone())?;
     Ok(usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0))
 }
 
-fn digest(file: &Bytes, schema: &SchemaRef) -> Result<Digest, ReadError> {
+pub(in crate::lake) fn digest(file: &Bytes, schema: &SchemaRef) -> Result<Digest, ReadError> {
     let mut digester = Digester::new(schema)?;
     let mut source = Source::open(file, schema)?;
     while let Some(batch) = source.read()? {
@@ -71,7 +71,7 @@ fn digest(file: &Bytes, schema: &SchemaRef) -> Result<Digest, ReadError> {
 }
 
 /// The columns of today, then those that a file has and this version does not know.
-fn whole_schema(table: Table, files: &[Bytes]) -> Result<SchemaRef, ReadError> {
+pub(in crate::lake) fn whole_schema(table: Table, files: &[Bytes]) -> Result<SchemaRef, ReadError> {
     let known = describe(table);
     let mut fields: Vec<Arc<Field>> =
         known.iter().map(|column| Arc::new(Field::new(column.name, column.column_type.arrow(), true))).collect();
@@ -86,7 +86,7 @@ fn whole_schema(table: Table, files: &[Bytes]) -> Result<SchemaRef, ReadError> {
 }
 
 /// One file, read batch by batch as if it had every column.
-struct Source {
+pub(in crate::lake) struct Source {
     reader: ParquetRecordBatchReader,
     schema: SchemaRef,
     /// The batch at hand with the keys of its rows, and the next of them.
@@ -95,12 +95,12 @@ struct Source {
 }
 
 impl Source {
-    fn open(file: &Bytes, schema: &SchemaRef) -> Result<Self, ReadError> {
+    pub(in crate::lake) fn open(file: &Bytes, schema: &SchemaRef) -> Result<Self, ReadError> {
         let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone())?.with_batch_size(BATCH_ROWS).build()?;
         Ok(Self { reader, schema: Arc::clone(schema), batch: None, next: 0 })
     }
 
-    fn read(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+    pub(in crate::lake) fn read(&mut self) -> Result<Option<RecordBatch>, ReadError> {
         let Some(batch) = self.reader.next().transpose()? else { return Ok(None) };
         let column = |field: &Arc<Field>| -> Result<ArrayRef, ReadError> {
             match batch.column_by_name(field.name()) {

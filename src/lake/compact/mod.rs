@@ -3,8 +3,8 @@
 //! Days are never merged with one another. Rows are neither dropped nor changed: the new file is read back and its digest
 //! compared with that of the old ones before any of them goes. Files of older versions get the columns of today, empty.
 
-mod digest;
-mod merge;
+pub(super) mod digest;
+pub(super) mod merge;
 
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ impl Lake {
     }
 
     /// The keys of a table's files, by day.
-    async fn days_of(&self, table: Table) -> Result<BTreeMap<String, Vec<String>>, LakeError> {
+    pub(super) async fn days_of(&self, table: Table) -> Result<BTreeMap<String, Vec<String>>, LakeError> {
         let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for object in self.store.list(table.as_str()).await? {
             let key = object.location.as_ref();

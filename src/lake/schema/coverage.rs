@@ -40,8 +40,8 @@ impl TableRow for CoverageRow {
             C::int64("lake_seconds", "Their decoded length, in seconds", |row| Some(sum(row.lake_seconds))),
             C::text(
                 "reason",
-                "Why recordings differ: not_yet, too_short, quarantined, deleted_in_zoom, or (trouble) lost, double, \
-                 orphaned; null when none differs",
+                "Why recordings differ: not_yet, too_short, quarantined, deleted_in_zoom, purged, or (trouble) lost, \
+                 double, orphaned; null when none differs",
                 |row| row.reason.map(Difference::as_str),
             ),
             C::int32("recordings", "Recordings that differ for this reason", |row| Some(count(row.recordings))),

@@ -13,6 +13,7 @@ mod quarantine;
 mod recordings;
 mod runs;
 mod segments;
+mod tombstones;
 mod words;
 mod zoom_segments;
 mod zoom_transcripts;
@@ -36,7 +37,7 @@ pub use words::WordRow;
 pub use zoom_segments::ZoomSegmentRow;
 pub use zoom_transcripts::ZoomTranscriptRow;
 
-use crate::domain::{CallEvent, CallHistoryRow};
+use crate::domain::{CallEvent, CallHistoryRow, Tombstone};
 
 /// The version of all tables together: raised when a column is added. It is part of every fingerprint and stands in
 /// each file's footer.
@@ -56,10 +57,11 @@ pub enum Table {
     ZoomTranscripts,
     Coverage,
     CallEvents,
+    Tombstones,
 }
 
 impl Table {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Recordings,
         Self::Segments,
         Self::Words,
@@ -70,6 +72,7 @@ impl Table {
         Self::ZoomSegments,
         Self::ZoomTranscripts,
         Self::CallEvents,
+        Self::Tombstones,
     ];
 
     #[must_use]
@@ -85,6 +88,7 @@ impl Table {
             Self::ZoomTranscripts => "zoom_transcripts",
             Self::Coverage => "coverage",
             Self::CallEvents => "call_events",
+            Self::Tombstones => "tombstones",
         }
     }
 
@@ -108,6 +112,7 @@ impl Table {
                 "One row per look for Zoom's own transcript of a recording, and how far it agrees with ours"
             }
             Self::CallEvents => "One row per event of a call that rang here, as a running transcribe serve heard it",
+            Self::Tombstones => "One row per recording or call that was purged, so that it does not come back",
         }
     }
 
@@ -125,6 +130,7 @@ impl Table {
             Self::ZoomTranscripts => &["recording_id", "fetched_at"],
             Self::Coverage => &["checked_at", "day", "reason"],
             Self::CallEvents => &["event_at", "call_id", "event", "callee_user_id"],
+            Self::Tombstones => &["purged_at", "recording_id", "call_id"],
         }
     }
 }
@@ -320,6 +326,7 @@ pub fn describe(table: Table) -> Vec<ColumnInfo> {
         Table::ZoomTranscripts => columns_of::<ZoomTranscriptRow>(),
         Table::Coverage => columns_of::<CoverageRow>(),
         Table::CallEvents => columns_of::<CallEvent>(),
+        Table::Tombstones => columns_of::<Tombstone>(),
     }
 }
 

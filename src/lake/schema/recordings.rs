@@ -165,8 +165,14 @@ fn heard<'a>() -> Vec<Column<RecordingRow<'a>>> {
             "Share of words on which Zoom's own transcript and ours agree; current_recordings fills it in",
             |_| None,
         ),
-        C::text("caller_number_hash", "Keyed hash of caller_number", |_| None).personal(),
-        C::text("callee_number_hash", "Keyed hash of callee_number", |_| None).personal(),
+        C::text("caller_number_hash", "Keyed hash of caller_number; null without privacy.hash_key_file", |row| {
+            row.finished.number_hashes.caller.as_deref()
+        })
+        .personal(),
+        C::text("callee_number_hash", "Keyed hash of callee_number; null without privacy.hash_key_file", |row| {
+            row.finished.number_hashes.callee.as_deref()
+        })
+        .personal(),
     ]
 }
 

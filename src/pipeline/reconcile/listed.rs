@@ -24,6 +24,8 @@ pub(super) enum Standing {
     GivenUp { reason: Option<Reason> },
     /// The ledger says that it is in the lake.
     Published,
+    /// It was purged and stays away.
+    Purged,
     /// Nobody has seen it before.
     Unknown { is_recent: bool },
 }
@@ -62,6 +64,7 @@ impl Entry {
                 Difference::TooShort
             }
             Standing::GivenUp { .. } => Difference::Quarantined,
+            Standing::Purged => Difference::Purged,
             Standing::Published | Standing::Unknown { is_recent: false } => Difference::Lost,
         }
     }

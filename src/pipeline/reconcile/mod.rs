@@ -29,7 +29,7 @@ use super::pages::each_page;
 use super::sweep::{make_private, random_word};
 use super::{RunError, Stop, publisher};
 use crate::config::{Config, ZoomMode};
-use crate::domain::{Difference, Recording, RecordingId, RunId};
+use crate::domain::{Difference, Recording, RecordingId, RunId, Tombstone};
 use crate::lake::{Lake, RunRow, Table};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, JobState};
@@ -58,7 +58,8 @@ pub async fn reconcile(
     let path = &config.queue.ledger;
     let ledger = if path.exists() { Some(SqliteQueue::open(path, settings)?) } else { None };
     let ledger = ledger.as_ref().map(|ledger| ledger as &dyn JobQueue);
-    let mut reconciliation = Reconciliation { config, source, reporter, stop, ledger, lake, now: started_at };
+    let mut reconciliation =
+        Reconciliation { config, source, reporter, stop, ledger, purged: purged(&lake).await?, lake, now: started_at };
 
     let mut notes = Vec::new();
     let (listed, window) = reconciliation.list(window, &mut notes).await?;
@@ -86,6 +87,13 @@ fn owners(config: &Config) -> Option<BTreeSet<String>> {
     }
 }
 
+/// The recordings that have tombstones in the lake.
+async fn purged(lake: &Lake) -> Result<BTreeSet<RecordingId>, RunError> {
+    let files = lake.tombstones_beside(&BTreeSet::new()).await?;
+    let stones = files.iter().flat_map(|(_file, stones)| stones);
+    Ok(stones.filter_map(Tombstone::recording).cloned().collect())
+}
+
 struct Reconciliation<'a> {
     config: &'a Config,
     source: &'a dyn RecordingSource,
@@ -94,6 +102,8 @@ struct Reconciliation<'a> {
     /// Absent when it was lost, or when nothing was ever transcribed.
     ledger: Option<&'a dyn JobQueue>,
     lake: Lake,
+    /// What was purged, as the lake remembers it.
+    purged: BTreeSet<RecordingId>,
     now: Timestamp,
 }
 
@@ -136,12 +146,15 @@ impl Reconciliation<'_> {
         };
         let records: BTreeMap<_, _> = records.iter().map(|record| (&record.id, record)).collect();
         for recording in page {
-            let entry = Entry::new(
+            let mut entry = Entry::new(
                 &recording,
                 self.day(recording.start(self.now)),
                 records.get(&recording.id).copied(),
                 self.now,
             );
+            if self.purged.contains(&recording.id) {
+                entry.standing = Standing::Purged;
+            }
             // Slices share a second, and users may share a recording.
             listed.entry(PackedId::of(&recording.id)).or_insert(entry);
         }

@@ -1,5 +1,6 @@
 //! Acts upon what events told: recordings become jobs, everything else makes the next sweep come sooner.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Bell, PAUSE, Service, pause};
-use crate::config::ZoomConfig;
-use crate::domain::{Recording, RecordingId, SourceKind};
+use crate::config::{OnDeleted, ZoomConfig};
+use crate::domain::{PurgeReason, Recording, RecordingId, SourceKind};
 use crate::failpoint;
 use crate::pipeline::discover::Discovery;
 use crate::pipeline::sweep::Run;
-use crate::pipeline::{RunError, Stop, post_call_events};
+use crate::pipeline::{PurgeOrder, RunError, Stop, post_call_events};
 use crate::queue::{Inbox, Notice, Redo, Subject};
 use crate::source::zoom::slices::Owners;
 use crate::source::zoom::wire::{RecordingFields, recording_from_json};
@@ -85,6 +86,7 @@ impl<'a> Clerk<'a> {
 
     async fn act(&self, notices: Vec<(i64, Notice)>) -> Result<(), RunError> {
         let (mut calls, mut found, mut transcripts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut deleted = BTreeSet::new();
         let (mut lists, mut lists_now) = (false, false);
         for (number, notice) in notices {
             match notice.subject {
@@ -96,6 +98,7 @@ impl<'a> Clerk<'a> {
                 Subject::Recording => found.extend(recording(&notice)),
                 Subject::Transcript => transcripts.extend(id(&notice)),
                 Subject::History => lists |= self.zoom.history,
+                Subject::Deleted if self.zoom.on_deleted == OnDeleted::Purge => deleted.extend(id(&notice)),
                 Subject::Deleted => {
                     tracing::debug!("a recording was deleted in Zoom; its rows stay (zoom.on_deleted = \"keep\")");
                 }
@@ -106,6 +109,13 @@ impl<'a> Clerk<'a> {
             if post_call_events(outbox, lake, calls, Timestamp::now()).await? > 0 {
                 self.bell.rows_wait();
             }
+        }
+        if !deleted.is_empty() {
+            let recordings = deleted.len();
+            let reason = PurgeReason::DeletedInZoom;
+            let order = PurgeOrder { recordings: deleted, reason, ..PurgeOrder::default() };
+            self.run.publisher.purge(&order).await?;
+            tracing::info!(recordings, "purged what was deleted in Zoom (zoom.on_deleted)");
         }
         if !found.is_empty() && self.is_zoom {
             self.enqueue(found).await?;

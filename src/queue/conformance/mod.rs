@@ -17,12 +17,12 @@ use self::model::Model;
 use self::ops::{Again, How, Listing, OF_ZOOM, Op, PROCESSES, RECORDINGS};
 use super::instance::Fate;
 use super::{
-    BatchLog, Claimant, Claimed, FoundStaged, JobQueue, JobRecord, NewJob, OpenBatch, PublishedBefore, Redo, Scope,
-    Selection, Settled, Settlement, StagedJob,
+    BatchLog, Claimant, Claimed, FoundStaged, Graves, JobQueue, JobRecord, NewJob, OpenBatch, PublishedBefore, Redo,
+    Scope, Selection, Settled, Settlement, StagedJob,
 };
 use crate::domain::{
-    AudioLocation, EngineIdentity, Failure, Fingerprint, Lease, Reason, Recipe, Recording, RecordingId, RunId,
-    SourceKind, Stage, Treatment,
+    AudioLocation, Departed, EngineIdentity, Failure, Fingerprint, Lease, PurgeReason, Reason, Recipe, Recording,
+    RecordingId, RunId, SourceKind, Stage, Tombstone, Treatment,
 };
 
 /// How every engine under test is set up.
@@ -32,7 +32,7 @@ pub(super) const MAX_ATTEMPTS: i32 = 3;
 const CASES: u32 = 64;
 const MOST_OPS: usize = 120;
 /// What some of the cases must come to, or they try too little.
-const ENDS: [&str; 8] = [
+const ENDS: [&str; 9] = [
     "adopted",
     "batch refused",
     "claimed alone",
@@ -40,13 +40,14 @@ const ENDS: [&str; 8] = [
     "known to be bad",
     "late twin",
     "left out",
+    "purged",
     "redone",
 ];
 const AUDIO_SHA256: &str = "a1";
 
 /// One ledger of an engine.
 pub(super) trait Engine: Sized {
-    type Queue: JobQueue + BatchLog;
+    type Queue: JobQueue + BatchLog + Graves;
 
     /// An empty ledger.
     async fn fresh() -> Self;
@@ -303,6 +304,13 @@ impl<E: Engine> World<E> {
                 self.note(engine, "adopted");
                 same("adopt_staged", engine, self.model.adopt_staged(found, now))?;
             }
+            Op::Purge { recording } => {
+                let of = Departed::Recording(id(*recording));
+                let stone = Tombstone { of, purged_at: now, reason: PurgeReason::Recording };
+                self.queues[handle].entomb(vec![stone]).await.unwrap();
+                self.model.purge(&id(*recording));
+                self.note(true, "purged");
+            }
             batches => self.apply_to_batches(handle, batches).await?,
         }
         Ok(())
@@ -355,6 +363,8 @@ impl<E: Engine> World<E> {
     async fn looks_the_same(&self) -> TestCaseResult {
         let (queue, model) = (&self.queues[self.ops % PROCESSES], &self.model);
         let all: Vec<RecordingId> = (0..RECORDINGS).map(id).collect();
+        let purged: BTreeSet<RecordingId> = queue.purged(&all).await.unwrap().into_keys().collect();
+        same("purged", &purged, &model.purged)?;
         same("known", queue.known(&all).await.unwrap(), model.known(&all))?;
         same("records", queue.records(&all).await.unwrap(), model.records())?;
         for source in [SourceKind::Zoom, SourceKind::Folder] {

@@ -50,6 +50,9 @@ pub(super) enum Again {
 /// One thing that happens. Leases are counted from the newest that was ever handed out, so that late twins have a say.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
+    Purge {
+        recording: usize,
+    },
     Pass {
         seconds: i64,
     },
@@ -228,5 +231,6 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         1 => (listing(), 0..RECIPES).prop_map(|(listing, recipe)| Op::AdoptStaged { listing, recipe }),
         6 => batch(),
         1 => recordings(4).prop_map(|recordings| Op::MarkReported { recordings }),
+        1 => (0..RECORDINGS).prop_map(|recording| Op::Purge { recording }),
     ]
 }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 
 use super::outbox::{json, post as post_row};
+use super::tombstones::is_purged_call;
 use crate::queue::{CallNotice, QueueError};
 
 /// The table that events of calls are posted to.
@@ -23,6 +24,9 @@ pub(super) fn post(tx: &Transaction<'_>, notices: Vec<CallNotice>, now: Timestam
     for CallNotice { number, key, dt, event } in notices {
         forget.execute([number])?;
         let Some(event) = event else { continue };
+        if is_purged_call(tx, [event.call_id.as_deref()])? {
+            continue;
+        }
         if remember.execute(params![key, now.as_millisecond()])? > 0 {
             post_row(tx, CALL_EVENTS, &dt, &json(&event)?)?;
             posted += 1;

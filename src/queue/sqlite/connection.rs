@@ -41,6 +41,24 @@ impl SqliteQueue {
         self.within(TransactionBehavior::Immediate, step).await
     }
 
+    /// Writes the file anew without what was deleted, and empties its log.
+    pub(super) async fn overwrite(&self) -> Result<(), QueueError> {
+        let connection = Arc::clone(&self.connection);
+        let outcome = tokio::task::spawn_blocking(move || {
+            let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+            // Statements that are kept prepared would hold the file open for reading.
+            connection.flush_prepared_statement_cache();
+            connection.execute_batch("VACUUM")?;
+            let is_busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if is_busy {
+                let busy = ffi::Error::new(ffi::SQLITE_BUSY);
+                return Err(QueueError::Sqlite(rusqlite::Error::SqliteFailure(busy, None)));
+            }
+            Ok(())
+        });
+        outcome.await.map_err(|_join| QueueError::Stopped)?.map_err(|error| local_trouble_told_apart(error, &self.path))
+    }
+
     /// Runs a `question` that changes nothing and keeps no other process's writes waiting.
     pub(super) async fn look<T, F>(&self, question: F) -> Result<T, QueueError>
     where

@@ -15,6 +15,7 @@ mod schema;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,7 +34,7 @@ use super::{
     PublishedBefore, QueueError, Reclaimed, Redo, Scope, Selection, Settled, Settlement,
 };
 use crate::config::QueueConfig;
-use crate::domain::{Failure, Lease, Reason, RecordingId, RunId, Stage, Treatment};
+use crate::domain::{Failure, Lease, PurgeReason, Reason, RecordingId, RunId, Stage, Treatment};
 
 pub use connection::SqliteQueue;
 
@@ -84,6 +85,10 @@ impl JobQueue for SqliteQueue {
             for job in found {
                 let id = job.recording.id.clone();
                 let has_room = ((enqueued.new.len() + enqueued.redone.len()) as u64) < room;
+                if tombstones::reason(tx, &id)?.is_some() {
+                    enqueued.purged.insert(id);
+                    continue;
+                }
                 let list = match rows::record(tx, &id)? {
                     None if !has_room => {
                         enqueued.left_out += 1;
@@ -133,10 +138,24 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
+    async fn purged(&self, ids: &[RecordingId]) -> Result<BTreeMap<RecordingId, PurgeReason>, QueueError> {
+        let ids = ids.to_vec();
+        self.look(move |tx| {
+            let mut purged = BTreeMap::new();
+            for id in ids {
+                if let Some(reason) = tombstones::reason(tx, &id)? {
+                    purged.insert(id, reason);
+                }
+            }
+            Ok(purged)
+        })
+        .await
+    }
+
     async fn adopt_published(&self, job: NewJob, result: PublishedBefore, now: Timestamp) -> Result<(), QueueError> {
         self.transact(move |tx| {
             let id = &job.recording.id;
-            if rows::record(tx, id)?.is_some() {
+            if rows::record(tx, id)?.is_some() || tombstones::reason(tx, id)?.is_some() {
                 return Ok(());
             }
             insert(tx, &job, now)?;
@@ -154,7 +173,7 @@ impl JobQueue for SqliteQueue {
     async fn adopt_dead(&self, job: NewJob, reason: Option<Reason>, now: Timestamp) -> Result<(), QueueError> {
         self.transact(move |tx| {
             let id = &job.recording.id;
-            if rows::record(tx, id)?.is_some() {
+            if rows::record(tx, id)?.is_some() || tombstones::reason(tx, id)?.is_some() {
                 return Ok(());
             }
             insert(tx, &job, now)?;
@@ -171,6 +190,9 @@ impl JobQueue for SqliteQueue {
         let max_attempts = self.settings.max_attempts;
         self.transact(move |tx| {
             let id = &found.job.recording.id;
+            if tombstones::reason(tx, id)?.is_some() {
+                return Ok(false);
+            }
             let life = match steps::life_of(tx, id)? {
                 Some(life) => life,
                 None => {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::SqliteQueue;
 use super::calls;
 use super::rows::{recording_id, timestamp};
+use super::tombstones::is_purged_call;
 use crate::domain::{CallHistoryRow, CallLeg, CallRecord, JoinKey, JoinedLeg, RecordingId, RunId, TranscriptOutcome};
 use crate::queue::{CallNotice, DueTranscript, NewLegs, Outbox, Parcel, QueueError, TranscriptNote};
 
@@ -24,6 +25,9 @@ impl Outbox for SqliteQueue {
         self.transact(move |tx| {
             let mut changed = Vec::new();
             for call in calls {
+                if is_purged(tx, &call.whole)? {
+                    continue;
+                }
                 if last_hash(tx, &ledger_key(&call))?.as_deref() != Some(hash_of_call(tx, &call)?.as_str()) {
                     changed.push(call);
                 }
@@ -48,6 +52,15 @@ impl Outbox for SqliteQueue {
     async fn post_legs(&self, calls: Vec<NewLegs>, now: Timestamp, run: &RunId) -> Result<u64, QueueError> {
         let run = run.clone();
         self.transact(move |tx| {
+            let mut calls = calls;
+            for new in &mut calls {
+                let legs = std::mem::take(&mut new.legs);
+                for (leg, dt) in legs {
+                    if !is_purged(tx, &leg)? {
+                        new.legs.push((leg, dt));
+                    }
+                }
+            }
             for NewLegs { call, legs, is_complete: _ } in &calls {
                 for (leg, _dt) in legs {
                     introduce(tx, &leg.leg_id, &call.record_id)?;
@@ -141,7 +154,12 @@ impl Outbox for SqliteQueue {
                 note.outcome.map(TranscriptOutcome::as_str),
                 note.tries,
             ])?;
-            if noted == 0 {
+            if noted == 0 || super::tombstones::reason(tx, &note.id)?.is_some() {
+                tx.execute(
+                    "DELETE FROM zoom_transcripts WHERE recording_id IN
+                         (SELECT id FROM tombstones WHERE kind = 'recording' AND id = ?1)",
+                    [note.id.as_str()],
+                )?;
                 return Ok(false);
             }
             for parcel in note.rows {
@@ -201,6 +219,12 @@ pub(super) fn post(tx: &Transaction<'_>, table: &str, dt: &str, row: &str) -> Re
     tx.prepare_cached("INSERT INTO outbox (table_name, dt, row_json) VALUES (?1, ?2, ?3)")?
         .execute([table, dt, row])?;
     Ok(())
+}
+
+/// Whether a leg or its call was purged.
+fn is_purged(tx: &Transaction<'_>, leg: &CallLeg) -> Result<bool, QueueError> {
+    let ids = [&leg.call_element_id, &leg.call_history_id, &leg.call_log_id, &leg.call_id];
+    is_purged_call(tx, ids.into_iter().map(Option::as_deref).chain([Some(leg.leg_id.as_str())]))
 }
 
 fn ledger_key(call: &CallRecord) -> String {

@@ -13,7 +13,7 @@ use super::QueueError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One step a version: `MIGRATIONS[n]` brings schema version n to n + 1.
-const MIGRATIONS: &[&str] = &[JOBS, LISTED_SLICES, BESIDE_RECORDINGS, LIVES, EVENTS];
+const MIGRATIONS: &[&str] = &[JOBS, LISTED_SLICES, BESIDE_RECORDINGS, LIVES, EVENTS, TOMBSTONES];
 
 const JOBS: &str = "
 CREATE TABLE jobs (
@@ -148,6 +148,22 @@ CREATE TABLE sweeps (
 ) WITHOUT ROWID;
 ";
 
+/// What was purged, and which files of the lake's tombstones are known.
+const TOMBSTONES: &str = "
+CREATE TABLE tombstones (
+    kind      TEXT NOT NULL CHECK (kind IN ('recording', 'call')),
+    id        TEXT NOT NULL,
+    purged_ms INTEGER NOT NULL,
+    reason    TEXT NOT NULL,
+    unended   INTEGER NOT NULL, -- the purge has begun and not ended
+    PRIMARY KEY (kind, id)
+) WITHOUT ROWID;
+CREATE INDEX tombstones_unended ON tombstones (kind, id) WHERE unended = 1;
+CREATE TABLE tombstone_files (
+    key TEXT PRIMARY KEY
+) WITHOUT ROWID;
+";
+
 /// Opens the file, creating it readable by its owner only, and migrates it.
 pub(super) fn open(path: &Path) -> Result<Connection, QueueError> {
     let mut connection = connect(path)?;
@@ -177,6 +193,9 @@ fn connect(path: &Path) -> Result<Connection, QueueError> {
     // WAL with FULL syncs at every commit: a settled job stays settled through a power cut.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    // What is deleted is overwritten, and what is sorted on the way leaves no file.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
     Ok(connection)
 }
 

@@ -41,6 +41,17 @@ pub(crate) const COMPACTING: &[&str] = &["swap-announced", "swap-put", "swap-dec
 /// What putting a large object into a bucket passes; `s3` is killed there.
 pub(crate) const UPLOADING: &[&str] = &["upload-noted", "upload-parts-put"];
 
+/// What a purge passes; `purge` is killed there.
+pub(crate) const PURGING: &[&str] = &[
+    "purge-begun",
+    "purge-entombed",
+    "purge-rewritten",
+    "purge-erased",
+    "purge-unspooled",
+    "purge-forgotten",
+    "purge-scrubbed",
+];
+
 /// A boundary that a run passes more often is not killed at more often.
 const MOST_PASSAGES: usize = 3;
 
@@ -105,6 +116,6 @@ fn boundaries_in(folder: &Path, found: &mut BTreeSet<String>) {
 fn every_boundary_in_the_program_is_one_that_a_run_is_killed_at() {
     let mut in_program = BTreeSet::new();
     boundaries_in(&project().join("src"), &mut in_program);
-    let killed_at = [LISTING, WORK, PUBLISHING, BESIDE, TAKING_UP, SERVICE, COMPACTING, UPLOADING].concat();
+    let killed_at = [LISTING, WORK, PUBLISHING, BESIDE, TAKING_UP, SERVICE, COMPACTING, UPLOADING, PURGING].concat();
     assert_eq!(in_program, killed_at.into_iter().map(str::to_owned).collect());
 }

@@ -104,3 +104,25 @@ async fn of_a_chosen_user_an_event_is_a_hint_to_list() {
     serve.stop();
     assert_eq!(workspace.query(ROWS), once(&["mine"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_is_deleted_in_zoom_is_purged_where_that_is_wanted() {
+    let zoom = ZoomServer::start(vec![Clip::silent("a1", 20), Clip::silent("b2", 20)]).await;
+    let mut workspace = workspace(&zoom);
+    workspace.set("TRANSCRIBE__ZOOM__ON_DELETED", "purge");
+    let mut serve = Serve::start(&workspace);
+    serve.wait_for_rows(2);
+    let deleted = json!({"event": "phone.recording_deleted", "event_ts": jiff::Timestamp::now().as_millisecond(),
+                         "payload": {"account_id": "x", "object": {"recordings": [{"id": "a1"}]}}});
+    assert_eq!(serve.deliver(&deleted).await, 200);
+    serve.started.wait_for(&["purged what was deleted in Zoom"]);
+    assert_eq!(workspace.query(ROWS), once(&["b2"]));
+    assert_eq!(serve.deliver(&completed(&zoom, "a1")).await, 200);
+    serve.stop();
+    workspace.run(&["--since", "7d"]).expect_code(0);
+    assert_eq!(workspace.query(ROWS), once(&["b2"]), "an event or a listing brings it back");
+    let reasons = workspace.query(
+        "select recording_id, reason from read_parquet('tombstones/**/*.parquet') where recording_id is not null",
+    );
+    assert_eq!(reasons, [[json!("a1"), json!("deleted_in_zoom")]]);
+}

@@ -115,6 +115,8 @@ type Batch = (String, String, Timestamp);
 pub(super) struct Model {
     jobs: BTreeMap<RecordingId, Job>,
     batches: BTreeMap<String, Batch>,
+    /// What never comes back.
+    pub(super) purged: BTreeSet<RecordingId>,
     /// What made each result that there ever was.
     pub(super) made_by: BTreeMap<Fingerprint, Recipe>,
 }
@@ -133,6 +135,10 @@ impl Model {
         let mut enqueued = Enqueued::default();
         for new in found {
             let id = new.recording.id.clone();
+            if self.purged.contains(&id) {
+                enqueued.purged.insert(id);
+                continue;
+            }
             let is_full = (enqueued.new.len() + enqueued.redone.len()) as u64 >= room;
             let Some(job) = self.jobs.get_mut(&id) else {
                 if is_full {
@@ -175,11 +181,20 @@ impl Model {
         enqueued
     }
 
+    /// It is as if it had never been known, and never is again.
+    pub(super) fn purge(&mut self, id: &RecordingId) {
+        self.jobs.remove(id);
+        self.purged.insert(id.clone());
+    }
+
     pub(super) fn known(&self, ids: &[RecordingId]) -> BTreeSet<RecordingId> {
         ids.iter().filter(|id| self.jobs.contains_key(id)).cloned().collect()
     }
 
     pub(super) fn adopt_published(&mut self, new: NewJob, result: PublishedBefore, now: Timestamp) {
+        if self.purged.contains(&new.recording.id) {
+            return;
+        }
         self.jobs.entry(new.recording.id.clone()).or_insert_with(|| {
             let mut job = Job::new(new, now);
             job.life = Life { state: JobState::Published, redo: result.redo, ..Life::NEW };
@@ -189,6 +204,9 @@ impl Model {
     }
 
     pub(super) fn adopt_staged(&mut self, found: FoundStaged, now: Timestamp) -> bool {
+        if self.purged.contains(&found.job.recording.id) {
+            return false;
+        }
         let job = self.jobs.entry(found.job.recording.id.clone()).or_insert_with(|| Job::new(found.job.clone(), now));
         if !matches!(job.life.state, JobState::Seen | JobState::Waiting | JobState::Dead) {
             return false;
