@@ -180,11 +180,11 @@ fn a_migration_that_fails_leaves_the_old_version_as_it_was() {
         let path = folder.path().join("ledger.sqlite");
         write_ledger_of(version, &path);
         // The last statements of the last step find their table there.
-        Connection::open(&path).unwrap().execute_batch("CREATE TABLE sweeps (mine TEXT)").unwrap();
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE tombstone_files (mine TEXT)").unwrap();
         let before = dump(&path);
         opened(&path).unwrap_err();
         assert_eq!(dump(&path), before);
-        Connection::open(&path).unwrap().execute_batch("DROP TABLE sweeps").unwrap();
+        Connection::open(&path).unwrap().execute_batch("DROP TABLE tombstone_files").unwrap();
         opened(&path).unwrap();
     }
 }
