@@ -42,7 +42,7 @@ struct What {
     call: Vec<String>,
     /// All calls in which these numbers took part, written in any way; privacy.region says whose national numbers are
     /// meant.
-    #[arg(long, value_name = "NUMBER", num_args = 1.., allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", num_args = 1..)]
     phone: Vec<String>,
     /// Everything that began before: a date, RFC 3339, or an age such as 400d.
     #[arg(long, value_name = "WHEN")]

@@ -195,6 +195,20 @@ impl Staging {
         Ok(())
     }
 
+    /// Removes what is not finished, whoever writes it.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn remove_unfinished(&self) -> io::Result<()> {
+        for name in self.names()?.into_iter().filter(|name| name.ends_with(durable::UNFINISHED)) {
+            match fs::remove_file(self.folder.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// All staged transcripts, ordered by name.
     ///
     /// # Errors

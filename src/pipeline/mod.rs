@@ -3,7 +3,7 @@
 //! * [`sweep`] runs the stages and decides when to stop.
 //! * `discover` turns a listing into jobs of the ledger.
 //! * `process` claims for as long as there is work, `floor` keeps a bounded number of recordings in work.
-//! * `item` takes one claimed recording from fetch to staging.
+//! * `item` takes one claimed recording from fetch to staging, `verdict` says what becomes of one that failed.
 //! * `publisher` turns staged transcripts into tables.
 //! * `tidy` takes up or removes what a run left when it was cut short.
 //! * `beside` keeps what stands beside the recordings, after them: `history`, `transcripts`.
@@ -37,6 +37,7 @@ mod summary;
 mod sweep;
 mod tidy;
 mod transcripts;
+mod verdict;
 
 pub use call_events::post_call_events;
 pub use compact::compact;

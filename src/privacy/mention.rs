@@ -15,11 +15,16 @@ const MARKER: &str = "[PHONE]";
 /// So many signs may stand between two digits of one number.
 const MOST_SIGNS: usize = 3;
 
+/// What is dialled before a country's code, and the trunk prefix that some write after it.
+const PREFIXES: [&[u8]; 5] = [b"0", b"00", b"010", b"011", b"0011"];
+
 /// A number that is looked for. Its `Debug` does not show it.
 #[derive(Clone)]
 pub struct WantedNumber {
     e164: String,
     region: Region,
+    /// The region's country code.
+    code: Vec<u8>,
     /// Its digits in every form, the longest first.
     digits: Vec<Vec<u8>>,
 }
@@ -34,13 +39,14 @@ impl WantedNumber {
     /// A number in E.164, national or digits-only form; `None` for what is no full number of `region` or of the world.
     #[must_use]
     pub fn parse(number: &str, region: Region) -> Option<Self> {
-        let known = forms(number, region);
-        let e164 = known.e164.or_else(|| forms(&format!("+{}", number.trim()), region).e164)?;
+        // Digits alone are dialled in the region or begin with a known country's code: half a number is none.
+        let e164 = forms(number, region).e164?;
         let international = e164.trim_start_matches('+').as_bytes().to_vec();
+        let code = region.plan.code.as_bytes().to_vec();
         let mut digits = vec![international];
         digits.extend(forms(&e164, region).national.map(String::into_bytes));
         digits.sort_by_key(|form| std::cmp::Reverse(form.len()));
-        Some(Self { e164, region, digits })
+        Some(Self { e164, region, code, digits })
     }
 
     /// Whether a value is this number and nothing else.
@@ -134,7 +140,14 @@ impl WantedNumber {
     fn among(&self, digits: &[u8], places: &[Range<usize>], found: &mut Vec<Range<usize>>) {
         for form in &self.digits {
             for (at, _) in digits.windows(form.len()).enumerate().filter(|(_, window)| *window == form.as_slice()) {
-                found.push(places[at].start..places[at + form.len() - 1].end);
+                let end = at + form.len();
+                // What runs on without a sign is another, longer number.
+                let runs_on = places.get(end).is_some_and(|next| next.start == places[end - 1].end);
+                let beside = (1..=at).rev().take_while(|index| places[index - 1].end == places[*index].start).count();
+                let before = &digits[at - beside..at];
+                if !runs_on && (before.is_empty() || PREFIXES.contains(&before) || before == self.code.as_slice()) {
+                    found.push(places[at - beside].start..places[end - 1].end);
+                }
             }
         }
     }
@@ -218,6 +231,20 @@ mod tests {
         assert_eq!(mask("zero three five five five zero zero one two three").as_deref(), Some("[PHONE]"));
         assert_eq!(mask("Ring 03-5550-0124, please"), None);
         assert_eq!(mask("tel0355500123x").as_deref(), Some("tel[PHONE]x"));
+        assert_eq!(mask("0081355500123, 010-81-3-5550-0123").as_deref(), Some("[PHONE], [PHONE]"));
+    }
+
+    #[test]
+    fn half_a_number_is_none_and_a_longer_one_that_holds_it_is_another() {
+        let japan = Region::from_code("JP").unwrap();
+        for half in ["55500123", "5550-0123", "415555013", "803"] {
+            assert!(WantedNumber::parse(half, japan).is_none(), "{half}");
+        }
+        let american = WantedNumber::parse("+12079460958", Region::from_code("US").unwrap()).unwrap();
+        for longer in ["+442079460958", "order 92079460958", "20794609581"] {
+            assert_eq!(american.mask(longer), None, "{longer}");
+        }
+        assert_eq!(american.mask("call 207-946-0958 5").as_deref(), Some("call [PHONE] 5"));
     }
 
     #[test]

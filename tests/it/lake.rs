@@ -411,6 +411,7 @@ async fn partitions_are_days_and_the_day_is_no_column_of_the_file() {
         "recordings/dt=2026-11-02",
         "runs/dt=2026-11-03",
         "segments/dt=2026-11-02",
+        "tombstones/dt=2026-11-02",
         "words/dt=2026-11-02",
         "zoom_segments/dt=2026-11-02",
         "zoom_transcripts/dt=2026-11-02",

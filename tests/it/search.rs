@@ -214,7 +214,7 @@ async fn bad_input_is_one_clear_sentence() {
         (&["search"], "WORDS"),
         (&["search", "a", "--since", "yesterday"], "--since yesterday"),
         (&["search", "a", "--limit", "0"], "--limit"),
-        (&["search", "a", "--context", "-1"], "--context"),
+        (&["search", "a", "--context", "256"], "--context"),
     ] {
         let outcome = workspace.run(arguments).expect_code(2);
         assert!(outcome.stderr.contains(expected), "{}", outcome.stderr);
@@ -223,7 +223,7 @@ async fn bad_input_is_one_clear_sentence() {
 
 #[tokio::test]
 async fn text_from_a_call_moves_no_cursor_and_searching_changes_nothing() {
-    let workspace = holding(vec![call("aa", 1, &["\u{1b}[2Jplan\u{202e}\r\n\u{9b}31m end"])]).await;
+    let workspace = holding(vec![call("aa", 1, &["\u{1b}[2J plan\u{202e}\r\n\u{9b}31m end"])]).await;
     let before = workspace.snapshot();
     for format in ["human", "json"] {
         let output = workspace.run(&["search", "plan", "--format", format]).expect_code(0).stdout;

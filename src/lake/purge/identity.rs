@@ -24,7 +24,8 @@ const fn time_columns(table: Table) -> &'static [&'static str] {
     match table {
         Table::Recordings | Table::Segments => &["started_at"],
         Table::Quarantine => &["started_at", "first_seen_at"],
-        Table::CallHistory => &["started_at", "fetched_at"],
+        // One whose start is not known is of its partition's time.
+        Table::CallHistory => &["started_at"],
         Table::CallEvents => &["event_at", "received_at"],
         _ => &[],
     }
@@ -65,11 +66,13 @@ pub(super) struct Sight<'a> {
     recordings: Option<&'a StringArray>,
     calls: Vec<&'a StringArray>,
     times: Vec<&'a TimestampMillisecondArray>,
+    /// When the partition begins, in milliseconds since 1970.
+    day: i64,
     numbers: Vec<&'a StringArray>,
 }
 
 impl<'a> Sight<'a> {
-    pub(super) fn of(table: Table, batch: &'a RecordBatch) -> Result<Self, ReadError> {
+    pub(super) fn of(table: Table, day: i64, batch: &'a RecordBatch) -> Result<Self, ReadError> {
         let texts = |names: &[&str]| -> Result<Vec<&'a StringArray>, ReadError> {
             names.iter().filter_map(|name| text(batch, name).transpose()).collect()
         };
@@ -85,6 +88,7 @@ impl<'a> Sight<'a> {
             recordings: text(batch, "recording_ids")?,
             calls: texts(call_columns(table))?,
             times,
+            day,
             numbers: texts(&number_columns(table))?,
         })
     }
@@ -102,8 +106,8 @@ impl<'a> Sight<'a> {
     }
 
     /// When it happened, in milliseconds since 1970.
-    pub(super) fn time(&self, row: usize) -> Option<i64> {
-        self.times.iter().find_map(|column| column.is_valid(row).then(|| column.value(row)))
+    pub(super) fn time(&self, row: usize) -> i64 {
+        self.times.iter().find_map(|column| column.is_valid(row).then(|| column.value(row))).unwrap_or(self.day)
     }
 
     /// Whether a row has one of the numbers.
@@ -119,7 +123,7 @@ impl<'a> Sight<'a> {
         let before = erasure.before.map(jiff::Timestamp::as_millisecond);
         self.recordings(row).any(|id| among(&erasure.recordings, id))
             || (is_of_call && self.calls(row).any(|id| among(&erasure.calls, id)))
-            || (is_of_call && before.is_some_and(|before| self.time(row).is_some_and(|time| time < before)))
+            || (is_of_call && before.is_some_and(|before| self.time(row) < before))
             || self.has_number(row, erasure)
     }
 }

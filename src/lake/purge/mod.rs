@@ -143,6 +143,7 @@ impl Lake {
     /// What of one object is meant. Only the columns that tell are read.
     async fn concerned(&self, table: Table, dt: &str, key: &str, erasure: &Erasure) -> Result<Erased, LakeError> {
         let columns = columns_for(table, !erasure.numbers.is_empty());
+        let day = self.start_of(dt)?.as_millisecond();
         let mut batches = Vec::new();
         let mut counted = Erased::default();
         // The words of a segment are judged together, so those of a file are.
@@ -156,7 +157,7 @@ impl Lake {
                 if is_whole {
                     batches.push(batch.clone());
                 } else {
-                    counted.add(judged(table, batch, erasure)?);
+                    counted.add(judged(table, day, batch, erasure)?);
                 }
                 Ok(())
             },
@@ -166,7 +167,7 @@ impl Lake {
             let unreadable = |source: ReadError| LakeError::Unreadable { key: key.to_owned(), source };
             let whole = arrow::compute::concat_batches(&first.schema(), &batches);
             let whole = whole.map_err(|error| unreadable(error.into()))?;
-            counted.add(judged(table, &whole, erasure).map_err(unreadable)?);
+            counted.add(judged(table, day, &whole, erasure).map_err(unreadable)?);
         }
         counted.files = u64::from(counted.rows + counted.masked > 0);
         Ok(counted)
@@ -183,8 +184,10 @@ impl Lake {
         let gone = || LakeError::Unreadable { key: key.clone(), source: "it is gone".into() };
         let file = self.store.read(&key).await?.ok_or_else(gone)?;
         let (encoder, erasure, named) = (self.encoder, erasure.clone(), key.clone());
+        let day = self.start_of(dt)?.as_millisecond();
         let done = aside(move || {
-            rewritten(table, encoder, &file, &erasure).map_err(|source| LakeError::Unreadable { key: named, source })
+            rewritten(table, day, encoder, &file, &erasure)
+                .map_err(|source| LakeError::Unreadable { key: named, source })
         });
         let Rewritten { bytes, rows, masked } = done.await?;
         self.swap(table, dt, &[key], bytes, lock).await?;
@@ -192,8 +195,8 @@ impl Lake {
     }
 }
 
-fn judged(table: Table, batch: &RecordBatch, erasure: &Erasure) -> Result<Erased, ReadError> {
-    let sight = Sight::of(table, batch)?;
+fn judged(table: Table, day: i64, batch: &RecordBatch, erasure: &Erasure) -> Result<Erased, ReadError> {
+    let sight = Sight::of(table, day, batch)?;
     let rows = (0..batch.num_rows()).filter(|row| sight.goes(*row, erasure)).count();
     let masked = rewrite::masked_rows(table, batch, &sight, erasure)?;
     Ok(Erased { rows: rows as u64, masked: masked as u64, files: 0 })

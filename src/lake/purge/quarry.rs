@@ -65,11 +65,12 @@ impl Lake {
         for table in TELLING {
             let columns = columns_for(table, !quarry.numbers.is_empty());
             for dt in self.days_of(table).await?.into_keys() {
+                let day = self.start_of(&dt)?.as_millisecond();
                 self.read_day(table, &dt, &columns, |batch| {
-                    let sight = Sight::of(table, batch)?;
+                    let sight = Sight::of(table, day, batch)?;
                     for row in 0..batch.num_rows() {
                         let before = quarry.before.map(Timestamp::as_millisecond);
-                        let is_old = before.is_some_and(|before| sight.time(row).is_some_and(|time| time < before));
+                        let is_old = before.is_some_and(|before| sight.time(row) < before);
                         // A leg names recordings that may be younger than it.
                         let is_meant = (is_old && table != Table::CallHistory) || sight.has_number(row, known);
                         let recordings: Vec<&str> = sight.recordings(row).collect();

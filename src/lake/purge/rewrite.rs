@@ -27,6 +27,7 @@ pub(super) struct Rewritten {
 /// The file without what goes, with every column of today. It was read back and holds the other rows as they were.
 pub(super) fn rewritten(
     table: Table,
+    day: i64,
     encoder: Encoder,
     file: &Bytes,
     erasure: &Erasure,
@@ -37,7 +38,7 @@ pub(super) fn rewritten(
     let mut digester = Digester::new(&schema)?;
     let (mut kept, mut rows, mut masked) = (0, 0, 0);
     let mut take = |batch: &RecordBatch| -> Result<(), ReadError> {
-        let sight = Sight::of(table, batch)?;
+        let sight = Sight::of(table, day, batch)?;
         let stays: BooleanArray = (0..batch.num_rows()).map(|row| Some(!sight.goes(row, erasure))).collect();
         let (batch, changed) = mask(table, batch, &sight, erasure)?;
         let batch = filter_record_batch(&batch, &stays)?;

@@ -90,6 +90,15 @@ impl Publisher {
             stones.retain(|new| new.of != stone.of);
             stones.push(stone);
         }
+        self.graves.entomb(stones.clone()).await?;
+        // What was listed in the meantime goes as well; what is listed from now on meets its tombstone.
+        while self.track_in_ledger(order, &order.quarry(), &mut erasure).await? {
+            let known: BTreeSet<Departed> = stones.iter().map(|stone| stone.of.clone()).collect();
+            let later = stones_of(&erasure, order.reason, now)?;
+            stones.extend(later.into_iter().filter(|stone| !known.contains(&stone.of)));
+            self.graves.entomb(stones.clone()).await?;
+        }
+        failpoint::pass("purge-begun");
         self.carry_out(&erasure, stones, &only_publisher).await
     }
 
@@ -134,17 +143,31 @@ impl Publisher {
         let mut known = quarry.erasure();
         loop {
             let mut is_news = self.lake.track(&quarry, &mut known).await?;
-            for trace in self.graves.traces().await? {
-                let is_old = order.before.is_some_and(|before| trace.at.is_some_and(|at| at < before));
-                let is_meant = is_old || trace.texts.iter().any(|text| mentions(&order.numbers, text));
-                let recordings: Vec<&str> = trace.recordings.iter().map(String::as_str).collect();
-                let calls: Vec<&str> = trace.calls.iter().map(String::as_str).collect();
-                is_news |= quarry.learn(&mut known, &recordings, &calls, is_meant);
-            }
+            is_news |= self.track_in_ledger(order, &quarry, &mut known).await?;
             if !is_news {
                 return Ok(known);
             }
         }
+    }
+
+    /// Learns from the ledger what an order means; says whether that was news.
+    async fn track_in_ledger(
+        &self,
+        order: &PurgeOrder,
+        quarry: &Quarry,
+        known: &mut Erasure,
+    ) -> Result<bool, RunError> {
+        let mut is_news = false;
+        for trace in self.graves.traces().await? {
+            let is_old = order.before.is_some_and(|before| trace.at.is_some_and(|at| at < before));
+            // Who mentions a number has not taken part in its calls.
+            let is_one = |text: &String| order.numbers.iter().any(|number| number.is(text));
+            let is_meant = is_old || trace.texts.iter().any(is_one);
+            let recordings: Vec<&str> = trace.recordings.iter().map(String::as_str).collect();
+            let calls: Vec<&str> = trace.calls.iter().map(String::as_str).collect();
+            is_news |= quarry.learn(known, &recordings, &calls, is_meant);
+        }
+        Ok(is_news)
     }
 
     async fn carry_out(
@@ -154,8 +177,6 @@ impl Publisher {
         only_publisher: &OnlyPublisher,
     ) -> Result<PurgeCount, RunError> {
         let mut count = count_of(erasure);
-        self.graves.entomb(stones.clone()).await?;
-        failpoint::pass("purge-begun");
         self.lake.write_tombstones(stones.clone()).await?;
         failpoint::pass("purge-entombed");
         count.erased = self.lake.erase(erasure, &only_publisher.lake).await?;
@@ -181,6 +202,8 @@ impl Publisher {
         let removing = tokio::task::spawn_blocking(move || -> Result<u64, RunError> {
             let mut removed = 0;
             let unusable = |source| RunError::State { path: state_dir.clone(), source };
+            // Whoever writes one just now fails, and does it again.
+            staging.remove_unfinished().map_err(unusable)?;
             for staged in staging.list().map_err(unusable)? {
                 let goes = match staging.load(&staged) {
                     Ok(finished) => {

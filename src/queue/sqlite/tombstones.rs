@@ -23,6 +23,18 @@ pub(super) fn reason(tx: &Transaction<'_>, id: &RecordingId) -> Result<Option<Pu
     word.map(|word| PurgeReason::parse(&word).ok_or_else(|| corrupt("a tombstone's reason"))).transpose()
 }
 
+/// Whether one of these ids is that of a call that was purged with all of its recordings.
+pub(super) fn is_purged_with_recordings(tx: &Transaction<'_>, ids: &[&Option<String>]) -> Result<bool, QueueError> {
+    let sql = "SELECT 1 FROM tombstones WHERE kind = 'call' AND id = ?1 AND reason IN ('call', 'phone')";
+    let mut statement = tx.prepare_cached(sql)?;
+    for id in ids.iter().copied().flatten() {
+        if statement.exists([id])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether one of these ids is that of a call or leg that was purged.
 pub(super) fn is_purged_call<'a>(
     tx: &Transaction<'_>,
@@ -44,12 +56,13 @@ fn parts(stone: &Tombstone) -> (&'static str, &str) {
     }
 }
 
-/// Sets a stone; one that is there keeps its time and reason.
+/// Sets a stone; one that is there keeps its time, and its reason unless the new one keeps more away.
 fn set(tx: &Transaction<'_>, stone: &Tombstone, is_unended: bool) -> Result<(), QueueError> {
     let (kind, id) = parts(stone);
     tx.prepare_cached(
         "INSERT INTO tombstones (kind, id, purged_ms, reason, unended) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (kind, id) DO UPDATE SET unended = max(unended, excluded.unended)",
+         ON CONFLICT (kind, id) DO UPDATE SET unended = max(unended, excluded.unended),
+             reason = CASE WHEN excluded.reason IN ('call', 'phone') THEN excluded.reason ELSE reason END",
     )?
     .execute(params![kind, id, stone.purged_at.as_millisecond(), stone.reason.as_str(), is_unended])?;
     let forget: &[&str] = match stone.of {
@@ -72,8 +85,8 @@ fn stone(kind: &str, id: String, purged_ms: i64, reason: &str) -> Result<Tombsto
     Ok(Tombstone { of, purged_at: timestamp(purged_ms)?, reason })
 }
 
-/// Keys of JSON under which ids of recordings stand: as Zoom writes them, and as this program does. A plain `id` is one in a
-/// notice about a recording only.
+/// Keys of JSON under which ids of recordings stand: as Zoom writes them, and as this program does. A plain `id` is one
+/// only in a notice about recordings, in its object or in its list of them: owners and sites have ids too.
 const RECORDING_KEYS: [&str; 3] = ["recording_id", "recording_ids", "named_recordings"];
 const CALL_KEYS: [&str; 9] = [
     "leg_id",
@@ -105,18 +118,27 @@ fn read(json: &str, trace: &mut Trace, is_recording: bool) {
         return;
     };
     let mut times = [None; TIME_KEYS.len()];
-    walk(&value, "", is_recording, trace, &mut times);
+    let ids_in: &[&str] = if is_recording { &["", "object", "payload", "recordings"] } else { &[] };
+    walk(&value, ("", ""), ids_in, trace, &mut times);
     trace.at = trace.at.or_else(|| times.into_iter().flatten().next());
 }
 
-fn walk(value: &Value, key: &str, is_recording: bool, trace: &mut Trace, times: &mut [Option<Timestamp>]) {
+/// `inside` is the key under which the object stands that the value is in; `ids_in` those in which `id` is a recording's.
+fn walk(
+    value: &Value,
+    (inside, key): (&str, &str),
+    ids_in: &[&str],
+    trace: &mut Trace,
+    times: &mut [Option<Timestamp>],
+) {
     match value {
         Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| walk(value, key, is_recording, trace, times));
+            fields.iter().for_each(|(field, value)| walk(value, (key, field), ids_in, trace, times));
         }
-        Value::Array(items) => items.iter().for_each(|item| walk(item, key, is_recording, trace, times)),
+        Value::Array(items) => items.iter().for_each(|item| walk(item, (inside, key), ids_in, trace, times)),
+        Value::String(text) if text.is_empty() => {}
         Value::String(text) => {
-            if RECORDING_KEYS.contains(&key) || (is_recording && key == "id") {
+            if RECORDING_KEYS.contains(&key) || (key == "id" && ids_in.contains(&inside)) {
                 let ids = text.split(',').filter_map(|id| RecordingId::parse(id).ok());
                 trace.recordings.extend(ids.map(|id| id.as_str().to_owned()));
             } else if CALL_KEYS.contains(&key) {
@@ -127,6 +149,7 @@ fn walk(value: &Value, key: &str, is_recording: bool, trace: &mut Trace, times: 
                 trace.texts.push(text.clone());
             }
         }
+        Value::Number(number) if CALL_KEYS.contains(&key) => trace.calls.push(number.to_string()),
         Value::Number(number) => trace.texts.push(number.to_string()),
         Value::Bool(_) | Value::Null => {}
     }
@@ -160,7 +183,7 @@ impl Graves for SqliteQueue {
         self.look(|tx| {
             let mut traces: Vec<Trace> = messages(tx)?.into_iter().map(|(_, _, trace)| trace).collect();
             let mut statement = tx.prepare(
-                "SELECT recording_id, started_at_ms, recording, call_id, call_element_id, call_history_id FROM jobs",
+                "SELECT recording_id, started_at_ms, recording, call_id, call_element_id, call_history_id, raw_id FROM jobs",
             )?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
@@ -172,6 +195,10 @@ impl Graves for SqliteQueue {
                 for column in 3..6 {
                     trace.calls.extend(row.get::<_, Option<String>>(column)?);
                 }
+                // The name of a file may be the caller's number.
+                let raw_id: String = row.get(6)?;
+                let is_sign = |c: char| !c.is_ascii_digit() && c != '+';
+                trace.texts.extend(raw_id.split(is_sign).filter(|part| part.len() >= 8).map(str::to_owned));
                 traces.push(trace);
             }
             Ok(traces)
