@@ -17,8 +17,8 @@ use parquet::schema::types::ColumnPath;
 
 use super::LakeError;
 use super::schema::{
-    ColumnInfo, Content, RecordingRow, SCHEMA_VERSION, SegmentRow, TableRow, WordRow, arrow_schema, describe,
-    record_batch,
+    ColumnInfo, ColumnType, Content, RecordingRow, SCHEMA_VERSION, SegmentRow, TableRow, WordRow, arrow_schema,
+    describe, record_batch,
 };
 use crate::domain::FinishedTranscript;
 
@@ -134,6 +134,10 @@ impl Encoder {
         ArrowWriter::try_new_with_options(to, schema.clone(), options)
     }
 
+    fn quick_level(self) -> ZstdLevel {
+        ZstdLevel::try_new(1).unwrap_or(self.level)
+    }
+
     fn properties(self, columns: &[ColumnInfo], distinct: usize) -> WriterProperties {
         let footer = vec![
             KeyValue::new("schema_version".to_owned(), SCHEMA_VERSION.to_string()),
@@ -154,6 +158,10 @@ impl Encoder {
             }
             if column.varied {
                 properties = properties.set_column_dictionary_enabled(path.clone(), false);
+                if column.column_type != ColumnType::Text {
+                    // Numbers that hardly repeat gain nothing from a longer search.
+                    properties = properties.set_column_compression(path.clone(), Compression::ZSTD(self.quick_level()));
+                }
             }
             if column.looked_up {
                 properties = properties

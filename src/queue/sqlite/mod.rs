@@ -85,7 +85,8 @@ impl JobQueue for SqliteQueue {
             for job in found {
                 let id = job.recording.id.clone();
                 let has_room = ((enqueued.new.len() + enqueued.redone.len()) as u64) < room;
-                let crate::domain::Recording { call_id, call_log_id, call_history_id, call_element_id, .. } = &job.recording;
+                let crate::domain::Recording { call_id, call_log_id, call_history_id, call_element_id, .. } =
+                    &job.recording;
                 let calls = [call_id, call_log_id, call_history_id, call_element_id];
                 if tombstones::reason(tx, &id)?.is_some() || tombstones::is_purged_with_recordings(tx, &calls)? {
                     enqueued.purged.insert(id);
