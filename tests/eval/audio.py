@@ -1,5 +1,7 @@
 """Sound as the evaluation needs it: decoded to 16 kHz, written as WAV, levels of frames, where a voice begins."""
 
+import io
+
 import av
 import numpy as np
 import soundfile
@@ -29,9 +31,13 @@ def mono(path):
 
 
 def write(path, sound):
-    """Writes 16-bit WAV at 16 kHz; the same samples give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.clip(sound, -1, 1), RATE, subtype="PCM_16", format="WAV")
+    """Writes 16-bit WAV at 16 kHz; the same samples give the same bytes, and a file that holds them stays as it is: its
+    time of change is when the call began."""
+    wave = io.BytesIO()
+    soundfile.write(wave, np.clip(sound, -1, 1), RATE, subtype="PCM_16", format="WAV")
+    if not path.exists() or path.read_bytes() != wave.getvalue():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(wave.getvalue())
 
 
 def frame_levels(sound):

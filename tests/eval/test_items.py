@@ -1,5 +1,6 @@
 """Items that are made: where their speech is, what their references are, and that they are the same every time."""
 
+import os
 import tempfile
 import unittest
 from pathlib import Path
@@ -25,6 +26,18 @@ class Onsets(unittest.TestCase):
     def test_without_line_noise_there_is_nothing_to_compare_with(self):
         with self.assertRaises(ValueError):
             audio.onsets(tone(1.0), [(0.0, 1.0)])
+
+
+class Files(unittest.TestCase):
+    def test_a_file_that_is_made_again_keeps_the_time_at_which_its_call_began(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "made" / "tone.wav"
+            audio.write(path, tone(0.1))
+            os.utime(path, (1_000, 1_000))
+            audio.write(path, tone(0.1))
+            self.assertEqual(path.stat().st_mtime, 1_000)
+            audio.write(path, tone(0.2))
+            self.assertNotEqual(path.stat().st_mtime, 1_000)
 
 
 class Padded(unittest.TestCase):
