@@ -85,23 +85,11 @@ impl Lake {
     }
 
     /// Hands the fingerprint of every row of one object to `keep`.
-    pub(super) async fn each_fingerprint(
-        &self,
-        table: Table,
-        dt: &str,
-        key: &str,
-        mut keep: impl FnMut(&str),
-    ) -> Result<(), LakeError> {
-        self.read_objects(
-            table,
-            dt,
-            &["fingerprint"],
-            |path| path == key,
-            |batch| {
-                text_column(batch, "fingerprint")?.iter().flatten().for_each(&mut keep);
-                Ok(())
-            },
-        )
+    pub(super) async fn each_fingerprint(&self, key: &str, mut keep: impl FnMut(&str)) -> Result<(), LakeError> {
+        self.read_object(key, &["fingerprint"], |batch| {
+            text_column(batch, "fingerprint")?.iter().flatten().for_each(&mut keep);
+            Ok(())
+        })
         .await
     }
 

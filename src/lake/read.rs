@@ -111,27 +111,23 @@ impl Lake {
         table: Table,
         dt: &str,
         columns: &[&str],
-        keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
-    ) -> Result<(), LakeError> {
-        self.read_objects(table, dt, columns, |_key| true, keep).await
-    }
-
-    /// As [`Lake::read_day`], of the objects that are wanted by their keys.
-    pub(super) async fn read_objects(
-        &self,
-        table: Table,
-        dt: &str,
-        columns: &[&str],
-        is_wanted: impl Fn(&str) -> bool,
         mut keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
     ) -> Result<(), LakeError> {
-        for file in self.files(table, dt).await?.into_iter().filter(|file| is_wanted(file.path.as_ref())) {
-            let key = file.path.to_string();
-            let read =
-                async { read_columns(ParquetRecordBatchStreamBuilder::new(file).await?, columns, &mut keep).await };
-            read.await.map_err(|source| LakeError::Unreadable { key, source })?;
+        for file in self.files(table, dt).await? {
+            read_file(file, columns, &mut keep).await?;
         }
         Ok(())
+    }
+
+    /// Reads these columns of one object, batch by batch.
+    pub(super) async fn read_object(
+        &self,
+        key: &str,
+        columns: &[&str],
+        mut keep: impl FnMut(&RecordBatch) -> Result<(), ReadError>,
+    ) -> Result<(), LakeError> {
+        let file = ObjectFile::new(self.store.objects(), self.store.meta(key).await?);
+        read_file(file, columns, &mut keep).await
     }
 
     /// As [`Lake::read_day`], of the rows that match only.
@@ -163,6 +159,15 @@ impl Lake {
             Some((dt, file))
         };
         Ok(files.into_iter().filter_map(dated).collect())
+    }
+
+    /// The keys of a table's objects that count, by partition.
+    pub(super) async fn days_of(&self, table: Table) -> Result<BTreeMap<String, Vec<String>>, LakeError> {
+        let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (dt, file) in self.all_files(table).await? {
+            days.entry(dt).or_default().push(file.path.to_string());
+        }
+        Ok(days)
     }
 
     /// Those of these objects that count.
@@ -229,6 +234,16 @@ pub struct OurText {
 }
 
 pub(super) type ReadError = Box<dyn std::error::Error + Send + Sync>;
+
+async fn read_file(
+    file: ObjectFile,
+    columns: &[&str],
+    keep: &mut impl FnMut(&RecordBatch) -> Result<(), ReadError>,
+) -> Result<(), LakeError> {
+    let key = file.path.to_string();
+    let read = async { read_columns(ParquetRecordBatchStreamBuilder::new(file).await?, columns, keep).await };
+    read.await.map_err(|source| LakeError::Unreadable { key, source })
+}
 
 /// Reads these columns of the rows of one object that match, batch by batch.
 pub(super) async fn read_file_matching<A: Fn(&str) -> bool + Clone + Send + 'static>(

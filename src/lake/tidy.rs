@@ -61,7 +61,7 @@ impl Lake {
                 let beside = recordings.get(&dt);
                 for name in names.iter().filter(|name| !beside.is_some_and(|beside| beside.contains(*name))) {
                     let key = format!("{}/dt={dt}/{name}", table.as_str());
-                    if !wanted.contains(key.as_str()) && !self.is_referred_to(table, &dt, &key).await? {
+                    if !wanted.contains(key.as_str()) && !self.is_referred_to(&dt, &key).await? {
                         self.store.remove(&key).await?;
                         removed += 1;
                     }
@@ -82,24 +82,19 @@ impl Lake {
         Ok(())
     }
 
-    /// The names of a table's objects that a batch or a swap has put, by day.
+    /// The names of a table's objects that a batch has put, by day.
     async fn batch_objects(&self, table: Table) -> Result<BTreeMap<String, BTreeSet<String>>, LakeError> {
         let mut days: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for object in self.store.list(table.as_str()).await? {
-            let mut parts = object.location.parts().map(|part| part.as_ref().to_owned()).skip(1);
-            let day = parts.next().and_then(|day| day.strip_prefix("dt=").map(str::to_owned));
-            if let (Some(dt), Some(name), None) = (day, parts.next(), parts.next())
-                && is_of_a_batch(&name)
-            {
-                days.entry(dt).or_default().insert(name);
-            }
+        for (dt, keys) in self.days_of(table).await? {
+            let names = keys.iter().filter_map(|key| key.rsplit('/').next()).filter(|name| is_of_a_batch(name));
+            days.insert(dt, names.map(str::to_owned).collect());
         }
         Ok(days)
     }
 
     /// Whether a row of `recordings` of the same day has a fingerprint of this object: it was merged or purged, and this
     /// one was not yet.
-    async fn is_referred_to(&self, table: Table, dt: &str, key: &str) -> Result<bool, LakeError> {
+    async fn is_referred_to(&self, dt: &str, key: &str) -> Result<bool, LakeError> {
         let published: BTreeSet<String> = self
             .published_ids(&[dt.to_owned()])
             .await?
@@ -107,7 +102,7 @@ impl Lake {
             .map(|row| row.fingerprint.as_str().to_owned())
             .collect();
         let mut is_referred_to = false;
-        self.each_fingerprint(table, dt, key, |fingerprint| is_referred_to |= published.contains(fingerprint)).await?;
+        self.each_fingerprint(key, |fingerprint| is_referred_to |= published.contains(fingerprint)).await?;
         Ok(is_referred_to)
     }
 }
@@ -172,6 +167,24 @@ mod tests {
         expected.retain(|object| !gone.contains(object));
         assert_eq!(objects(folder.path()), expected);
         assert_eq!(lake.remove_leftovers(&[plan(&in_work)], &lock).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_compacted_file_is_nobodys_leftover_and_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&config(folder.path(), "UTC")).await.unwrap();
+        for members in [[finished("aa")], [finished("bb")]] {
+            lake.publish(&plan(&members), members.to_vec()).await.unwrap();
+        }
+        let lock = lake.lock().await.unwrap();
+        lake.compact(|_dt| true, false, &lock, |_compacted| ()).await.unwrap();
+        let compacted = objects(folder.path());
+        assert_eq!(compacted.len(), 3, "{compacted:?}");
+        for key in compacted.iter().filter(|key| !key.starts_with("recordings")) {
+            fs::write(folder.path().join(key), "who reads this fails").unwrap();
+        }
+        assert_eq!(lake.remove_leftovers(&[], &lock).await.unwrap(), 0);
+        assert_eq!(objects(folder.path()), compacted);
     }
 
     #[tokio::test]

@@ -4,20 +4,21 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use super::digest::{Digest, Digester};
-use crate::lake::read::{ReadError, WRONG_TYPE};
+use super::digest::Digester;
+use super::file::{BATCH_ROWS, File, whole_schema};
+use crate::lake::read::ReadError;
 use crate::lake::schema::{Table, describe};
 use crate::lake::write::Encoder;
 
-/// Rows of a file that are in memory at a time.
-const BATCH_ROWS: usize = 4_096;
+/// A file of up to this many rows is read at once and closed: each column of an open file keeps a decompressor and a
+/// page, which for the many small files of a day is far more than their rows.
+const WHOLE_ROWS: usize = 32_768;
 
 /// A file that holds the rows of several.
 #[derive(Debug)]
@@ -27,28 +28,29 @@ pub(super) struct Merged {
 }
 
 /// The rows of all `files` of `table` in one file with every column of today. It was read back and holds the same rows.
-pub(super) fn merge(table: Table, encoder: Encoder, files: &[Bytes]) -> Result<Merged, ReadError> {
-    let schema = whole_schema(table, files)?;
+pub(super) fn merge(table: Table, encoder: Encoder, files: &[File]) -> Result<Merged, ReadError> {
+    let schema = whole_schema(table, files);
     let keys: Vec<usize> = table.order().iter().filter_map(|name| schema.index_of(name).ok()).collect();
     let fields = keys.iter().map(|key| SortField::new(schema.field(*key).data_type().clone())).collect();
     let converter = RowConverter::new(fields)?;
     let mut digester = Digester::new(&schema)?;
     let mut sources = Vec::with_capacity(files.len());
     for file in files {
-        sources.push(Source::open(file, &schema)?);
+        let is_whole = file.rows() <= WHOLE_ROWS || !is_in_order(file, &schema.project(&keys)?, &converter)?;
+        sources.push(Source::open(file, &schema, is_whole)?);
     }
     let mut merger = Merger { keys, converter, sources, digester: &mut digester, heap: BinaryHeap::new() };
     for index in 0..merger.sources.len() {
         merger.advance(index)?;
     }
-    let distinct = files.iter().map(|file| row_count(file)).sum::<Result<usize, ReadError>>()?;
+    let distinct = files.iter().map(File::rows).sum();
     let mut writer = encoder.writer(&describe(table), &schema, distinct, Vec::new())?;
     while let Some(batch) = merger.next_batch(&schema)? {
         writer.write(&batch)?;
     }
     let bytes = Bytes::from(writer.into_inner()?);
     let wanted = digester.digest();
-    let found = digest(&bytes, &schema)?;
+    let found = File::open(bytes.clone())?.digest(&schema)?;
     if found == wanted {
         Ok(Merged { bytes, rows: wanted.rows })
     } else {
@@ -56,61 +58,40 @@ pub(super) fn merge(table: Table, encoder: Encoder, files: &[Bytes]) -> Result<M
     }
 }
 
-pub(in crate::lake) fn row_count(file: &Bytes) -> Result<usize, ReadError> {
-    let metadata = ParquetRecordBatchReaderBuilder::try_new(file.clone())?;
-    Ok(usize::try_from(metadata.metadata().file_metadata().num_rows()).unwrap_or(0))
-}
-
-pub(in crate::lake) fn digest(file: &Bytes, schema: &SchemaRef) -> Result<Digest, ReadError> {
-    let mut digester = Digester::new(schema)?;
-    let mut source = Source::open(file, schema)?;
-    while let Some(batch) = source.read()? {
-        digester.add(&batch)?;
-    }
-    Ok(digester.digest())
-}
-
-/// The columns of today, then those that a file has and this version does not know.
-pub(in crate::lake) fn whole_schema(table: Table, files: &[Bytes]) -> Result<SchemaRef, ReadError> {
-    let known = describe(table);
-    let mut fields: Vec<Arc<Field>> =
-        known.iter().map(|column| Arc::new(Field::new(column.name, column.column_type.arrow(), true))).collect();
-    for file in files {
-        for field in ParquetRecordBatchReaderBuilder::try_new(file.clone())?.schema().fields() {
-            if !fields.iter().any(|known| known.name() == field.name()) {
-                fields.push(Arc::clone(field));
-            }
+/// Whether the rows stand in the order of `keys`. Those of other versions may not.
+fn is_in_order(file: &File, keys: &Schema, converter: &RowConverter) -> Result<bool, ReadError> {
+    let mut last: Option<OwnedRow> = None;
+    for batch in file.batches(&Arc::new(keys.clone()), BATCH_ROWS)? {
+        let rows = converter.convert_columns(batch?.columns())?;
+        let follows = last.is_none_or(|last| rows.iter().next().is_none_or(|first| last.row() <= first));
+        if !follows || !ascends(&rows) {
+            return Ok(false);
         }
+        last = rows.iter().last().map(|row| row.owned());
     }
-    Ok(Arc::new(Schema::new(fields)))
+    Ok(true)
 }
 
-/// One file, read batch by batch as if it had every column.
-pub(in crate::lake) struct Source {
-    reader: ParquetRecordBatchReader,
-    schema: SchemaRef,
+fn ascends(rows: &Rows) -> bool {
+    (1..rows.num_rows()).all(|row| rows.row(row - 1) <= rows.row(row))
+}
+
+/// One file on its way into another.
+struct Source {
+    batches: Box<dyn Iterator<Item = Result<RecordBatch, ReadError>>>,
     /// The batch at hand with the keys of its rows, and the next of them.
     batch: Option<(RecordBatch, Rows)>,
     next: usize,
 }
 
 impl Source {
-    pub(in crate::lake) fn open(file: &Bytes, schema: &SchemaRef) -> Result<Self, ReadError> {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone())?.with_batch_size(BATCH_ROWS).build()?;
-        Ok(Self { reader, schema: Arc::clone(schema), batch: None, next: 0 })
-    }
-
-    pub(in crate::lake) fn read(&mut self) -> Result<Option<RecordBatch>, ReadError> {
-        let Some(batch) = self.reader.next().transpose()? else { return Ok(None) };
-        let column = |field: &Arc<Field>| -> Result<ArrayRef, ReadError> {
-            match batch.column_by_name(field.name()) {
-                Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-                Some(_other) => Err(WRONG_TYPE.into()),
-                None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-            }
+    fn open(file: &File, schema: &SchemaRef, is_whole: bool) -> Result<Self, ReadError> {
+        let batches: Box<dyn Iterator<Item = _>> = if is_whole {
+            Box::new(file.batches(schema, file.rows())?.next().into_iter())
+        } else {
+            Box::new(file.batches(schema, BATCH_ROWS)?)
         };
-        let columns = self.schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(RecordBatch::try_new(Arc::clone(&self.schema), columns)?))
+        Ok(Self { batches, batch: None, next: 0 })
     }
 }
 
@@ -164,13 +145,13 @@ impl Merger<'_> {
     fn advance(&mut self, index: usize) -> Result<(), ReadError> {
         let source = &mut self.sources[index];
         source.batch = None;
-        let Some(mut batch) = source.read()? else { return Ok(()) };
+        let Some(mut batch) = source.batches.next().transpose()? else { return Ok(()) };
         self.digester.add(&batch)?;
         let columns = |batch: &RecordBatch| -> Vec<ArrayRef> {
             self.keys.iter().map(|key| Arc::clone(batch.column(*key))).collect()
         };
         let mut rows = self.converter.convert_columns(&columns(&batch))?;
-        if !(1..rows.num_rows()).all(|row| rows.row(row - 1) <= rows.row(row)) {
+        if !ascends(&rows) {
             // Files of other versions, and tables whose rows are written in another order.
             let mut order: Vec<u32> = (0..).take(rows.num_rows()).collect();
             order.sort_by_key(|row| rows.row(*row as usize));
@@ -182,5 +163,62 @@ impl Merger<'_> {
         source.batch = Some((batch, rows));
         source.next = 0;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+    use crate::domain::FinishedTranscript;
+    use crate::lake::sample::{finished, segment};
+    use crate::lake::schema::WordRow;
+
+    /// A recording of `count` segments of one word each.
+    fn member(id: &str, count: usize) -> FinishedTranscript {
+        let mut member = finished(id);
+        member.transcript.segments = (0..).take(count).map(|at| segment(at, at + 1, "word")).collect();
+        member
+    }
+
+    /// The words of a recording, forwards or backwards.
+    fn file(member: &FinishedTranscript, is_turned: bool) -> File {
+        let mut rows: Vec<_> = WordRow::all_of(member).collect();
+        if is_turned {
+            rows.reverse();
+        }
+        let encoded = Encoder::new(1).unwrap().encode(rows.into_iter(), 1).unwrap();
+        File::open(encoded.unwrap().bytes).unwrap()
+    }
+
+    /// Id and segment of every row.
+    fn keys(bytes: Bytes) -> Vec<(String, usize)> {
+        let file = File::open(bytes).unwrap();
+        let schema = whole_schema(Table::Words, std::slice::from_ref(&file));
+        let mut keys = Vec::new();
+        for batch in file.batches(&schema, BATCH_ROWS).unwrap() {
+            let batch = batch.unwrap();
+            let ids = batch.column_by_name("recording_id").unwrap().as_string::<i32>();
+            let segments = batch.column_by_name("segment_index").unwrap().as_primitive::<Int32Type>();
+            let pairs = ids.iter().zip(segments);
+            keys.extend(pairs.map(|(id, segment)| (id.unwrap().to_owned(), segment.unwrap().try_into().unwrap())));
+        }
+        keys
+    }
+
+    #[test]
+    fn large_and_small_files_become_one_in_order_whatever_order_they_have() {
+        let (large, small) = (WHOLE_ROWS + BATCH_ROWS + 1, BATCH_ROWS + 1);
+        let members = [("aa", small), ("bb", large), ("cc", small), ("dd", large)];
+        let expected: Vec<_> =
+            members.iter().flat_map(|(id, rows)| (0..*rows).map(move |row| ((*id).to_owned(), row))).collect();
+        for is_turned in [false, true] {
+            let files = [2, 1, 3, 0].map(|at: usize| file(&member(members[at].0, members[at].1), is_turned));
+            let merged = merge(Table::Words, Encoder::new(1).unwrap(), &files).unwrap();
+            assert_eq!(merged.rows, expected.len() as u64);
+            assert!(keys(merged.bytes) == expected, "turned: {is_turned}");
+        }
     }
 }

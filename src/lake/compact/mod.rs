@@ -4,19 +4,23 @@
 //! compared with that of the old ones before any of them goes. Files of older versions get the columns of today, empty.
 
 pub(super) mod digest;
-pub(super) mod merge;
+pub(super) mod file;
+mod merge;
 
-use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::error::LakeError;
 use super::open::Lake;
-use super::publish::aside;
 use super::schema::{SCHEMA_VERSION, Table};
 use super::tidy::LakeLock;
+use file::File;
 use merge::{Merged, merge};
 
 /// How many objects of a bucket are asked for at a time.
@@ -44,6 +48,9 @@ struct Work {
     keys: Vec<String>,
 }
 
+/// What was merged, and how many bytes it had before.
+type Done = Option<(Work, u64, Merged)>;
+
 impl Lake {
     /// Makes one file of those of each table and closed day. `rewrite_schema` writes single files of older versions anew
     /// as well. `told` hears of each table and day when it is done.
@@ -67,12 +74,9 @@ impl Lake {
                 }
             }
         }
-        let at_a_time = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let merging = work.into_iter().map(|work| self.merged(work, rewrite_schema));
-        let mut merged = futures::stream::iter(merging).buffered(at_a_time);
-        while let Some(done) = merged.try_next().await? {
-            let Some((work, bytes_before, merged)) = done else { continue };
-            let Merged { bytes, rows } = merged;
+        let (mut merged, mut threads) = self.merging(work, rewrite_schema);
+        while let Some(done) = merged.recv().await {
+            let Some((work, bytes_before, Merged { bytes, rows })) = done? else { continue };
             let compacted = Compacted {
                 table: work.table,
                 dt: work.dt,
@@ -84,45 +88,55 @@ impl Lake {
             self.swap(compacted.table, &compacted.dt, &work.keys, Some(bytes), lock).await?;
             told(&compacted);
         }
+        while let Some(ended) = threads.join_next().await {
+            ended.map_err(|source| LakeError::EncoderDied { source })?;
+        }
         Ok(())
     }
 
-    /// The keys of a table's files, by day.
-    pub(super) async fn days_of(&self, table: Table) -> Result<BTreeMap<String, Vec<String>>, LakeError> {
-        let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for object in self.store.list(table.as_str()).await? {
-            let key = object.location.as_ref();
-            let day = key.split('/').nth(1).and_then(|folder| folder.strip_prefix("dt="));
-            if let Some(dt) = day.filter(|_| key.ends_with(".parquet")) {
-                days.entry(dt.to_owned()).or_default().push(key.to_owned());
-            }
+    /// Merges on as many threads as there are cores. Each does one after the other: the allocator keeps what a thread has
+    /// used, so more of them would hold far more memory. They end when the receiver is gone.
+    fn merging(&self, work: Vec<Work>, rewrite_schema: bool) -> (mpsc::Receiver<Result<Done, LakeError>>, JoinSet<()>) {
+        let (sender, receiver) = mpsc::channel(1);
+        let work = Arc::new(Mutex::new(work.into_iter()));
+        let mut threads = JoinSet::new();
+        for _ in 0..std::thread::available_parallelism().map_or(1, NonZero::get) {
+            let (lake, work, sender) = (self.clone(), Arc::clone(&work), sender.clone());
+            let runtime = Handle::current();
+            threads.spawn_blocking(move || {
+                let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
+                while let Some(work) = next() {
+                    let files = runtime.block_on(lake.read_files(&work));
+                    let merged = files.and_then(|files| lake.merged(work, files, rewrite_schema));
+                    let failed = merged.is_err();
+                    if sender.blocking_send(merged).is_err() || failed {
+                        return;
+                    }
+                }
+            });
         }
-        Ok(days)
+        (receiver, threads)
     }
 
-    async fn merged(&self, work: Work, rewrite_schema: bool) -> Result<Option<(Work, u64, Merged)>, LakeError> {
+    async fn read_files(&self, work: &Work) -> Result<Vec<Bytes>, LakeError> {
         let gone = |key: &str| LakeError::Unreadable { key: key.to_owned(), source: "it is gone".into() };
         let read = |key: String| async move { self.store.read(&key).await?.ok_or_else(|| gone(&key)) };
-        let files: Vec<Bytes> =
-            futures::stream::iter(work.keys.clone()).map(read).buffered(READS_AT_A_TIME).try_collect().await?;
-        let key = format!("{}/dt={}", work.table.as_str(), work.dt);
-        let unreadable = move |source| LakeError::Unreadable { key: key.clone(), source };
+        futures::stream::iter(work.keys.clone()).map(read).buffered(READS_AT_A_TIME).try_collect().await
+    }
+
+    /// None when there is nothing to write anew.
+    fn merged(&self, work: Work, files: Vec<Bytes>, rewrite_schema: bool) -> Result<Done, LakeError> {
+        let unreadable = |key: &str, source| LakeError::Unreadable { key: key.to_owned(), source };
+        let bytes_before = files.iter().map(|file| file.len() as u64).sum();
+        let open = |(bytes, key): (Bytes, &String)| File::open(bytes).map_err(|source| unreadable(key, source));
+        let files = files.into_iter().zip(&work.keys).map(open).collect::<Result<Vec<_>, _>>()?;
         if let ([file], true) = (files.as_slice(), rewrite_schema)
-            && schema_version(file).map_err(&unreadable)? == Some(SCHEMA_VERSION)
+            && file.schema_version() == Some(SCHEMA_VERSION)
         {
             return Ok(None);
         }
-        let bytes = files.iter().map(|file| file.len() as u64).sum();
-        let (table, encoder) = (work.table, self.encoder);
-        let merged = aside(move || merge(table, encoder, &files).map_err(unreadable)).await?;
-        Ok(Some((work, bytes, merged)))
+        let partition = format!("{}/dt={}", work.table.as_str(), work.dt);
+        let merged = merge(work.table, self.encoder, &files).map_err(|source| unreadable(&partition, source))?;
+        Ok(Some((work, bytes_before, merged)))
     }
-}
-
-/// The version in a file's footer.
-fn schema_version(file: &Bytes) -> Result<Option<i32>, super::read::ReadError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file.clone())?;
-    let footer = builder.metadata().file_metadata().key_value_metadata();
-    let entry = footer.into_iter().flatten().find(|entry| entry.key == "schema_version");
-    Ok(entry.and_then(|entry| entry.value.as_deref()?.parse().ok()))
 }

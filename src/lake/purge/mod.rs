@@ -148,20 +148,14 @@ impl Lake {
         let mut counted = Erased::default();
         // The words of a segment are judged together, so those of a file are.
         let is_whole = table == Table::Words && !erasure.numbers.is_empty();
-        self.read_objects(
-            table,
-            dt,
-            &columns,
-            |path| path == key,
-            |batch| {
-                if is_whole {
-                    batches.push(batch.clone());
-                } else {
-                    counted.add(judged(table, day, batch, erasure)?);
-                }
-                Ok(())
-            },
-        )
+        self.read_object(key, &columns, |batch| {
+            if is_whole {
+                batches.push(batch.clone());
+            } else {
+                counted.add(judged(table, day, batch, erasure)?);
+            }
+            Ok(())
+        })
         .await?;
         if let Some(first) = batches.first() {
             let unreadable = |source: ReadError| LakeError::Unreadable { key: key.to_owned(), source };
@@ -186,7 +180,7 @@ impl Lake {
         let (encoder, erasure, named) = (self.encoder, erasure.clone(), key.clone());
         let day = self.start_of(dt)?.as_millisecond();
         let done = aside(move || {
-            rewritten(table, day, encoder, &file, &erasure)
+            rewritten(table, day, encoder, file, &erasure)
                 .map_err(|source| LakeError::Unreadable { key: named, source })
         });
         let Rewritten { bytes, rows, masked } = done.await?;

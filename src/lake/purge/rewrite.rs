@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::Erasure;
 use super::identity::{Sight, text, text_columns, value};
 use crate::lake::compact::digest::Digester;
-use crate::lake::compact::merge::{Source, digest, row_count, whole_schema};
+use crate::lake::compact::file::{BATCH_ROWS, File, whole_schema};
 use crate::lake::read::ReadError;
 use crate::lake::schema::{Table, describe};
 use crate::lake::write::Encoder;
@@ -29,12 +29,12 @@ pub(super) fn rewritten(
     table: Table,
     day: i64,
     encoder: Encoder,
-    file: &Bytes,
+    file: Bytes,
     erasure: &Erasure,
 ) -> Result<Rewritten, ReadError> {
-    let schema = whole_schema(table, std::slice::from_ref(file))?;
-    let mut source = Source::open(file, &schema)?;
-    let mut writer = encoder.writer(&describe(table), &schema, row_count(file)?, Vec::new())?;
+    let file = File::open(file)?;
+    let schema = whole_schema(table, std::slice::from_ref(&file));
+    let mut writer = encoder.writer(&describe(table), &schema, file.rows(), Vec::new())?;
     let mut digester = Digester::new(&schema)?;
     let (mut kept, mut rows, mut masked) = (0, 0, 0);
     let mut take = |batch: &RecordBatch| -> Result<(), ReadError> {
@@ -50,14 +50,11 @@ pub(super) fn rewritten(
     };
     if table == Table::Words && !erasure.numbers.is_empty() {
         // The words of a segment are one text, whatever batches they come in.
-        let mut batches = Vec::new();
-        while let Some(batch) = source.read()? {
-            batches.push(batch);
-        }
+        let batches = file.batches(&schema, BATCH_ROWS)?.collect::<Result<Vec<_>, _>>()?;
         take(&concat_batches(&schema, &batches)?)?;
     } else {
-        while let Some(batch) = source.read()? {
-            take(&batch)?;
+        for batch in file.batches(&schema, BATCH_ROWS)? {
+            take(&batch?)?;
         }
     }
     let (rows, masked) = (rows as u64, masked as u64);
@@ -65,7 +62,7 @@ pub(super) fn rewritten(
         return Ok(Rewritten { bytes: None, rows, masked });
     }
     let bytes = Bytes::from(writer.into_inner()?);
-    if digest(&bytes, &schema)? != digester.digest() {
+    if File::open(bytes.clone())?.digest(&schema)? != digester.digest() {
         return Err(format!("{kept} rows were to stay and others would be written").into());
     }
     Ok(Rewritten { bytes: Some(bytes), rows, masked })

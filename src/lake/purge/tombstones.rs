@@ -10,11 +10,14 @@ use crate::lake::row::{known, rows_of};
 use crate::lake::schema::Table;
 
 impl Lake {
-    /// Writes tombstones into the day on which they were set.
+    /// Writes tombstones that are not there yet into the day on which they were set.
     ///
     /// # Errors
     /// As [`Lake::publish`].
     pub async fn write_tombstones(&self, mut stones: Vec<Tombstone>) -> Result<(), LakeError> {
+        let all = self.tombstones_beside(&BTreeSet::new()).await?;
+        let there: BTreeSet<&Tombstone> = all.iter().flat_map(|(_file, stones)| stones).collect();
+        stones.retain(|stone| !there.contains(stone));
         stones.sort();
         stones.dedup();
         let Some(dt) = stones.iter().map(|stone| self.dt(stone.purged_at)).max() else { return Ok(()) };
@@ -27,37 +30,24 @@ impl Lake {
     /// As [`Lake::published_ids`].
     pub async fn tombstones_beside(&self, read: &BTreeSet<String>) -> Result<Vec<(String, Vec<Tombstone>)>, LakeError> {
         let mut found = Vec::new();
-        for (dt, keys) in self.days_of(Table::Tombstones).await? {
-            for key in keys.into_iter().filter(|key| !read.contains(key)) {
-                let mut stones = Vec::new();
-                let columns = ["recording_id", "call_id", "purged_at", "reason"];
-                self.read_objects(
-                    Table::Tombstones,
-                    &dt,
-                    &columns,
-                    |path| path == key,
-                    |batch| {
-                        for row in rows_of(batch) {
-                            let of = match (row.text("recording_id")?, row.text("call_id")?) {
-                                (Some(id), _) => Departed::Recording(RecordingId::parse(&id)?),
-                                (None, Some(id)) => Departed::Call(id),
-                                (None, None) => return Err(ReadError::from("a tombstone names nothing")),
-                            };
-                            let reason = known("reason", row.text("reason")?)?;
-                            // A reason of a later version: that it was purged is what counts.
-                            let reason = PurgeReason::parse(&reason).unwrap_or(PurgeReason::Recording);
-                            stones.push(Tombstone {
-                                of,
-                                purged_at: known("purged_at", row.time("purged_at")?)?,
-                                reason,
-                            });
-                        }
-                        Ok(())
-                    },
-                )
-                .await?;
-                found.push((key, stones));
-            }
+        for key in self.days_of(Table::Tombstones).await?.into_values().flatten().filter(|key| !read.contains(key)) {
+            let mut stones = Vec::new();
+            self.read_object(&key, &["recording_id", "call_id", "purged_at", "reason"], |batch| {
+                for row in rows_of(batch) {
+                    let of = match (row.text("recording_id")?, row.text("call_id")?) {
+                        (Some(id), _) => Departed::Recording(RecordingId::parse(&id)?),
+                        (None, Some(id)) => Departed::Call(id),
+                        (None, None) => return Err(ReadError::from("a tombstone names nothing")),
+                    };
+                    let reason = known("reason", row.text("reason")?)?;
+                    // A reason of a later version: that it was purged is what counts.
+                    let reason = PurgeReason::parse(&reason).unwrap_or(PurgeReason::Recording);
+                    stones.push(Tombstone { of, purged_at: known("purged_at", row.time("purged_at")?)?, reason });
+                }
+                Ok(())
+            })
+            .await?;
+            found.push((key, stones));
         }
         Ok(found)
     }

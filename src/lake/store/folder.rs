@@ -35,6 +35,9 @@ pub(super) fn open(root: &Path) -> Result<Arc<dyn ObjectStore>, LakeError> {
 /// try left beside it.
 pub(super) fn settle(root: &Path, file: &Path) -> io::Result<()> {
     let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(()) };
+    if !folder.is_dir() {
+        return Ok(());
+    }
     let unfinished = [name.as_encoded_bytes(), b"#"].concat();
     for entry in entries(folder)? {
         if entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(&unfinished)) {

@@ -17,7 +17,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -27,6 +27,7 @@ use self::multipart::Parts;
 use super::error::LakeError;
 use super::publish::aside;
 use crate::config::{BucketConfig, LakePlace, StoreService};
+use crate::failpoint;
 
 /// The objects of one lake. Cheap to clone; clones are the same store.
 #[derive(Debug, Clone)]
@@ -159,16 +160,40 @@ impl Store {
         }
     }
 
+    /// Where an object is and how large.
+    ///
+    /// # Errors
+    /// [`LakeError::Unreadable`], also when there is none.
+    pub(super) async fn meta(&self, key: &str) -> Result<ObjectMeta, LakeError> {
+        self.objects.head(&self.path(key)?).await.map_err(|error| self.unreadable(key, error))
+    }
+
     /// Removes an object, if there is one.
     ///
     /// # Errors
     /// As [`Store::create`].
     pub(super) async fn remove(&self, key: &str) -> Result<(), LakeError> {
-        match self.objects.delete(&self.path(key)?).await {
-            Ok(()) => self.settle(key).await,
-            Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed(key, error)),
+        self.remove_all(&[key.to_owned()]).await
+    }
+
+    /// Removes those of these objects of one folder that are there. In a bucket they go a thousand in a request where it
+    /// can do that.
+    ///
+    /// # Errors
+    /// As [`Store::create`].
+    pub(super) async fn remove_all(&self, keys: &[String]) -> Result<(), LakeError> {
+        let Some(last) = keys.last() else { return Ok(()) };
+        let paths = keys.iter().map(|key| self.path(key)).collect::<Result<Vec<_>, _>>()?;
+        let paths = futures::stream::iter(paths.into_iter().map(Ok)).boxed();
+        let mut removed = self.objects.delete_stream(paths);
+        while let Some(removed) = removed.next().await {
+            match removed {
+                Ok(_) => failpoint::pass("object-removed"),
+                Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failed(last, error)),
+            }
         }
+        self.settle(last).await
     }
 
     /// All objects below a folder of the lake, in the order of their keys.

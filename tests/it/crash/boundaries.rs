@@ -36,7 +36,7 @@ const TAKING_UP: &[&str] = &[
 pub(crate) const SERVICE: &[&str] = &["events-acted-upon"];
 
 /// What putting one object in the place of others passes; `compact` is killed there.
-pub(crate) const COMPACTING: &[&str] = &["swap-announced", "swap-put", "swap-decided", "swap-removed"];
+pub(crate) const COMPACTING: &[&str] = &["swap-announced", "swap-put", "swap-decided", "object-removed"];
 
 /// What putting a large object into a bucket passes; `s3` is killed there.
 pub(crate) const UPLOADING: &[&str] = &["upload-noted", "upload-parts-put"];
