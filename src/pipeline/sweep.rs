@@ -228,8 +228,8 @@ impl<'a> Run<'a> {
     /// what stands beside the recordings.
     pub(super) async fn list_only(&mut self, beside: bool) -> Result<ListedOnly, RunError> {
         let scope = Scope { source: self.config.source, only: None };
-        self.publisher.end_purges().await?;
         self.publisher.take_over_tombstones().await?;
+        self.publisher.end_purges().await?;
         self.publisher.forget_what_is_old().await?;
         let discovered = self.discover(&scope, &Redo::Nothing).await?;
         let is_whole = discovered.failure.is_none() && !self.stop.is_aborting();

@@ -59,6 +59,7 @@ pub trait Graves: Send + Sync {
     /// The files of the lake whose tombstones were taken over.
     async fn tombstone_files(&self) -> Result<BTreeSet<String>, QueueError>;
 
-    /// Takes over the tombstones of a file of the lake.
+    /// Takes over the tombstones of a file of the lake. Those that are news are of a purge that did not end here: what
+    /// this ledger knows of theirs was not forgotten, and maybe not what is in the lake.
     async fn adopt_tombstones(&self, file: &str, stones: Vec<Tombstone>) -> Result<(), QueueError>;
 }

@@ -194,6 +194,7 @@ async fn wherever_a_purge_is_killed_the_same_command_or_the_next_run_ends_it() {
                 continue;
             }
             let by_a_run = workspace.copy();
+            let by_a_new_ledger = workspace.copy();
             workspace.run(&PURGE).expect_code(0);
             assert_eq!(rows(&workspace), expected, "{boundary} {passed}");
             assert_eq!(traces(&workspace), Vec::<String>::new(), "{boundary} {passed}");
@@ -202,6 +203,11 @@ async fn wherever_a_purge_is_killed_the_same_command_or_the_next_run_ends_it() {
             let unended = rusqlite::Connection::open(by_a_run.path().join("state/ledger.sqlite")).unwrap();
             let unended: i64 = unended.query_row("select sum(unended) from tombstones", [], |row| row.get(0)).unwrap();
             assert_eq!(unended, 0, "{boundary} {passed}");
+            if tables(&by_a_new_ledger).contains(&"tombstones") {
+                fs::remove_dir_all(by_a_new_ledger.path().join("state")).unwrap();
+                by_a_new_ledger.run(&RUN).expect_code(0);
+                assert_eq!(ids(&by_a_new_ledger), ids(&undisturbed), "{boundary} {passed}");
+            }
         }
     }
 }

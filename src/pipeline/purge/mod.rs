@@ -102,7 +102,7 @@ impl Publisher {
         self.carry_out(&erasure, stones, &only_publisher).await
     }
 
-    /// Ends purges that a crash interrupted. Cheap when there is none.
+    /// Ends purges that a crash interrupted, and those of which the lake told. Cheap when there is none.
     pub(super) async fn end_purges(&self) -> Result<(), RunError> {
         let stones = self.graves.unended().await?;
         if stones.is_empty() {
@@ -110,12 +110,17 @@ impl Publisher {
         }
         if stones.iter().any(|stone| stone.reason == PurgeReason::Phone) {
             tracing::warn!(
-                "a purge by number was interrupted: give the same command again, so that it is masked in the texts of others"
+                "a purge by number was interrupted, or begun elsewhere: give the same command here, so that the number is \
+                 masked in the texts of others"
             );
         }
         let nothing_else = PurgeOrder { reason: PurgeReason::Recording, ..PurgeOrder::default() };
         let count = self.purge(&nothing_else).await?;
-        tracing::info!(recordings = count.recordings, rows = count.erased.rows, "ended a purge that was interrupted");
+        tracing::info!(
+            recordings = count.recordings,
+            rows = count.erased.rows,
+            "ended a purge that had not ended here"
+        );
         Ok(())
     }
 

@@ -56,15 +56,16 @@ fn parts(stone: &Tombstone) -> (&'static str, &str) {
     }
 }
 
-/// Sets a stone; one that is there keeps its time, and its reason unless the new one keeps more away.
-fn set(tx: &Transaction<'_>, stone: &Tombstone, is_unended: bool) -> Result<(), QueueError> {
+/// Sets a stone, as of a purge that did not end; one that is there keeps its time, and its reason unless the new one keeps
+/// more away. `begins` = it is purged again, also when that had ended.
+fn set(tx: &Transaction<'_>, stone: &Tombstone, begins: bool) -> Result<(), QueueError> {
     let (kind, id) = parts(stone);
     tx.prepare_cached(
-        "INSERT INTO tombstones (kind, id, purged_ms, reason, unended) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (kind, id) DO UPDATE SET unended = max(unended, excluded.unended),
+        "INSERT INTO tombstones (kind, id, purged_ms, reason, unended) VALUES (?1, ?2, ?3, ?4, 1)
+         ON CONFLICT (kind, id) DO UPDATE SET unended = max(unended, ?5),
              reason = CASE WHEN excluded.reason IN ('call', 'phone') THEN excluded.reason ELSE reason END",
     )?
-    .execute(params![kind, id, stone.purged_at.as_millisecond(), stone.reason.as_str(), is_unended])?;
+    .execute(params![kind, id, stone.purged_at.as_millisecond(), stone.reason.as_str(), begins])?;
     let forget: &[&str] = match stone.of {
         Departed::Recording(_) => &[
             "DELETE FROM jobs WHERE recording_id = ?1",
