@@ -85,7 +85,7 @@ async fn a_lake_in_a_container_of_azure_is_written_read_compacted_and_adopted() 
     assert!(check.stdout.contains("ok       lake: az://recordings/calls can be written to"), "{}", check.stdout);
     let mut ids = Vec::new();
     for file in ["speech/en_quick_brown_fox.mp3", "speech/en_hello_world.mp3"] {
-        let folder = workspace.folder_of(&file[7..9], &[file]);
+        let folder = workspace.folder_of(&file[10..15], &[file]);
         // The day of a file without metadata is that of its last change: one that is over.
         let day = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_793_600_000);
         for file in std::fs::read_dir(&folder).unwrap() {
