@@ -22,12 +22,15 @@ pub mod ladder;
 pub mod language;
 mod leaks;
 pub mod models;
+pub mod native;
 pub mod pool;
 pub mod process;
 pub mod prompt;
 mod review;
 pub mod session;
 pub mod speech;
+#[cfg(test)]
+mod spoken;
 mod talk;
 pub mod timing;
 pub mod voice;

@@ -1,36 +1,19 @@
 //! Each layer with a sound that triggers it and one that must not, through the real engine. Voice activity is left out:
 //! what it hears of these sounds is given, so that they reach the layers behind it.
 
-use std::path::Path;
-
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio_util::sync::CancellationToken;
 
 use super::super::assemble::{DecodedWindow, Parts};
+use super::super::spoken::{cached, speech};
 use super::super::timing::Levels;
 use super::super::whisper_cpp::{Engine, EngineSettings, Model};
 use super::super::{Hints, SpeechWindow, Transcriber, Watch};
 use super::*;
-use crate::decode::AudioStream;
 use crate::domain::{Channel, Language, Segment, Span};
 
 const SECOND: usize = 16_000;
-
-fn cached(path: &str) -> std::path::PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache").join(path);
-    assert!(path.exists(), "{} is missing: run make setup models fixtures", path.display());
-    path
-}
-
-fn speech(name: &str) -> Vec<f32> {
-    let mut stream = AudioStream::open(&cached(&format!("fixtures/speech/{name}.mp3"))).unwrap();
-    let mut samples = Vec::new();
-    while let Some(blocks) = stream.next_block().unwrap() {
-        samples.extend_from_slice(&blocks[0]);
-    }
-    samples
-}
 
 fn noise(seconds: usize, amplitude: f32) -> Vec<f32> {
     let mut random = SmallRng::seed_from_u64(20_261_122);

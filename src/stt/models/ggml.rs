@@ -84,6 +84,22 @@ fn read_mel_bank(reader: &mut BoundedReader<impl Read + Seek>, header: &Header) 
     reader.skip(u64::from(bands) * u64::from(frequencies) * 4, "the mel bank")
 }
 
+/// The bytes of the tokens of a file that [`read`] has accepted, in the order of their ids.
+///
+/// # Errors
+/// [`FormatError`] when the file is no longer what it was.
+pub(super) fn read_tokens(file: impl Read + Seek, length: u64, header: &Header) -> Result<Vec<Vec<u8>>, FormatError> {
+    let mut reader = BoundedReader::new(file, length);
+    reader.skip(HEADER_BYTES, "the header")?;
+    read_mel_bank(&mut reader, header)?;
+    let count = reader.u32_up_to(header.n_vocab, "the number of tokens")?;
+    let token = |_id| {
+        let length = reader.u32_up_to(LONGEST_TOKEN, "the length of a token")?;
+        reader.bytes(u64::from(length), "a token")
+    };
+    (0..count).map(token).collect()
+}
+
 fn read_vocabulary(reader: &mut BoundedReader<impl Read + Seek>, header: &Header) -> Result<(), FormatError> {
     let count = reader.u32_up_to(header.n_vocab, "the number of tokens")?;
     for _ in 0..count {

@@ -31,6 +31,7 @@ mod mel;
 mod name;
 mod pull;
 mod quantize;
+mod tensors;
 mod verify;
 mod vocabulary;
 mod wheel;
@@ -42,5 +43,13 @@ pub use import::{Imported, import};
 pub use layout::Header;
 pub use manifest::{Manifest, Mismatch, ModelFormat, PublishedModel};
 pub use pull::{PullOptions, Pulled, pull};
+pub(crate) use tensors::Tensors;
+
 pub use quantize::{ClassLoss, Quantization, Quantized, UnknownQuantization, quantize};
 pub use verify::{Assurance, Listed, ModelFile, Verified, list, resolve, verify};
+
+/// The smallest model file that has every kind of tensor.
+#[cfg(test)]
+pub(crate) fn small_model(width: u32, seed: u64) -> Vec<u8> {
+    ggml::tests::small_model(width, seed)
+}

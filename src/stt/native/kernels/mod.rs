@@ -1,0 +1,128 @@
+//! The arithmetic of the engine: products of matrices, and what is done to rows between them.
+//!
+//! Each instruction set has its own [`Kernels`]. Which of them runs is decided once, when a model is loaded, from what
+//! the processor says that it can do; never when the program is built. [`Isa`] names them, so that all of those that a
+//! machine has can be tested on it.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod panels;
+mod portable;
+mod rowwise;
+
+pub(super) use panels::{BytePanels, FloatPanels};
+
+/// An instruction set that there are kernels for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// Whatever the compiler takes for granted.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+}
+
+impl Isa {
+    pub const ALL: [Self; 2] = [Self::Portable, Self::Avx2];
+
+    /// The fastest that this processor has.
+    #[must_use]
+    pub fn best() -> Self {
+        Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
+    }
+
+    /// Whether this processor has it.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::Avx2::new().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 => false,
+        }
+    }
+
+    /// Its kernels; the portable ones where the processor does not have it.
+    pub(super) fn kernels(self) -> Box<dyn Kernels> {
+        #[cfg(target_arch = "x86_64")]
+        if let (Self::Avx2, Some(kernels)) = (self, avx2::Avx2::new()) {
+            return Box::new(kernels);
+        }
+        Box::new(portable::Portable)
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+        }
+    }
+}
+
+/// Rows of numbers, each of which begins `stride` after the one before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) numbers: &'a [f32],
+    pub(super) stride: usize,
+    pub(super) count: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of `width` numbers without gaps.
+    pub(super) fn dense(numbers: &'a [f32], width: usize) -> Self {
+        Self { numbers, stride: width, count: numbers.len() / width }
+    }
+
+    /// Whether each row holds at least `width` numbers.
+    fn hold(&self, width: usize) -> bool {
+        self.count == 0 || self.numbers.len() >= (self.count - 1) * self.stride + width
+    }
+}
+
+/// Where a product goes: the rows of the result begin `stride` after one another.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) numbers: &'a mut [f32],
+    pub(super) stride: usize,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn dense(numbers: &'a mut [f32], width: usize) -> Self {
+        Self { numbers, stride: width }
+    }
+
+    fn holds(&self, count: usize, width: usize) -> bool {
+        self.stride >= width && (count == 0 || self.numbers.len() >= (count - 1) * self.stride + width)
+    }
+}
+
+/// Panics unless a product reads and writes what it is given.
+fn check(rows: &Rows<'_>, inputs: usize, outputs: usize, place: &Place<'_>) {
+    assert!(rows.hold(inputs), "the rows are shorter than the weights");
+    assert!(place.holds(rows.count, outputs), "the result has no room");
+}
+
+/// What an engine computes with. All results are those of [`portable`] but for rounding.
+pub(super) trait Kernels: Send + Sync {
+    /// Writes the product of each row with each row of the weights.
+    ///
+    /// # Panics
+    /// When rows or place are too short for the weights.
+    fn multiply(&self, rows: Rows<'_>, weights: &FloatPanels, place: Place<'_>);
+
+    /// As [`Kernels::multiply`], with weights in bytes.
+    fn multiply_bytes(&self, rows: Rows<'_>, weights: &BytePanels, place: Place<'_>);
+
+    /// Softmax of each row of `width` numbers times `scale`, in place.
+    fn softmax(&self, rows: &mut [f32], width: usize, scale: f32);
+
+    /// Adds the bias to each row, then GELU in its tanh form, in place.
+    fn bias_gelu(&self, rows: &mut [f32], bias: &[f32]);
+
+    /// Each row less its mean, over its deviation, times `weight`, plus `bias`.
+    fn normalize(&self, rows: &[f32], weight: &[f32], bias: &[f32], to: &mut [f32]);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+fn numbers(random: &mut SmallRng, count: usize) -> Vec<f32> {
+    (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+/// Every instruction set of this machine but the portable one.
+fn others() -> impl Iterator<Item = (Isa, Box<dyn Kernels>)> {
+    let others = Isa::ALL.into_iter().filter(|isa| *isa != Isa::Portable && isa.is_available());
+    others.map(|isa| (isa, isa.kernels()))
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(found.len(), expected.len());
+    for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs().max(1.0),
+            "{what}: {found} is not {expected} at {at}"
+        );
+    }
+}
+
+#[test]
+fn products_are_sums_of_products() {
+    let weights = [[1.0, 2.0, 3.0], [0.5, -1.0, 127.0]].concat();
+    let rows = [[1.0, 0.0, -1.0, 9.0], [2.0, 2.0, 2.0, 9.0]].concat();
+    for isa in Isa::ALL {
+        let kernels = isa.kernels();
+        for is_bytes in [false, true] {
+            let mut result = [7.0; 6];
+            let (rows, place) =
+                (Rows { numbers: &rows, stride: 4, count: 2 }, Place { numbers: &mut result, stride: 3 });
+            if is_bytes {
+                kernels.multiply_bytes(rows, &BytePanels::of(&weights, 3), place);
+            } else {
+                kernels.multiply(rows, &FloatPanels::of(&weights, 3), place);
+            }
+            // What lies between the rows of the result stays. A byte of the second row counts for one.
+            let half = if is_bytes { 1.0 } else { 0.5 };
+            assert_close(&result, &[-2.0, half - 127.0, 7.0, 12.0, 2.0 * half + 252.0, 7.0], 0.02, isa.as_str());
+        }
+    }
+}
+
+#[test]
+fn every_instruction_set_agrees_with_the_portable_one_whatever_the_shapes() {
+    let mut random = SmallRng::seed_from_u64(20_261_123);
+    let portable = Isa::Portable.kernels();
+    for (isa, kernels) in others() {
+        for _ in 0..150 {
+            let (count, inputs) = (random.random_range(0..40), random.random_range(1..90));
+            let outputs = random.random_range(1..70);
+            let (stride, place_stride) = (inputs + random.random_range(0..5), outputs + random.random_range(0..5));
+            let rows = numbers(&mut random, count * stride);
+            let weights = numbers(&mut random, inputs * outputs);
+            let rows = Rows { numbers: &rows, stride, count };
+            let what = format!("{} of {count} × {inputs} × {outputs}", isa.as_str());
+            let mut both = [vec![3.0; count * place_stride], vec![3.0; count * place_stride]];
+            let floats = FloatPanels::of(&weights, inputs);
+            for (kernels, result) in [&portable, &kernels].into_iter().zip(&mut both) {
+                kernels.multiply(rows, &floats, Place { numbers: result, stride: place_stride });
+            }
+            assert_close(&both[1], &both[0], 1e-5, &what);
+            let bytes = BytePanels::of(&weights, inputs);
+            for (kernels, result) in [&portable, &kernels].into_iter().zip(&mut both) {
+                kernels.multiply_bytes(rows, &bytes, Place { numbers: result, stride: place_stride });
+            }
+            assert_close(&both[1], &both[0], 1e-5, &what);
+
+            let mut both = [0, 1].map(|_| numbers(&mut SmallRng::seed_from_u64(count as u64), count * inputs));
+            let (weight, bias) = (numbers(&mut random, inputs), numbers(&mut random, inputs));
+            for (kernels, rows) in [&portable, &kernels].into_iter().zip(&mut both) {
+                let mut normal = vec![0.0; rows.len()];
+                kernels.normalize(rows, &weight, &bias, &mut normal);
+                kernels.bias_gelu(&mut normal, &bias);
+                kernels.softmax(&mut normal, inputs, 3.0);
+                *rows = normal;
+            }
+            assert_close(&both[1], &both[0], 1e-4, &what);
+        }
+    }
+}
+
+#[test]
+fn rows_become_what_the_formulas_say() {
+    for isa in Isa::ALL {
+        let kernels = isa.kernels();
+        let row: Vec<f32> = (0..41_u8).map(|n| f32::from(n) / 4.0 - 5.0).collect();
+        let mut found = row.clone();
+        kernels.softmax(&mut found, 41, 0.5);
+        let total: f32 = row.iter().map(|x| (x * 0.5).exp()).sum();
+        let expected: Vec<f32> = row.iter().map(|x| (x * 0.5).exp() / total).collect();
+        assert_close(&found, &expected, 1e-6, "softmax");
+        let mut found = row.clone();
+        kernels.bias_gelu(&mut found, &[1.0; 41]);
+        let gelu = |x: f32| 0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh());
+        let expected: Vec<f32> = row.iter().map(|x| gelu(x + 1.0)).collect();
+        assert_close(&found, &expected, 1e-6, "gelu");
+        let mut found = vec![0.0; 41];
+        kernels.normalize(&row, &[2.0; 41], &[1.0; 41], &mut found);
+        let mean = found.iter().sum::<f32>() / 41.0;
+        assert!((mean - 1.0).abs() < 1e-5, "{mean}");
+        let variance = found.iter().map(|x| (x - 1.0) * (x - 1.0)).sum::<f32>() / 41.0;
+        assert!((variance - 4.0).abs() < 1e-4, "{variance}");
+    }
+}
+
+#[test]
+fn exponents_at_the_ends_of_the_range_are_numbers() {
+    for isa in Isa::ALL {
+        let mut row = [-1e30, -300.0, 0.0, 300.0, 1e30];
+        isa.kernels().softmax(&mut row, 5, 1.0);
+        assert_eq!(row[4], 1.0);
+        assert!(row.iter().all(|number| number.is_finite() && *number >= 0.0), "{row:?}");
+    }
+}
+
+#[test]
+fn bytes_are_within_half_a_step_of_the_weights() {
+    let mut random = SmallRng::seed_from_u64(7);
+    let weights = numbers(&mut random, 37 * 20);
+    let panels = BytePanels::of(&weights, 20);
+    for (output, row) in weights.chunks(20).enumerate() {
+        let step = row.iter().fold(0.0_f32, |top, weight| top.max(weight.abs())) / 127.0;
+        for (found, weight) in panels.row(output).zip(row) {
+            assert!((found - weight).abs() <= step * 0.501, "{found} {weight}");
+        }
+    }
+}

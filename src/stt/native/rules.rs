@@ -1,0 +1,115 @@
+//! Which token may follow: Whisper's own rules of text and times, as OpenAI's decoder and whisper.cpp have them.
+
+use super::Token;
+use super::vocabulary::Vocabulary;
+
+const NEVER: f32 = f32::NEG_INFINITY;
+/// The first time of a window is at most 1 s, in steps of 20 ms.
+const LATEST_START: usize = 50;
+
+/// The log probability of each token after `said`, those that may not follow left out. `logits` are used up.
+pub(super) fn log_probabilities(vocabulary: &Vocabulary, mut logits: Vec<f32>, said: &[Token]) -> Vec<f32> {
+    let Vocabulary { end, first_time, .. } = *vocabulary;
+    for token in &vocabulary.forbidden {
+        logits[*token] = NEVER;
+    }
+    if said.is_empty() {
+        // A text begins with a time, which the sums below see to, and never with nothing.
+        logits[end] = NEVER;
+        vocabulary.space.into_iter().for_each(|space| logits[space] = NEVER);
+        logits[first_time + LATEST_START + 1..].fill(NEVER);
+    }
+    let is_time = |token: &Token| token.id >= first_time;
+    match said {
+        [.., before, last] if is_time(last) && !is_time(before) => logits[..end].fill(NEVER),
+        [.., last] if is_time(last) => logits[first_time..].fill(NEVER),
+        _ => {}
+    }
+    if let Some(last) = said.iter().rev().find(|token| is_time(token)) {
+        // Times do not go back.
+        logits[first_time..last.id].fill(NEVER);
+    }
+    let total = log_sum(&logits);
+    logits.iter_mut().for_each(|logit| *logit -= total);
+    let likeliest_text = logits[..first_time].iter().copied().fold(NEVER, f32::max);
+    if log_sum(&logits[first_time..]) > likeliest_text {
+        logits[..first_time].fill(NEVER);
+    }
+    logits
+}
+
+/// The logarithm of the sum of the exponentials.
+fn log_sum(logits: &[f32]) -> f32 {
+    let top = logits.iter().copied().fold(NEVER, f32::max);
+    if top == NEVER {
+        return NEVER;
+    }
+    // In parts: one sum would be too large for the small numbers that come last.
+    let part = |logits: &[f32]| logits.iter().map(|logit| (logit - top).exp()).sum::<f32>();
+    logits.chunks(256).map(part).sum::<f32>().ln() + top
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COUNT: usize = 51_864;
+
+    fn vocabulary() -> Vocabulary {
+        Vocabulary::new(&["a", " ", "["].map(|text| text.as_bytes().to_vec()), COUNT)
+    }
+
+    fn said(ids: &[usize]) -> Vec<Token> {
+        ids.iter().map(|id| Token { id: *id, log_probability: 0.0 }).collect()
+    }
+
+    /// What may follow when all tokens are equally likely, but for one.
+    fn may_follow(likely: usize, ids: &[usize]) -> Vec<usize> {
+        let mut logits = vec![0.0; COUNT];
+        logits[likely] = 20.0;
+        let found = log_probabilities(&vocabulary(), logits, &said(ids));
+        (0..COUNT).filter(|token| found[*token] > NEVER).collect()
+    }
+
+    #[test]
+    fn a_text_begins_with_a_time_of_the_first_second() {
+        let time = vocabulary().first_time;
+        assert_eq!(may_follow(time + 3, &[]), (time..=time + 50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn times_come_in_pairs_and_never_go_back() {
+        let Vocabulary { end, first_time: time, .. } = vocabulary();
+        // After the first time: text.
+        assert!(may_follow(0, &[time]).iter().all(|token| *token < time));
+        // After text and a time: the same or a later time, or the end.
+        let follows = may_follow(time + 120, &[time, 0, time + 100]);
+        assert_eq!(follows, (time + 100..COUNT).collect::<Vec<_>>());
+        assert!(may_follow(end, &[time, 0, time + 100]).contains(&end));
+        // After a pair: text, or the end.
+        let follows = may_follow(0, &[time, 0, time + 100, time + 110]);
+        assert!(follows.contains(&0) && follows.iter().all(|token| *token < time));
+        // After text: more text, and no time before the last one.
+        let follows = may_follow(0, &[time, 0, time + 100, time + 110, 0]);
+        assert!(follows.contains(&(time + 110)) && !follows.contains(&(time + 109)));
+    }
+
+    #[test]
+    fn what_nobody_says_is_never_said() {
+        let Vocabulary { start, first_time: time, .. } = vocabulary();
+        let follows = may_follow(0, &[time, 0]);
+        let nobody_speaks = time - 2;
+        assert!(![2, start, start + 1, nobody_speaks].iter().any(|token| follows.contains(token)));
+        assert!(follows.contains(&1));
+    }
+
+    #[test]
+    fn probabilities_of_all_that_may_follow_make_one() {
+        let Vocabulary { first_time: time, .. } = vocabulary();
+        let mut logits = vec![0.0; COUNT];
+        logits[0] = 12.0;
+        let found = log_probabilities(&vocabulary(), logits, &said(&[time, 0]));
+        let total: f64 = found.iter().map(|logit| f64::from(*logit).exp()).sum();
+        assert!((total - 1.0).abs() < 1e-4, "{total}");
+    }
+}

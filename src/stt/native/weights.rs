@@ -1,0 +1,194 @@
+//! The weights of a model, in the form in which the engine multiplies with them.
+//!
+//! Those of the encoder are floats: they meet 1,500 rows at once, so what counts is arithmetic. Those of the decoder are
+//! bytes: they meet one row at a time, so what counts is how many bytes come from memory.
+
+use super::kernels::{BytePanels, FloatPanels};
+use super::layers::{Attention, Linear, Norm, Perceptron};
+use super::spectrogram::FRAMES;
+use crate::stt::models::{FormatError, Header, Tensors};
+
+pub(super) struct EncoderBlock {
+    pub(super) attention: Attention<FloatPanels>,
+    pub(super) perceptron: Perceptron<FloatPanels>,
+}
+
+pub(super) struct DecoderBlock {
+    pub(super) attention: Attention<BytePanels>,
+    pub(super) cross: Attention<BytePanels, FloatPanels>,
+    pub(super) perceptron: Perceptron<BytePanels>,
+}
+
+pub(super) struct Encoder {
+    pub(super) convolutions: [Linear<FloatPanels>; 2],
+    pub(super) positions: Vec<f32>,
+    pub(super) blocks: Vec<EncoderBlock>,
+    pub(super) norm: Norm,
+}
+
+pub(super) struct Decoder {
+    /// A row for each token: what it means when it comes in, and what is asked for when it may come out.
+    pub(super) tokens: BytePanels,
+    pub(super) positions: Vec<f32>,
+    pub(super) blocks: Vec<DecoderBlock>,
+    pub(super) norm: Norm,
+}
+
+/// How large a model is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) width: usize,
+    pub(super) audio_heads: usize,
+    pub(super) text_heads: usize,
+    pub(super) audio_context: usize,
+    pub(super) text_context: usize,
+    pub(super) mels: usize,
+    pub(super) tokens: usize,
+}
+
+pub(super) struct Weights {
+    pub(super) shape: Shape,
+    pub(super) encoder: Encoder,
+    pub(super) decoder: Decoder,
+}
+
+impl Weights {
+    /// Reads and packs them, one tensor after the other.
+    ///
+    /// # Errors
+    /// [`FormatError`] for a model of a shape that this engine does not compute, or a file that cannot be read.
+    pub(super) fn read(file: &mut Tensors) -> Result<Self, FormatError> {
+        let header = *file.header();
+        let shape = shape(&header)?;
+        let mut reader = Reader { file, width: shape.width };
+        Ok(Self { shape, encoder: reader.encoder(&header, shape)?, decoder: reader.decoder(&header)? })
+    }
+}
+
+fn shape(header: &Header) -> Result<Shape, FormatError> {
+    /// 30 s, of which the second convolution takes every other frame.
+    const LONGEST: usize = FRAMES / 2;
+    if header.n_audio_ctx as usize > LONGEST {
+        return Err(FormatError::OutOfRange { what: "the audio context", value: u64::from(header.n_audio_ctx) });
+    }
+    for (what, heads) in [("audio heads", header.n_audio_head), ("text heads", header.n_text_head)] {
+        if !header.n_audio_state.is_multiple_of(heads) {
+            return Err(FormatError::OutOfRange { what, value: u64::from(heads) });
+        }
+    }
+    let size = |number: u32| number as usize;
+    Ok(Shape {
+        width: size(header.n_audio_state),
+        audio_heads: size(header.n_audio_head),
+        text_heads: size(header.n_text_head),
+        audio_context: size(header.n_audio_ctx),
+        text_context: size(header.n_text_ctx),
+        mels: size(header.n_mels),
+        tokens: size(header.n_vocab),
+    })
+}
+
+/// Rows of weights, packed.
+trait Pack {
+    fn pack(rows: &[f32], inputs: usize) -> Self;
+}
+
+impl Pack for FloatPanels {
+    fn pack(rows: &[f32], inputs: usize) -> Self {
+        Self::of(rows, inputs)
+    }
+}
+
+impl Pack for BytePanels {
+    fn pack(rows: &[f32], inputs: usize) -> Self {
+        Self::of(rows, inputs)
+    }
+}
+
+struct Reader<'a> {
+    file: &'a mut Tensors,
+    width: usize,
+}
+
+impl Reader<'_> {
+    fn encoder(&mut self, header: &Header, shape: Shape) -> Result<Encoder, FormatError> {
+        let block = |layer: u32| -> Result<EncoderBlock, FormatError> {
+            let name = format!("encoder.blocks.{layer}");
+            Ok(EncoderBlock { attention: self.attention(&name, "attn")?, perceptron: self.perceptron(&name)? })
+        };
+        let blocks = (0..header.n_audio_layer).map(block).collect::<Result<_, _>>()?;
+        Ok(Encoder {
+            convolutions: [
+                self.convolution("encoder.conv1", shape.mels)?,
+                self.convolution("encoder.conv2", shape.width)?,
+            ],
+            positions: self.file.read("encoder.positional_embedding")?,
+            blocks,
+            norm: self.norm("encoder.ln_post")?,
+        })
+    }
+
+    fn decoder(&mut self, header: &Header) -> Result<Decoder, FormatError> {
+        let block = |layer: u32| -> Result<DecoderBlock, FormatError> {
+            let name = format!("decoder.blocks.{layer}");
+            Ok(DecoderBlock {
+                attention: self.attention(&name, "attn")?,
+                cross: self.attention(&name, "cross_attn")?,
+                perceptron: self.perceptron(&name)?,
+            })
+        };
+        let blocks = (0..header.n_text_layer).map(block).collect::<Result<_, _>>()?;
+        Ok(Decoder {
+            tokens: self.matrix("decoder.token_embedding", self.width)?,
+            positions: self.file.read("decoder.positional_embedding")?,
+            blocks,
+            norm: self.norm("decoder.ln")?,
+        })
+    }
+
+    fn matrix<P: Pack>(&mut self, name: &str, inputs: usize) -> Result<P, FormatError> {
+        Ok(P::pack(&self.file.read(&format!("{name}.weight"))?, inputs))
+    }
+
+    fn linear<P: Pack>(&mut self, name: &str, inputs: usize) -> Result<Linear<P>, FormatError> {
+        Ok(Linear { weight: self.matrix(name, inputs)?, bias: self.file.read(&format!("{name}.bias"))? })
+    }
+
+    fn norm(&mut self, name: &str) -> Result<Norm, FormatError> {
+        Ok(Norm { weight: self.file.read(&format!("{name}.weight"))?, bias: self.file.read(&format!("{name}.bias"))? })
+    }
+
+    fn attention<P: Pack, Q: Pack>(&mut self, block: &str, kind: &str) -> Result<Attention<P, Q>, FormatError> {
+        let width = self.width;
+        Ok(Attention {
+            norm: self.norm(&format!("{block}.{kind}_ln"))?,
+            query: self.linear(&format!("{block}.{kind}.query"), width)?,
+            key: self.matrix(&format!("{block}.{kind}.key"), width)?,
+            value: self.linear(&format!("{block}.{kind}.value"), width)?,
+            out: self.linear(&format!("{block}.{kind}.out"), width)?,
+        })
+    }
+
+    fn perceptron<P: Pack>(&mut self, block: &str) -> Result<Perceptron<P>, FormatError> {
+        let width = self.width;
+        Ok(Perceptron {
+            norm: self.norm(&format!("{block}.mlp_ln"))?,
+            up: self.linear(&format!("{block}.mlp.0"), width)?,
+            down: self.linear(&format!("{block}.mlp.2"), 4 * width)?,
+        })
+    }
+
+    /// A convolution over three frames as a matrix: `[outputs][inputs][3]` becomes `[outputs][3][inputs]`, so that three
+    /// frames that lie side by side are one row.
+    fn convolution(&mut self, name: &str, inputs: usize) -> Result<Linear<FloatPanels>, FormatError> {
+        const FRAMES: usize = 3;
+        let weight = self.file.read(&format!("{name}.weight"))?;
+        let mut turned = Vec::with_capacity(weight.len());
+        for output in weight.chunks_exact(inputs * FRAMES) {
+            for frame in 0..FRAMES {
+                turned.extend(output.iter().skip(frame).step_by(FRAMES));
+            }
+        }
+        Ok(Linear { weight: FloatPanels::of(&turned, FRAMES * inputs), bias: self.file.read(&format!("{name}.bias"))? })
+    }
+}
