@@ -31,6 +31,10 @@ impl ObjectFile {
         Self { store: Arc::clone(store), path: object.location, size: object.size, tail: Bytes::new() }
     }
 
+    pub(super) fn key(&self) -> String {
+        self.path.to_string()
+    }
+
     /// These bytes, where they are in the tail.
     fn in_tail(&self, range: &Range<u64>) -> Option<Bytes> {
         let start = range.start.checked_sub(self.size - self.tail.len() as u64)?;

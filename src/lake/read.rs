@@ -119,7 +119,7 @@ impl Lake {
         Ok(())
     }
 
-    /// Reads these columns of one object, batch by batch.
+    /// Reads these columns of one object of which only the key is known, batch by batch.
     pub(super) async fn read_object(
         &self,
         key: &str,
@@ -161,11 +161,11 @@ impl Lake {
         Ok(files.into_iter().filter_map(dated).collect())
     }
 
-    /// The keys of a table's objects that count, by partition.
-    pub(super) async fn days_of(&self, table: Table) -> Result<BTreeMap<String, Vec<String>>, LakeError> {
-        let mut days: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    /// A table's objects that count, by partition.
+    pub(super) async fn days_of(&self, table: Table) -> Result<BTreeMap<String, Vec<ObjectFile>>, LakeError> {
+        let mut days: BTreeMap<String, Vec<ObjectFile>> = BTreeMap::new();
         for (dt, file) in self.all_files(table).await? {
-            days.entry(dt).or_default().push(file.path.to_string());
+            days.entry(dt).or_default().push(file);
         }
         Ok(days)
     }
@@ -235,12 +235,12 @@ pub struct OurText {
 
 pub(super) type ReadError = Box<dyn std::error::Error + Send + Sync>;
 
-async fn read_file(
+pub(super) async fn read_file(
     file: ObjectFile,
     columns: &[&str],
     keep: &mut impl FnMut(&RecordBatch) -> Result<(), ReadError>,
 ) -> Result<(), LakeError> {
-    let key = file.path.to_string();
+    let key = file.key();
     let read = async { read_columns(ParquetRecordBatchStreamBuilder::new(file).await?, columns, keep).await };
     read.await.map_err(|source| LakeError::Unreadable { key, source })
 }
@@ -252,7 +252,7 @@ pub(super) async fn read_file_matching<A: Fn(&str) -> bool + Clone + Send + 'sta
     matching: &Matching<A>,
     keep: &mut impl FnMut(&RecordBatch) -> Result<(), ReadError>,
 ) -> Result<(), LakeError> {
-    let key = file.path.to_string();
+    let key = file.key();
     let read = async {
         // With the index, pages without a match are not even fetched.
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);

@@ -85,8 +85,8 @@ impl Lake {
     /// The names of a table's objects that a batch has put, by day.
     async fn batch_objects(&self, table: Table) -> Result<BTreeMap<String, BTreeSet<String>>, LakeError> {
         let mut days: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (dt, keys) in self.days_of(table).await? {
-            let names = keys.iter().filter_map(|key| key.rsplit('/').next()).filter(|name| is_of_a_batch(name));
+        for (dt, files) in self.days_of(table).await? {
+            let names = files.iter().filter_map(|file| file.path.filename()).filter(|name| is_of_a_batch(name));
             days.insert(dt, names.map(str::to_owned).collect());
         }
         Ok(days)

@@ -1,8 +1,12 @@
 //! A run that is watched line by line while it works, and signalled.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use rusqlite::Connection;
 
 use crate::workspace::{Workspace, children_of};
 
@@ -59,6 +63,29 @@ impl Started {
     /// Sends a signal by its name without SIG.
     pub(crate) fn signal(&self, name: &str) {
         signal(self.id(), name);
+    }
+
+    /// Stops it (SIGSTOP) at a moment when it does not hold the write lock of the ledger, which others wait for.
+    pub(crate) fn stop_outside_of_transactions(&self, ledger: &Connection) {
+        ledger.busy_timeout(Duration::ZERO).unwrap();
+        loop {
+            self.signal("STOP");
+            while !self.is_stopped() {
+                std::thread::yield_now();
+            }
+            if ledger.execute_batch("BEGIN IMMEDIATE; COMMIT").is_ok() {
+                return;
+            }
+            self.signal("CONT");
+        }
+    }
+
+    /// Whether each of its threads is stopped by a signal: proc(5), the state behind the name in parentheses.
+    fn is_stopped(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        let states = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("stat")));
+        // A thread that ended in between has no state.
+        states.flatten().all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }
 
     /// The process ids of its engines.

@@ -31,8 +31,10 @@ impl File {
         Ok(Self { bytes, footer })
     }
 
+    /// How many rows its row groups hold together.
     pub(in crate::lake) fn rows(&self) -> usize {
-        usize::try_from(self.footer.metadata().file_metadata().num_rows()).unwrap_or(0)
+        let groups = self.footer.metadata().row_groups().iter();
+        groups.map(|group| usize::try_from(group.num_rows()).unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
     }
 
     /// The version of the schema that the footer names.
@@ -45,13 +47,14 @@ impl File {
     /// Its rows with the columns of `schema`, `rows` at a time. Those that it lacks are empty.
     ///
     /// # Errors
-    /// As of the iterator, which fails for a damaged page and for a column of another type.
+    /// As of the iterator, which fails for a damaged page, for a column of another type, and where it ends before every
+    /// row was read: whoever writes the file anew would lose the rest.
     pub(in crate::lake) fn batches(&self, schema: &SchemaRef, rows: usize) -> Result<Batches, ReadError> {
         let names = schema.fields().iter().map(|field| field.name().as_str());
         let wanted = ProjectionMask::columns(self.footer.parquet_schema(), names);
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), self.footer.clone());
         let reader = reader.with_projection(wanted).with_batch_size(rows).build()?;
-        Ok(Batches { reader, schema: Arc::clone(schema) })
+        Ok(Batches { reader, schema: Arc::clone(schema), missing: self.rows() })
     }
 
     /// The digest of its rows with the columns of `schema`.
@@ -85,13 +88,22 @@ pub(in crate::lake) fn whole_schema(table: Table, files: &[File]) -> SchemaRef {
 pub(in crate::lake) struct Batches {
     reader: ParquetRecordBatchReader,
     schema: SchemaRef,
+    /// Rows that were not read yet.
+    missing: usize,
 }
 
 impl Iterator for Batches {
     type Item = Result<RecordBatch, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        Some(self.reader.next()?.map_err(ReadError::from).and_then(|batch| self.complete(&batch)))
+        let Some(batch) = self.reader.next() else {
+            let missing = std::mem::take(&mut self.missing);
+            return (missing > 0).then(|| Err(format!("{missing} of its rows cannot be read").into()));
+        };
+        Some(batch.map_err(ReadError::from).and_then(|batch| {
+            self.missing = self.missing.saturating_sub(batch.num_rows());
+            self.complete(&batch)
+        }))
     }
 }
 

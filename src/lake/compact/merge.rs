@@ -87,7 +87,9 @@ struct Source {
 impl Source {
     fn open(file: &File, schema: &SchemaRef, is_whole: bool) -> Result<Self, ReadError> {
         let batches: Box<dyn Iterator<Item = _>> = if is_whole {
-            Box::new(file.batches(schema, file.rows())?.next().into_iter())
+            let batches = file.batches(schema, WHOLE_ROWS)?.collect::<Result<Vec<_>, _>>()?;
+            let whole = concat_batches(schema, &batches)?;
+            Box::new((whole.num_rows() > 0).then_some(Ok(whole)).into_iter())
         } else {
             Box::new(file.batches(schema, BATCH_ROWS)?)
         };
@@ -220,5 +222,22 @@ mod tests {
             assert_eq!(merged.rows, expected.len() as u64);
             assert!(keys(merged.bytes) == expected, "turned: {is_turned}");
         }
+    }
+
+    #[test]
+    fn every_row_group_of_a_small_file_is_taken() {
+        let plain = file(&member("aa", 30), false);
+        let schema = whole_schema(Table::Words, std::slice::from_ref(&plain));
+        let encoder = Encoder::new(1).unwrap();
+        let mut writer = encoder.writer(&describe(Table::Words), &schema, 30, Vec::new()).unwrap();
+        for batch in plain.batches(&schema, 10).unwrap() {
+            writer.write(&batch.unwrap()).unwrap();
+            writer.flush().unwrap();
+        }
+        let grouped = File::open(Bytes::from(writer.into_inner().unwrap())).unwrap();
+        assert_eq!(grouped.rows(), 30);
+        let merged = merge(Table::Words, encoder, &[file(&member("bb", 5), false), grouped]).unwrap();
+        let expected = [("aa", 30), ("bb", 5)].map(|(id, rows)| (0..rows).map(move |row| (id.to_owned(), row)));
+        assert_eq!(keys(merged.bytes), expected.into_iter().flatten().collect::<Vec<_>>());
     }
 }

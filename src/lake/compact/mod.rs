@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::error::LakeError;
+use super::object::ObjectFile;
 use super::open::Lake;
 use super::schema::{SCHEMA_VERSION, Table};
 use super::tidy::LakeLock;
@@ -68,7 +69,8 @@ impl Lake {
         self.finish_swaps(lock).await?;
         let mut work = Vec::new();
         for table in Table::ALL {
-            for (dt, keys) in self.days_of(table).await? {
+            for (dt, files) in self.days_of(table).await? {
+                let keys: Vec<String> = files.iter().map(ObjectFile::key).collect();
                 if is_closed(&dt) && (keys.len() > 1 || (rewrite_schema && !keys.is_empty())) {
                     work.push(Work { table, dt, keys });
                 }

@@ -22,9 +22,10 @@ use jiff::Timestamp;
 use self::identity::{Sight, columns_for};
 use self::rewrite::{Rewritten, rewritten};
 use super::error::LakeError;
+use super::object::ObjectFile;
 use super::open::Lake;
 use super::publish::aside;
-use super::read::ReadError;
+use super::read::{ReadError, read_file};
 use super::schema::Table;
 use super::tidy::LakeLock;
 use crate::failpoint;
@@ -101,9 +102,9 @@ impl Lake {
     pub async fn count_erasure(&self, erasure: &Erasure) -> Result<Erased, LakeError> {
         let mut counted = Erased::default();
         for table in TABLES {
-            for (dt, keys) in self.days_of(table).await? {
-                for key in keys {
-                    counted.add(self.concerned(table, &dt, &key, erasure).await?);
+            for (dt, files) in self.days_of(table).await? {
+                for file in files {
+                    counted.add(self.concerned(table, &dt, file, erasure).await?);
                 }
             }
         }
@@ -119,9 +120,10 @@ impl Lake {
         self.finish_swaps(lock).await?;
         let mut erased = Erased::default();
         for table in TABLES {
-            for (dt, keys) in self.days_of(table).await? {
-                for key in keys {
-                    if self.concerned(table, &dt, &key, erasure).await?.files > 0 {
+            for (dt, files) in self.days_of(table).await? {
+                for file in files {
+                    let key = file.key();
+                    if self.concerned(table, &dt, file, erasure).await?.files > 0 {
                         erased.add(self.rewrite(table, &dt, key, erasure, lock).await?);
                         failpoint::pass("purge-rewritten");
                     }
@@ -129,9 +131,10 @@ impl Lake {
             }
         }
         for table in TABLES {
-            for (dt, keys) in self.days_of(table).await? {
-                for key in keys {
-                    if self.concerned(table, &dt, &key, erasure).await?.files > 0 {
+            for (dt, files) in self.days_of(table).await? {
+                for file in files {
+                    let key = file.key();
+                    if self.concerned(table, &dt, file, erasure).await?.files > 0 {
                         return Err(LakeError::NotPurged { key });
                     }
                 }
@@ -141,14 +144,21 @@ impl Lake {
     }
 
     /// What of one object is meant. Only the columns that tell are read.
-    async fn concerned(&self, table: Table, dt: &str, key: &str, erasure: &Erasure) -> Result<Erased, LakeError> {
+    async fn concerned(
+        &self,
+        table: Table,
+        dt: &str,
+        file: ObjectFile,
+        erasure: &Erasure,
+    ) -> Result<Erased, LakeError> {
+        let key = file.key();
         let columns = columns_for(table, !erasure.numbers.is_empty());
         let day = self.start_of(dt)?.as_millisecond();
         let mut batches = Vec::new();
         let mut counted = Erased::default();
         // The words of a segment are judged together, so those of a file are.
         let is_whole = table == Table::Words && !erasure.numbers.is_empty();
-        self.read_object(key, &columns, |batch| {
+        read_file(file, &columns, &mut |batch| {
             if is_whole {
                 batches.push(batch.clone());
             } else {
@@ -158,7 +168,7 @@ impl Lake {
         })
         .await?;
         if let Some(first) = batches.first() {
-            let unreadable = |source: ReadError| LakeError::Unreadable { key: key.to_owned(), source };
+            let unreadable = |source: ReadError| LakeError::Unreadable { key: key.clone(), source };
             let whole = arrow::compute::concat_batches(&first.schema(), &batches);
             let whole = whole.map_err(|error| unreadable(error.into()))?;
             counted.add(judged(table, day, &whole, erasure).map_err(unreadable)?);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::domain::{Departed, PurgeReason, RecordingId, Tombstone};
 use crate::lake::error::LakeError;
 use crate::lake::open::Lake;
-use crate::lake::read::ReadError;
+use crate::lake::read::{ReadError, read_file};
 use crate::lake::row::{known, rows_of};
 use crate::lake::schema::Table;
 
@@ -30,9 +30,13 @@ impl Lake {
     /// As [`Lake::published_ids`].
     pub async fn tombstones_beside(&self, read: &BTreeSet<String>) -> Result<Vec<(String, Vec<Tombstone>)>, LakeError> {
         let mut found = Vec::new();
-        for key in self.days_of(Table::Tombstones).await?.into_values().flatten().filter(|key| !read.contains(key)) {
+        for file in self.days_of(Table::Tombstones).await?.into_values().flatten() {
+            let key = file.key();
+            if read.contains(&key) {
+                continue;
+            }
             let mut stones = Vec::new();
-            self.read_object(&key, &["recording_id", "call_id", "purged_at", "reason"], |batch| {
+            read_file(file, &["recording_id", "call_id", "purged_at", "reason"], &mut |batch| {
                 for row in rows_of(batch) {
                     let of = match (row.text("recording_id")?, row.text("call_id")?) {
                         (Some(id), _) => Departed::Recording(RecordingId::parse(&id)?),

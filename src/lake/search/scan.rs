@@ -66,7 +66,7 @@ struct Shown {
 impl Scanned {
     /// Looks through the texts of a file.
     pub(super) async fn read(mut file: ObjectFile, search: Arc<Search>) -> Result<Self, LakeError> {
-        let key = file.path.to_string();
+        let key = file.key();
         let read = async {
             let metadata = ArrowReaderMetadata::load_async(&mut file, Default::default()).await?;
             let mut scanner = Scanner {
@@ -96,7 +96,7 @@ impl Scanned {
 
     /// The hits of the newest recordings, until there are more than the limit.
     pub(super) async fn hits(&self, dt: &str, current: &HashMap<String, Current>) -> Result<Vec<Hit>, LakeError> {
-        let unreadable = |source| LakeError::Unreadable { key: self.file.path.to_string(), source };
+        let unreadable = |source| LakeError::Unreadable { key: self.file.key(), source };
         let mut hits = Vec::new();
         let mut left = self.rows.matches.as_slice();
         while hits.len() <= self.search.limit && !left.is_empty() {

@@ -74,10 +74,10 @@ async fn a_run_that_was_stopped_until_others_did_its_work_settles_nothing_and_do
     for _recording in &ids {
         stopped.wait_for(&["audio fetched"]);
     }
-    stopped.signal("STOP");
+    let ledger = rusqlite::Connection::open(workspace.path().join("state/ledger.sqlite")).unwrap();
+    stopped.stop_outside_of_transactions(&ledger);
     be_quick(&workspace);
     // Its leases have run out.
-    let ledger = rusqlite::Connection::open(workspace.path().join("state/ledger.sqlite")).unwrap();
     let claims = ledger.execute("UPDATE jobs SET lease_until_ms = 0 WHERE state = 'claimed'", []).unwrap();
     assert_eq!(claims, 2);
     drop(ledger);
