@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-corpus eval lint bench load clean
+.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-corpus eval lint bench bench-stt load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -103,6 +103,12 @@ load: setup models fixtures ## Storms the service with 1,000 events a second whi
 	    $(CACHE)/models tiny.en $(CACHE)/fixtures/speech/en_hello_world.mp3
 	$(PYTHON) benches/event_to_row.py $(TRANSCRIBE) target/debug/examples/zoom_server $(CACHE)/models base \
 	    $(CACHE)/fixtures/long/one_minute.mp3
+
+bench-stt: setup models $(VENV)/stamp-eval ## Measures our engine beside whisper.cpp and faster-whisper: make bench-stt CORPUS=DIR [BENCH="--model tiny.en …"]
+	@[ -n "$(CORPUS)" ] || { echo "say where the corpus is: make bench-stt CORPUS=DIR"; exit 2; }
+	cargo bench --no-run --bench engines
+	$(PYTHON) benches/engines.py "$(CORPUS)" --cache $(CACHE) $(BENCH) \
+	    --engines "$$(ls -t target/release/deps/engines-* | grep -v '\.d$$' | head -1)"
 
 bench: setup models fixtures ## Measures decode, resample, speech-to-text and lake (release profile)
 	$(PYTHON) tests/support/fixtures.py --long $(CACHE)/fixtures

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
-use transcribe::config::settings::GuardConfig;
+use transcribe::config::settings::{EngineChoice, GuardConfig};
 use transcribe::decode::AudioStream;
 use transcribe::domain::{Channel, Language};
 use transcribe::stt::process::{EngineProgram, Host, Settings};
@@ -89,6 +89,9 @@ fn main() {
     let windows = windows_of(&file);
     let settings = Settings {
         model: cached("models/tiny.en.bin").into_os_string(),
+        model_sha256: String::new(),
+        engine: EngineChoice::WhisperCpp,
+        isa: None,
         flash_attention: false,
         beam_size: 1,
         words: true,

@@ -7,8 +7,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ExitCode, exit};
+use crate::stt::engines;
 use crate::stt::process::{self, ProtocolError};
-use crate::stt::whisper_cpp;
 use crate::telemetry::init_logs;
 
 /// How far the engine stands back for others, of 19.
@@ -27,7 +27,7 @@ pub(super) fn run(screen: &MultiProgress) -> ExitCode {
     let screen = screen.clone();
     let served = process::serve(io::stdin().lock(), io::stdout(), move |settings| {
         init_logs(settings.logs, &screen, None);
-        whisper_cpp::load(settings)
+        engines::load(settings)
     });
     match served {
         // The parent is gone, in the middle of a sentence or between two.

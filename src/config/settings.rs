@@ -196,6 +196,9 @@ impl PathsConfig {
 pub struct SttConfig {
     /// A name in `models_dir` (`base` is `base.bin`) or a path.
     pub model: String,
+    pub engine: EngineChoice,
+    /// What our own engine computes with; `None` = the fastest that the processor has.
+    pub isa: Option<Isa>,
     /// Languages that may be chosen; empty = all that the model knows; one = no detection.
     pub languages: Vec<Language>,
     /// Parallel decoders, each with a state of its own; `None` = one per core.
@@ -216,6 +219,37 @@ pub struct SttConfig {
     /// Whose voice is on the left channel of a stereo recording.
     pub left_channel: LeftChannel,
     pub guard: GuardConfig,
+}
+
+/// Which engine turns speech into text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EngineChoice {
+    /// Our own where it is fast and says what whisper.cpp says, else whisper.cpp.
+    Auto,
+    WhisperCpp,
+    /// Our own.
+    Native,
+}
+
+/// An instruction set that our own engine has kernels for, the fastest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Isa {
+    /// Whatever the compiler takes for granted.
+    Portable,
+    /// AVX2 and FMA.
+    Avx2,
+}
+
+impl Isa {
+    pub const ALL: [Self; 2] = [Self::Portable, Self::Avx2];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+        }
+    }
 }
 
 /// Whose voice the left channel of a stereo recording carries.

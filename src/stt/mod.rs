@@ -6,7 +6,9 @@
 //! ```
 //!
 //! * [`windows`] cuts speech into spans of at most 28 s of the original timeline; the rest is never decoded.
-//! * A [`Transcriber`] turns one window into text; [`whisper_cpp`] is the engine, tests bring a scripted one.
+//! * A [`Transcriber`] turns one window into text; [`native`] is our own engine, [`whisper_cpp`] the reference, [`engines`]
+//!   chooses between them, tests bring a scripted one. [`attempts`] is what both do with a window, [`tokens`] makes
+//!   segments and words of what they say.
 //! * [`process`] runs the engine in a child process, so that its crashes and hangs cost a window and not the run.
 //! * [`ladder`] decodes a window again until it can be trusted, [`timing`] moves words to where there is sound, [`guard`]
 //!   says what to distrust.
@@ -16,7 +18,9 @@
 //! A window's text is the same whatever was decoded before it and however many workers and threads run.
 
 mod assemble;
+mod attempts;
 mod crosstalk;
+pub mod engines;
 pub mod guard;
 pub mod ladder;
 pub mod language;
@@ -33,6 +37,7 @@ pub mod speech;
 mod spoken;
 mod talk;
 pub mod timing;
+mod tokens;
 pub mod voice;
 mod watch;
 pub mod whisper_cpp;
@@ -179,6 +184,8 @@ pub enum EngineError {
     Cancelled,
     #[error("the engine failed with code {code}")]
     Native { code: i32 },
+    #[error("the model file cannot be used: {why}")]
+    BadModel { why: String },
     #[error("the engine could not allocate its state")]
     NoState,
     #[error("the engine panicked")]

@@ -80,6 +80,9 @@ impl SpeechToText {
         let (workers, threads) = workers_and_threads(config);
         let settings = Settings {
             model: model.path.clone().into_os_string(),
+            model_sha256: model.sha256.clone(),
+            engine: config.engine,
+            isa: config.isa,
             flash_attention: config.flash_attention,
             beam_size: config.beam_size,
             words: config.words,
@@ -261,10 +264,12 @@ fn workers_and_threads(config: &SttConfig) -> (usize, usize) {
 }
 
 fn settings_sha256(config: &SttConfig, vocabulary: &[String]) -> String {
-    // Models have checksums of their own; the vocabulary counts with its terms, wherever its file lies.
+    // Models have checksums of their own, engines names; the vocabulary counts with its terms, wherever its file lies.
     let SttConfig {
         model: _,
         second_model: _,
+        engine: _,
+        isa: _,
         workers: _,
         threads: _,
         vocabulary: _,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use transcribe::config::settings::GuardConfig;
+use transcribe::config::settings::{EngineChoice, GuardConfig};
 use transcribe::domain::{Channel, Language, Span, Treatment};
 use transcribe::stt::process::{Ending, EngineProgram, Host, Refusal, Settings};
 use transcribe::stt::{EngineError, Hints, ModelFiles, ModelPath, SpeechToText, SpeechWindow, Transcriber, Watch};
@@ -180,6 +180,9 @@ fn an_interrupt_of_the_whole_foreground_is_for_the_parent_to_act_on() {
 fn settings(workers: usize) -> Settings {
     Settings {
         model: "none".into(),
+        model_sha256: String::new(),
+        engine: EngineChoice::Auto,
+        isa: None,
         flash_attention: false,
         beam_size: 1,
         words: true,

@@ -13,8 +13,8 @@ use self::service::{collector, hooks, trigger};
 use super::layers::{ConfigError, Layers, Merged};
 use super::secrets::Environment;
 use super::settings::{
-    Config, FolderConfig, GuardConfig, LeftChannel, LogFormat, OnDeleted, PathsConfig, QueueConfig, SttConfig,
-    TelemetryConfig, ZoomConfig, ZoomMode, ZoomPlan,
+    Config, EngineChoice, FolderConfig, GuardConfig, Isa, LeftChannel, LogFormat, OnDeleted, PathsConfig, QueueConfig,
+    SttConfig, TelemetryConfig, ZoomConfig, ZoomMode, ZoomPlan,
 };
 use crate::domain::{Language, SourceKind};
 
@@ -118,6 +118,18 @@ fn stt(read: &Reader<'_>) -> Result<SttConfig, ConfigError> {
     }
     Ok(SttConfig {
         model: read.text("stt.model")?,
+        engine: read.word(
+            "stt.engine",
+            &[
+                ("auto", EngineChoice::Auto),
+                ("whisper.cpp", EngineChoice::WhisperCpp),
+                ("native", EngineChoice::Native),
+            ],
+        )?,
+        isa: {
+            let known = Isa::ALL.map(|isa| (isa.as_str(), Some(isa)));
+            read.word("stt.isa", &[&[("auto", None)][..], &known].concat())?
+        },
         languages: languages.into_iter().map(Language).collect(),
         workers: read.auto_or_whole("stt.workers")?,
         threads: read.auto_or_whole("stt.threads")?,

@@ -198,7 +198,7 @@ pub(super) mod tests {
     }
 
     pub(crate) fn small_header(width: u32) -> Header {
-        Header::from_fields([51_864, 4, width, 1, 1, 4, width, 1, 1, 80, 1]).unwrap()
+        Header::from_fields([51_864, 4, width, 1, 1, 24, width, 1, 1, 80, 1]).unwrap()
     }
 
     fn read_bytes(file: &[u8]) -> Result<Directory, FormatError> {

@@ -1,171 +1,204 @@
 //! What may be said next: blocks of attention to what was said, attention to what was heard, and perceptron.
+//!
+//! Several texts go on in one step, of one window or of several: the weights are read once for all of them.
 
-use super::kernels::{FloatPanels, Kernels, Place, Rows};
-use super::weights::{Decoder, DecoderBlock, Shape};
+use std::sync::Arc;
 
-/// What the decoder looks back on in one window.
-pub(super) struct Memory {
-    blocks: Vec<BlockMemory>,
-    /// Tokens that were taken in.
-    length: usize,
+use super::kernels::{Kernels, Panels, Place, Rows};
+use super::layers::Desk;
+use super::team::Team;
+use super::weights::{Decoder, DecoderBlock, Shape, Weights};
+
+/// What was heard in a window, packed for the decoder's attention to it.
+pub(super) struct Sound {
+    blocks: Vec<SoundBlock>,
 }
 
-struct BlockMemory {
-    /// For each head, the keys and values of what was heard.
-    heard: Vec<(FloatPanels, FloatPanels)>,
-    /// A row for each token that was taken in.
-    keys: Vec<f32>,
-    values: Vec<f32>,
-}
+/// For each head, keys and values.
+type SoundBlock = Vec<(Panels<i16>, Panels<i16>)>;
 
-impl Memory {
-    /// Nothing was said; `heard` has a row for each position of the encoder.
-    pub(super) fn new(kernels: &dyn Kernels, decoder: &Decoder, shape: Shape, heard: &[f32]) -> Self {
+impl Sound {
+    /// `heard` has a row for each position of the encoder.
+    pub(super) fn new(team: Team<'_>, decoder: &Decoder, shape: Shape, heard: &[f32]) -> Self {
         let (width, count) = (shape.width, shape.audio_context);
         let size = width / shape.text_heads;
         let rows = Rows::dense(heard, width);
-        let mut keys = vec![0.0; count * width];
-        let mut values = keys.clone();
-        let memory = |block: &DecoderBlock| {
-            kernels.multiply(rows, &block.cross.key, Place::dense(&mut keys, width));
-            block.cross.value.apply(kernels, rows, &mut values);
+        let mut blocks: Vec<SoundBlock> = decoder.blocks.iter().map(|_| Vec::new()).collect();
+        team.share(blocks.iter_mut().zip(&decoder.blocks), |(to, block)| {
+            let (mut keys, mut values) = (vec![0.0; count * width], vec![0.0; count * width]);
+            team.kernels.multiply(rows, &block.cross.key, Place::dense(&mut keys, width));
+            block.cross.value.apply(team.kernels, rows, &mut values);
             let head = |head: usize| {
-                let mut pair = (FloatPanels::zeros(count, size), FloatPanels::zeros(size, count));
+                let mut pair = (Panels::zeros(count, size), Panels::zeros(size, count));
                 pair.0.set_rows(&keys[head * size..], width);
                 pair.1.set_columns(&values[head * size..], width);
                 pair
             };
-            BlockMemory { heard: (0..shape.text_heads).map(head).collect(), keys: Vec::new(), values: Vec::new() }
-        };
-        Self { blocks: decoder.blocks.iter().map(memory).collect(), length: 0 }
-    }
-
-    pub(super) const fn length(&self) -> usize {
-        self.length
+            to.extend((0..shape.text_heads).map(head));
+        });
+        Self { blocks }
     }
 }
 
-/// Takes in `tokens`, one at least, and returns the logit of each token that may follow the last of them.
-///
-/// # Panics
-/// When more tokens are taken in than the model has positions for.
-pub(super) fn step(
-    kernels: &dyn Kernels,
-    decoder: &Decoder,
-    shape: Shape,
-    memory: &mut Memory,
-    tokens: &[usize],
-) -> Vec<f32> {
-    let width = shape.width;
-    let mut said = Vec::with_capacity(tokens.len() * width);
-    for (token, position) in tokens.iter().zip(decoder.positions.chunks_exact(width).skip(memory.length)) {
-        said.extend(decoder.tokens.row(*token).zip(position).map(|(number, position)| number + position));
-    }
-    assert_eq!(said.len(), tokens.len() * width, "the text is longer than the model's context");
-    let mut desk = Desk::new(shape, tokens.len());
-    for (block, past) in decoder.blocks.iter().zip(&mut memory.blocks) {
-        desk.pass(kernels, block, shape, past, &mut said);
-    }
-    memory.length += tokens.len();
-    let last = &said[said.len() - width..];
-    let mut normal = vec![0.0; width];
-    decoder.norm.apply(kernels, last, &mut normal);
-    let mut logits = vec![0.0; shape.tokens];
-    kernels.multiply_bytes(Rows::dense(&normal, width), &decoder.tokens, Place::dense(&mut logits, shape.tokens));
-    logits
+/// What a text has said so far, for the decoder's attention to it.
+#[derive(Debug, Clone)]
+pub(super) struct Past {
+    blocks: Vec<PastBlock>,
+    /// Tokens that were taken in.
+    length: usize,
 }
 
-/// What a block needs beside its input.
-struct Desk {
-    normal: Vec<f32>,
-    queries: Vec<f32>,
+/// A row for each token that was taken in.
+#[derive(Debug, Clone, Default)]
+struct PastBlock {
     keys: Vec<f32>,
     values: Vec<f32>,
-    mixed: Vec<f32>,
-    hidden: Vec<f32>,
+}
+
+impl Past {
+    pub(super) fn new(decoder: &Decoder) -> Self {
+        Self { blocks: vec![PastBlock::default(); decoder.blocks.len()], length: 0 }
+    }
+}
+
+/// A text that goes on.
+pub(super) struct Line<'a> {
+    pub(super) sound: &'a Sound,
+    pub(super) past: &'a mut Past,
+    /// What it says now: one token at least.
+    pub(super) tokens: &'a [usize],
+}
+
+/// What a text may go on with.
+#[derive(Debug, Clone)]
+pub(super) struct Outlook {
+    /// What speaks for each token.
+    pub(super) logits: Vec<f32>,
+    /// Where the decoder listens for it: for each alignment head, the share of each position.
+    pub(super) attention: Arc<[f32]>,
+}
+
+/// Takes in the tokens of each line and says what may follow them.
+///
+/// # Panics
+/// When a line becomes longer than the model's context.
+pub(super) fn step(team: Team<'_>, weights: &Weights, lines: &mut [Line<'_>]) -> Vec<Outlook> {
+    let Weights { shape, decoder, alignment, .. } = weights;
+    let (kernels, width) = (team.kernels, shape.width);
+    let count: usize = lines.iter().map(|line| line.tokens.len()).sum();
+    let mut said = Vec::with_capacity(count * width);
+    for line in lines.iter() {
+        for (token, position) in line.tokens.iter().zip(decoder.positions.chunks_exact(width).skip(line.past.length)) {
+            said.extend(decoder.token(*token).zip(position).map(|(number, position)| number + position));
+        }
+    }
+    assert_eq!(said.len(), count * width, "a text is longer than the model's context");
+    let mut attention = vec![Vec::with_capacity(alignment.len() * shape.audio_context); lines.len()];
+    let mut pass = Pass { kernels, shape: *shape, desk: Desk::new(count, shape.width), scores: Vec::new() };
+    for (index, block) in decoder.blocks.iter().enumerate() {
+        pass.look_back(block, index, lines, &mut said);
+        let is_wanted = |head: usize| alignment.contains(&(index, head));
+        pass.listen(block, index, lines, &mut said, |line, head, shares| {
+            if is_wanted(head) {
+                attention[line].extend_from_slice(shares);
+            }
+        });
+        block.perceptron.add_to(kernels, &mut said, &mut pass.desk.normal, &mut pass.desk.hidden);
+    }
+
+    let mut last = Vec::with_capacity(lines.len() * width);
+    let mut end = 0;
+    for line in lines.iter_mut() {
+        line.past.length += line.tokens.len();
+        end += line.tokens.len();
+        last.extend_from_slice(&said[(end - 1) * width..end * width]);
+    }
+    let mut normal = vec![0.0; last.len()];
+    decoder.norm.apply(kernels, &last, &mut normal);
+    let mut logits: Vec<Vec<f32>> = vec![vec![0.0; shape.tokens]; lines.len()];
+    let mut parts: Vec<Vec<f32>> = decoder.tokens.iter().map(|part| vec![0.0; lines.len() * part.outputs]).collect();
+    team.share(parts.iter_mut().zip(&decoder.tokens), |(to, part)| {
+        kernels.multiply_bytes(Rows::dense(&normal, width), part, Place::dense(to, part.outputs));
+    });
+    let mut first = 0;
+    for (part, tokens) in parts.iter().zip(&decoder.tokens) {
+        for (logits, part) in logits.iter_mut().zip(part.chunks_exact(tokens.outputs)) {
+            logits[first..first + part.len()].copy_from_slice(part);
+        }
+        first += tokens.outputs;
+    }
+    let outlook = |(logits, attention): (_, Vec<f32>)| Outlook { logits, attention: attention.into() };
+    logits.into_iter().zip(attention).map(outlook).collect()
+}
+
+/// A step's way through the blocks.
+struct Pass<'a> {
+    kernels: &'a dyn Kernels,
+    shape: Shape,
+    desk: Desk,
     scores: Vec<f32>,
 }
 
-impl Desk {
-    fn new(shape: Shape, count: usize) -> Self {
-        let whole = || vec![0.0; count * shape.width];
-        Self {
-            normal: whole(),
-            queries: whole(),
-            keys: whole(),
-            values: whole(),
-            mixed: whole(),
-            hidden: vec![0.0; count * shape.width * 4],
-            scores: vec![0.0; count * shape.audio_context.max(shape.text_context)],
-        }
-    }
-
-    fn pass(
-        &mut self,
-        kernels: &dyn Kernels,
-        block: &DecoderBlock,
-        shape: Shape,
-        past: &mut BlockMemory,
-        said: &mut [f32],
-    ) {
-        let width = shape.width;
-        let attention = &block.attention;
-        attention.norm.apply(kernels, said, &mut self.normal);
-        let normal = Rows::dense(&self.normal, width);
-        attention.query.apply(kernels, normal, &mut self.queries);
-        kernels.multiply_bytes(normal, &attention.key, Place::dense(&mut self.keys, width));
-        attention.value.apply(kernels, normal, &mut self.values);
-        past.keys.extend_from_slice(&self.keys);
-        past.values.extend_from_slice(&self.values);
-        self.look_back(kernels, shape, past);
-        attention.out.add_to(kernels, Rows::dense(&self.mixed, width), said, &mut self.normal);
-
-        let cross = &block.cross;
-        cross.norm.apply(kernels, said, &mut self.normal);
-        cross.query.apply(kernels, Rows::dense(&self.normal, width), &mut self.queries);
-        self.listen(kernels, shape, past);
-        cross.out.add_to(kernels, Rows::dense(&self.mixed, width), said, &mut self.normal);
-        block.perceptron.add_to(kernels, said, &mut self.normal, &mut self.hidden);
-    }
-
+impl Pass<'_> {
     /// Attention of each new token to those before it and to itself.
-    fn look_back(&mut self, kernels: &dyn Kernels, shape: Shape, past: &BlockMemory) {
-        let width = shape.width;
-        let size = width / shape.text_heads;
-        let scale = 1.0 / (size as f32).sqrt();
-        let count = self.queries.len() / width;
-        let known = past.keys.len() / width - count;
-        for row in 0..count {
-            let scores = &mut self.scores[..known + row + 1];
-            for column in (0..width).step_by(size) {
-                let query = &self.queries[row * width + column..][..size];
-                for (score, key) in scores.iter_mut().zip(past.keys.chunks_exact(width)) {
-                    *score = query.iter().zip(&key[column..]).map(|(one, other)| one * other).sum();
-                }
-                let length = scores.len();
-                kernels.softmax(scores, length, scale);
-                let mixed = &mut self.mixed[row * width + column..][..size];
-                mixed.fill(0.0);
-                for (score, value) in scores.iter().zip(past.values.chunks_exact(width)) {
-                    mixed.iter_mut().zip(&value[column..]).for_each(|(to, number)| *to += score * number);
+    fn look_back(&mut self, block: &DecoderBlock, index: usize, lines: &mut [Line<'_>], said: &mut [f32]) {
+        let (width, size) = (self.shape.width, self.shape.width / self.shape.text_heads);
+        let (kernels, desk, attention) = (self.kernels, &mut self.desk, &block.attention);
+        attention.norm.apply(kernels, said, &mut desk.normal);
+        let normal = Rows::dense(&desk.normal, width);
+        attention.query.apply(kernels, normal, &mut desk.queries);
+        kernels.multiply_bytes(normal, &attention.key, Place::dense(&mut desk.keys, width));
+        attention.value.apply(kernels, normal, &mut desk.values);
+        let mut first = 0;
+        for line in lines {
+            let past = &mut line.past.blocks[index];
+            for row in first..first + line.tokens.len() {
+                let numbers = row * width..(row + 1) * width;
+                past.keys.extend_from_slice(&desk.keys[numbers.clone()]);
+                past.values.extend_from_slice(&desk.values[numbers.clone()]);
+                self.scores.resize(past.keys.len() / width, 0.0);
+                for column in (0..width).step_by(size) {
+                    let at = row * width + column..row * width + column + size;
+                    let rows = (&past.keys[column..], &past.values[column..]);
+                    kernels.attend(&desk.queries[at.clone()], rows, width, &mut self.scores, &mut desk.mixed[at]);
                 }
             }
+            first += line.tokens.len();
         }
+        attention.out.add_to(kernels, Rows::dense(&desk.mixed, width), said, &mut desk.normal);
     }
 
-    /// Attention of each new token to what was heard.
-    fn listen(&mut self, kernels: &dyn Kernels, shape: Shape, past: &BlockMemory) {
-        let width = shape.width;
-        let size = width / shape.text_heads;
+    /// Attention of each new token to what was heard. `told` gets the index of each line, each head, and the share of
+    /// each position in what the line's last token heard.
+    fn listen(
+        &mut self,
+        block: &DecoderBlock,
+        index: usize,
+        lines: &[Line<'_>],
+        said: &mut [f32],
+        mut told: impl FnMut(usize, usize, &[f32]),
+    ) {
+        let (width, positions) = (self.shape.width, self.shape.audio_context);
+        let size = width / self.shape.text_heads;
         let scale = 1.0 / (size as f32).sqrt();
-        let (count, positions) = (self.queries.len() / width, shape.audio_context);
-        for (head, (keys, values)) in past.heard.iter().enumerate() {
-            let queries = Rows { numbers: &self.queries[head * size..], stride: width, count };
-            kernels.multiply(queries, keys, Place::dense(&mut self.scores, positions));
-            kernels.softmax(&mut self.scores[..count * positions], positions, scale);
-            let scores = Rows { numbers: &self.scores, stride: positions, count };
-            let place = Place { numbers: &mut self.mixed[head * size..], stride: width };
-            kernels.multiply(scores, values, place);
+        let (kernels, desk, cross) = (self.kernels, &mut self.desk, &block.cross);
+        cross.norm.apply(kernels, said, &mut desk.normal);
+        cross.query.apply(kernels, Rows::dense(&desk.normal, width), &mut desk.queries);
+        let mut first = 0;
+        for (number, line) in lines.iter().enumerate() {
+            let count = line.tokens.len();
+            self.scores.resize(count * positions, 0.0);
+            for (head, (keys, values)) in line.sound.blocks[index].iter().enumerate() {
+                let at = first * width + head * size;
+                let queries = Rows { numbers: &desk.queries[at..], stride: width, count };
+                kernels.multiply(queries, keys, Place::dense(&mut self.scores, positions));
+                kernels.softmax(&mut self.scores, positions, scale);
+                told(number, head, &self.scores[(count - 1) * positions..]);
+                let place = Place { numbers: &mut desk.mixed[at..], stride: width };
+                kernels.multiply(Rows::dense(&self.scores, positions), values, place);
+            }
+            first += count;
         }
+        cross.out.add_to(kernels, Rows::dense(&desk.mixed, width), said, &mut desk.normal);
     }
 }

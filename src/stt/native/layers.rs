@@ -1,45 +1,35 @@
 //! What encoder and decoder are made of: the layers that both have, over weights of either kind.
 
-use super::kernels::{BytePanels, FloatPanels, Kernels, Place, Rows};
+use super::kernels::{Kernels, Panels, Place, Rows, Weight};
 
-/// Weights that rows can be multiplied with.
-pub(super) trait Panels {
+/// Weights of a kind that the kernels have a product for.
+pub(super) trait Factor: Weight {
     /// As [`Kernels::multiply`].
-    fn multiply(&self, kernels: &dyn Kernels, rows: Rows<'_>, place: Place<'_>);
-
-    fn outputs(&self) -> usize;
+    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>);
 }
 
-impl Panels for FloatPanels {
-    fn multiply(&self, kernels: &dyn Kernels, rows: Rows<'_>, place: Place<'_>) {
-        kernels.multiply(rows, self, place);
-    }
-
-    fn outputs(&self) -> usize {
-        self.outputs
+impl Factor for i16 {
+    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>) {
+        kernels.multiply(rows, weights, place);
     }
 }
 
-impl Panels for BytePanels {
-    fn multiply(&self, kernels: &dyn Kernels, rows: Rows<'_>, place: Place<'_>) {
-        kernels.multiply_bytes(rows, self, place);
-    }
-
-    fn outputs(&self) -> usize {
-        self.outputs
+impl Factor for i8 {
+    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>) {
+        kernels.multiply_bytes(rows, weights, place);
     }
 }
 
 /// Multiplies and adds.
-pub(super) struct Linear<P> {
-    pub(super) weight: P,
+pub(super) struct Linear<W> {
+    pub(super) weight: Panels<W>,
     pub(super) bias: Vec<f32>,
 }
 
-impl<P: Panels> Linear<P> {
+impl<W: Factor> Linear<W> {
     /// Writes the rows' products plus the bias.
     pub(super) fn apply(&self, kernels: &dyn Kernels, rows: Rows<'_>, to: &mut [f32]) {
-        self.weight.multiply(kernels, rows, Place::dense(to, self.weight.outputs()));
+        W::multiply(kernels, rows, &self.weight, Place::dense(to, self.weight.outputs));
         for row in to.chunks_exact_mut(self.bias.len()) {
             row.iter_mut().zip(&self.bias).for_each(|(number, bias)| *number += bias);
         }
@@ -63,30 +53,49 @@ impl Norm {
     }
 }
 
-/// `P` = the kind of weights for what asks, `Q` for what is attended to.
-pub(super) struct Attention<P, Q = P> {
+/// `W` = the kind of weights for what asks, `V` for what is attended to.
+pub(super) struct Attention<W, V = W> {
     pub(super) norm: Norm,
-    pub(super) query: Linear<P>,
+    pub(super) query: Linear<W>,
     /// It has no bias.
-    pub(super) key: Q,
-    pub(super) value: Linear<Q>,
-    pub(super) out: Linear<P>,
+    pub(super) key: Panels<V>,
+    pub(super) value: Linear<V>,
+    pub(super) out: Linear<W>,
 }
 
 /// Four times as wide in its middle.
-pub(super) struct Perceptron<P> {
+pub(super) struct Perceptron<W> {
     pub(super) norm: Norm,
-    pub(super) up: Linear<P>,
-    pub(super) down: Linear<P>,
+    pub(super) up: Linear<W>,
+    pub(super) down: Linear<W>,
 }
 
-impl<P: Panels> Perceptron<P> {
+impl<W: Factor> Perceptron<W> {
     /// Adds what it makes of `stream`. `normal` is as large, `hidden` four times.
     pub(super) fn add_to(&self, kernels: &dyn Kernels, stream: &mut [f32], normal: &mut [f32], hidden: &mut [f32]) {
         let width = self.norm.weight.len();
         self.norm.apply(kernels, stream, normal);
-        self.up.weight.multiply(kernels, Rows::dense(normal, width), Place::dense(hidden, 4 * width));
+        W::multiply(kernels, Rows::dense(normal, width), &self.up.weight, Place::dense(hidden, 4 * width));
         kernels.bias_gelu(hidden, &self.up.bias);
         self.down.add_to(kernels, Rows::dense(hidden, 4 * width), stream, normal);
+    }
+}
+
+/// Room for what blocks need beside their input, made once for all of them.
+pub(super) struct Desk {
+    pub(super) normal: Vec<f32>,
+    pub(super) queries: Vec<f32>,
+    pub(super) keys: Vec<f32>,
+    pub(super) values: Vec<f32>,
+    pub(super) mixed: Vec<f32>,
+    pub(super) hidden: Vec<f32>,
+}
+
+impl Desk {
+    /// For so many rows of `width` numbers.
+    pub(super) fn new(rows: usize, width: usize) -> Self {
+        let whole = || vec![0.0; rows * width];
+        let hidden = vec![0.0; rows * width * 4];
+        Self { normal: whole(), queries: whole(), keys: whole(), values: whole(), mixed: whole(), hidden }
     }
 }

@@ -10,33 +10,50 @@
 //! [`kernels`] does the arithmetic, for the instruction set that the machine has; [`weights`] holds a model in the form
 //! that they read. A window's tokens depend on the window only.
 
+mod alignment;
 mod decoder;
 mod encoder;
+mod engine;
 mod kernels;
+mod known_sound;
 mod layers;
 mod rules;
+mod search;
 mod spectrogram;
+mod team;
+mod tokenizer;
 mod vocabulary;
 mod weights;
+mod window;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
+use super::Watch;
 use super::models::{FormatError, Tensors};
 use crate::domain::Language;
-use decoder::Memory;
 use kernels::Kernels;
+use search::Strategy;
 use spectrogram::Spectrograph;
+use tokenizer::Tokenizer;
 use vocabulary::Vocabulary;
 use weights::Weights;
+use window::{Hearing, Way};
 
-pub use kernels::Isa;
+pub use crate::config::settings::Isa;
+pub use engine::{ENGINE, Engine, load};
+pub use known_sound::known_sound;
 
-/// A token and how likely it was where it stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// A token, and how it was found.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Token {
     pub id: usize,
-    /// Of all tokens that were allowed to stand there.
+    /// Among all tokens that were allowed to stand there.
     pub log_probability: f32,
+    /// Where the decoder listened for it: for each alignment head, the share of each position.
+    attention: Arc<[f32]>,
 }
 
 /// A model that is ready to be used by many threads at once.
@@ -44,6 +61,7 @@ pub struct Model {
     kernels: Box<dyn Kernels>,
     weights: Weights,
     vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
     spectrograph: Spectrograph,
 }
 
@@ -56,7 +74,9 @@ impl Model {
         let mut file = Tensors::open(path)?;
         let weights = Weights::read(&mut file)?;
         let vocabulary = Vocabulary::new(file.tokens(), weights.shape.tokens);
-        Ok(Self { kernels: isa.kernels(), weights, vocabulary, spectrograph: Spectrograph::new(&file.mel_bank()) })
+        let tokenizer = Tokenizer::new(file.tokens());
+        let spectrograph = Spectrograph::new(&file.mel_bank());
+        Ok(Self { kernels: isa.kernels(), weights, vocabulary, tokenizer, spectrograph })
     }
 
     #[must_use]
@@ -64,36 +84,27 @@ impl Model {
         self.vocabulary.is_multilingual()
     }
 
-    /// The tokens of at most 30 s of sound, the likeliest each time; times among them, without the end. None in a language
-    /// that the model does not know.
+    /// The tokens of samples of any number, the likeliest each time; times among them, from the last place that was heard
+    /// anew. None in a language that the model does not know.
     #[must_use]
-    pub fn decode(&self, samples: &[f32], language: &Language) -> Option<Vec<Token>> {
-        let mut prompt = vec![self.vocabulary.start];
-        if self.is_multilingual() {
-            prompt.extend([self.vocabulary.language(language.as_str())?, self.vocabulary.transcribe]);
-        } else if language.as_str() != "en" {
-            return None;
-        }
-        let Weights { shape, encoder, decoder } = &self.weights;
-        let kernels = self.kernels.as_ref();
-        let heard = encoder::encode(kernels, encoder, *shape, &self.spectrograph.of(samples));
-        let mut memory = Memory::new(kernels, decoder, *shape, &heard);
+    pub fn decode(&self, samples: &[f32], language: &Language, threads: usize) -> Option<Vec<Token>> {
+        let task = self.vocabulary.task(language.as_str())?;
+        let way = Way { task: &task, strategy: Strategy::Likeliest, prompt: &[], lead: 0, words: false };
         let mut said = Vec::new();
-        let mut news = prompt;
-        // Half of the context is for the text, as everywhere.
-        while memory.length() + news.len() < shape.text_context / 2 {
-            let logits = decoder::step(kernels, decoder, *shape, &mut memory, &news);
-            let likely = rules::log_probabilities(&self.vocabulary, logits, &said);
-            let Some((id, log_probability)) = likely.into_iter().enumerate().max_by(|a, b| a.1.total_cmp(&b.1)) else {
-                break;
-            };
-            if id == self.vocabulary.end {
-                break;
-            }
-            said.push(Token { id, log_probability });
-            news = vec![id];
-        }
+        let watch = Watch::new(&CancellationToken::new());
+        Hearing::new(self, threads, samples, None, &watch)
+            .each_chunk(&way, |tokens, _place| said.extend_from_slice(tokens))
+            .ok()?;
         Some(said)
+    }
+
+    /// What speaks for each token, in any language, as the first of what is said in a sound.
+    #[must_use]
+    pub fn first_thoughts(&self, samples: &[f32]) -> Vec<f32> {
+        let watch = Watch::new(&CancellationToken::new());
+        Hearing::new(self, 1, samples, None, &watch)
+            .first_logits()
+            .map_or_else(|_never_cancelled| Vec::new(), <[f32]>::to_vec)
     }
 
     /// The text of tokens, without times. Pieces of characters that were never completed are left out.

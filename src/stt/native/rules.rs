@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn said(ids: &[usize]) -> Vec<Token> {
-        ids.iter().map(|id| Token { id: *id, log_probability: 0.0 }).collect()
+        ids.iter().map(|id| Token { id: *id, log_probability: 0.0, attention: [].into() }).collect()
     }
 
     /// What may follow when all tokens are equally likely, but for one.

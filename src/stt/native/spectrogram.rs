@@ -11,8 +11,6 @@ const LENGTH: usize = 400;
 const STEP: usize = 160;
 /// Frames of the 30 s that the model hears at once.
 pub(super) const FRAMES: usize = 3_000;
-/// Samples that the model hears at once.
-pub(super) const SAMPLES: usize = FRAMES * STEP;
 /// Frequencies of a transform.
 const FREQUENCIES: usize = LENGTH / 2 + 1;
 /// Powers below it count as this.
@@ -42,23 +40,23 @@ impl Spectrograph {
         }
     }
 
-    /// [`FRAMES`] rows of one number a band, for at most 30 s of samples; silence follows them.
-    pub(super) fn of(&self, samples: &[f32]) -> Vec<f32> {
-        let samples = &samples[..samples.len().min(SAMPLES)];
+    /// The frames of samples of any number, with so many frames of silence before them.
+    pub(super) fn of(&self, lead: usize, samples: &[f32]) -> Spectrogram {
         // The first frame is centred on the first sample: before it lies what follows it, mirrored.
         let half = LENGTH / 2;
-        let mut padded = vec![0.0; half + SAMPLES + half];
-        padded[half..half + samples.len()].copy_from_slice(samples);
+        let length = lead * STEP + samples.len();
+        let sounding = length.div_ceil(STEP) + half.div_ceil(STEP);
+        let mut padded = vec![0.0; (sounding * STEP + LENGTH).max(2 * LENGTH)];
+        padded[half + lead * STEP..][..samples.len()].copy_from_slice(samples);
         for n in 0..half {
             padded[half - 1 - n] = padded[half + 1 + n];
         }
         let bands = self.bands.len();
-        let mut frames = vec![LEAST_POWER.log10(); FRAMES * bands];
-        let sounding = (samples.len() + LENGTH).div_ceil(STEP).min(FRAMES);
+        let mut numbers = vec![0.0; sounding * bands];
         let (mut input, mut spectrum) = (self.transform.make_input_vec(), self.transform.make_output_vec());
         let mut scratch = self.transform.make_scratch_vec();
         let mut powers = [0.0; FREQUENCIES];
-        for (frame, row) in frames.chunks_exact_mut(bands).take(sounding).enumerate() {
+        for (frame, row) in numbers.chunks_exact_mut(bands).enumerate() {
             for ((to, sample), weight) in input.iter_mut().zip(&padded[frame * STEP..]).zip(&self.window) {
                 *to = sample * weight;
             }
@@ -74,11 +72,37 @@ impl Spectrograph {
                 *value = power.max(LEAST_POWER).log10();
             }
         }
-        let loudest = frames.iter().copied().fold(f32::MIN, f32::max);
-        for value in &mut frames {
-            *value = (value.max(loudest - 8.0) + 4.0) / 4.0;
-        }
-        frames
+        let silence = LEAST_POWER.log10();
+        let loudest = numbers.iter().copied().fold(silence, f32::max);
+        let scaled = |value: f32| (value.max(loudest - 8.0) + 4.0) / 4.0;
+        numbers.iter_mut().for_each(|value| *value = scaled(*value));
+        // As whisper.cpp counts: frames that lie in the sound with all of their samples.
+        let frames = length.saturating_sub(LENGTH - half) / STEP + 1;
+        Spectrogram { numbers, bands, silence: scaled(silence), frames }
+    }
+}
+
+/// The frames of a window.
+pub(super) struct Spectrogram {
+    /// A row of one number a band for each frame that has sound; silence follows.
+    numbers: Vec<f32>,
+    bands: usize,
+    silence: f32,
+    frames: usize,
+}
+
+impl Spectrogram {
+    /// How many frames the window has.
+    pub(super) const fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// [`FRAMES`] rows from one frame on.
+    pub(super) fn from(&self, first: usize) -> Vec<f32> {
+        let known = self.numbers.get(first * self.bands..).unwrap_or(&[]);
+        let mut rows = known[..known.len().min(FRAMES * self.bands)].to_vec();
+        rows.resize(FRAMES * self.bands, self.silence);
+        rows
     }
 }
 
@@ -97,7 +121,7 @@ mod tests {
     fn a_tone_is_loudest_in_its_own_frequency_for_as_long_as_it_lasts() {
         let tone: Vec<f32> =
             (0..16_000_u16).map(|n| (std::f32::consts::TAU * 1_000.0 * f32::from(n) / 16_000.0).sin()).collect();
-        let frames = plain().of(&tone);
+        let frames = plain().of(0, &tone).from(0);
         assert_eq!(frames.len(), FRAMES * FREQUENCIES);
         let loudest = frames.iter().copied().fold(f32::MIN, f32::max);
         for (frame, row) in frames.chunks(FREQUENCIES).enumerate() {
@@ -114,10 +138,24 @@ mod tests {
     }
 
     #[test]
-    fn silence_and_samples_beyond_the_end_are_nothing() {
-        let silence = plain().of(&[]);
+    fn silence_is_the_least_that_there_is() {
+        let silence = plain().of(0, &[]).from(0);
+        assert_eq!(silence.len(), FRAMES * FREQUENCIES);
         assert!(silence.iter().all(|value| *value == -1.5), "{:?}", &silence[..3]);
-        let long = vec![0.1; SAMPLES + 1_000];
-        assert_eq!(plain().of(&long), plain().of(&long[..SAMPLES]));
+    }
+
+    #[test]
+    fn frames_are_the_same_from_wherever_they_are_taken() {
+        let long: Vec<f32> = (0..400_000_u32).map(|n| 0.1 * (n as f32 * 0.01).sin()).collect();
+        let whole = plain().of(0, &long);
+        assert_eq!(whole.frames(), 400_000 / STEP - 1);
+        assert!(whole.from(500)[..1_000 * FREQUENCIES] == whole.from(0)[500 * FREQUENCIES..1_500 * FREQUENCIES]);
+        assert!(whole.from(9_000).iter().all(|value| *value == whole.silence));
+        // Silence before the samples moves all that follows. Where sound begins something is louder or less so.
+        let later = plain().of(40, &long);
+        assert_eq!(later.frames(), whole.frames() + 40);
+        let (later, whole) = (later.from(50), whole.from(10));
+        let mut pairs = later.iter().zip(&whole).take(100 * FREQUENCIES);
+        assert!(pairs.all(|(later, sooner)| (later - sooner).abs() < 0.01));
     }
 }

@@ -3,7 +3,10 @@ use rand::{RngExt, SeedableRng};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters};
 
 use super::*;
+use crate::config::settings::GuardConfig;
+use crate::domain::{Channel, Span};
 use crate::stt::spoken::{cached, speech};
+use crate::stt::{EngineError, Hints, SpeechWindow, Transcriber, WindowTranscript};
 
 fn english() -> Language {
     Language("en".into())
@@ -31,7 +34,7 @@ fn speech_gives_the_tokens_that_whisper_cpp_hears_in_it() {
     let model = Model::load(&cached("models/tiny.en.bin"), Isa::best()).unwrap();
     for name in ["en_hello_world", "en_quick_brown_fox", "en_counting"] {
         let samples = speech(name);
-        let tokens = model.decode(&samples, &english()).unwrap();
+        let tokens = model.decode(&samples, &english(), 1).unwrap();
         let text: Vec<usize> = tokens.iter().map(|token| token.id).filter(|id| *id < model.vocabulary.end).collect();
         assert_eq!(text, by_whisper_cpp("models/tiny.en.bin", "en", &samples), "{name}: {}", model.text(&tokens));
         assert!(tokens.iter().all(|token| token.log_probability <= 0.0));
@@ -42,16 +45,23 @@ fn speech_gives_the_tokens_that_whisper_cpp_hears_in_it() {
 fn a_language_that_the_model_does_not_know_is_none() {
     let model = Model::load(&cached("models/tiny.en.bin"), Isa::best()).unwrap();
     assert!(!model.is_multilingual());
-    assert_eq!(model.decode(&[], &Language("ja".into())), None);
+    assert_eq!(model.decode(&[], &Language("ja".into()), 1), None);
 }
 
 #[test]
-fn every_thread_hears_the_same() {
+fn every_thread_hears_the_same_and_several_together_as_well() {
     let samples = speech("en_hello_world");
     let model = Model::load(&cached("models/tiny.en.bin"), Isa::best()).unwrap();
     std::thread::scope(|scope| {
-        let [one, other] = [0, 1].map(|_| scope.spawn(|| model.decode(&samples, &english()).unwrap()));
-        assert_eq!(one.join().unwrap(), other.join().unwrap());
+        let decode = |threads: usize| {
+            scope.spawn({
+                let (model, samples) = (&model, &samples);
+                move || model.decode(samples, &english(), threads).unwrap()
+            })
+        };
+        let [one, other, shared] = [1, 1, 3].map(decode).map(|thread| thread.join().unwrap());
+        assert_eq!(one, other);
+        assert_eq!(one, shared);
     });
 }
 
@@ -62,7 +72,8 @@ fn every_instruction_set_hears_the_same() {
     let mut heard = std::collections::BTreeSet::new();
     for seed in 0..8 {
         std::fs::write(&path, crate::stt::models::small_model(24, seed)).unwrap();
-        let tokens = Isa::ALL.map(|isa| Model::load(&path, isa).unwrap().decode(&[0.1; 1_600], &english()).unwrap());
+        let tokens =
+            Isa::ALL.map(|isa| Model::load(&path, isa).unwrap().decode(&[0.1; 32_000], &english(), 1).unwrap());
         let ids = tokens.map(|tokens| tokens.iter().map(|token| token.id).collect::<Vec<_>>());
         assert_eq!(ids[0], ids[1], "seed {seed}");
         heard.insert(ids[0].clone());
@@ -92,8 +103,109 @@ fn a_damaged_file_is_an_error_or_a_model_but_never_a_panic() {
         std::fs::write(&path, &damaged).unwrap();
         if let Ok(model) = Model::load(&path, Isa::Portable) {
             loaded += 1;
-            assert!(model.decode(&[0.1; 1_600], &english()).is_some());
+            assert!(model.decode(&[0.1; 32_000], &english(), 1).is_some());
         }
     }
     assert!(loaded > 5, "only {loaded}");
+}
+
+fn engine(model: &str, beam_size: u32, guard: GuardConfig) -> Engine {
+    let model = Arc::new(Model::load(&cached(&format!("models/{model}.bin")), Isa::best()).unwrap());
+    Engine { model, beam_size, words: true, threads: 1, guard }
+}
+
+fn window(samples: &[f32]) -> SpeechWindow {
+    // Not at the beginning of the recording.
+    let span = Span { start: 160_000, end: 160_000 + samples.len() as u64 };
+    SpeechWindow::voiced(Channel::Mono, span, samples.to_vec())
+}
+
+fn heard(engine: &mut Engine, samples: &[f32], hints: &Hints) -> WindowTranscript {
+    let watch = Watch::new(&CancellationToken::new());
+    engine.transcribe(&[window(samples)], hints, &watch).unwrap().remove(0)
+}
+
+/// The words of a text without case and punctuation.
+fn words_of(transcript: &WindowTranscript) -> String {
+    let text: Vec<&str> = transcript.segments.iter().map(|segment| segment.text.as_str()).collect();
+    let text = text.join(" ").to_lowercase();
+    text.chars().filter(|c| c.is_alphanumeric() || *c == ' ').collect()
+}
+
+const FOX: &str = "the quick brown fox jumps over the lazy dog";
+
+#[test]
+fn words_have_times_inside_the_window_where_there_is_sound() {
+    let samples = speech("en_quick_brown_fox");
+    let mut engine = engine("tiny.en", 1, GuardConfig::default());
+    // A second of silence before and after.
+    let padded = [vec![0.0; 16_000], samples.clone(), vec![0.0; 16_000]].concat();
+    let transcript = heard(&mut engine, &padded, &Hints::of(english()));
+    assert_eq!(words_of(&transcript), FOX);
+    let words: Vec<_> = transcript.segments.iter().flat_map(|segment| &segment.words).collect();
+    assert_eq!(words.len(), 9);
+    let (from_ms, until_ms) = (10_000 + 1_000, 10_000 + 1_000 + samples.len() as i64 / 16);
+    for (word, next) in words.iter().zip(words.iter().skip(1)) {
+        assert!(word.start_ms <= word.end_ms && word.end_ms <= next.start_ms, "{words:?}");
+        assert!(word.end_ms - word.start_ms < 1_000, "{word:?}");
+    }
+    let (first, last) = (words[0], words[8]);
+    assert!((first.end_ms - from_ms).abs() < 600 && (last.start_ms - until_ms).abs() < 900, "{words:?}");
+    assert!(transcript.segments.iter().all(|segment| segment.confidence.avg_logprob < 0.0));
+    assert!(transcript.segments[0].confidence.no_speech_prob < 0.3);
+}
+
+#[test]
+fn careful_and_drawn_passes_hear_clear_speech_as_well_and_always_the_same() {
+    let samples = speech("en_quick_brown_fox");
+    // Nothing is sure enough.
+    let careful = GuardConfig { sure_avg_logprob: 0.0, ..GuardConfig::default() };
+    let transcript = heard(&mut engine("tiny.en", 5, careful), &samples, &Hints::of(english()));
+    assert_eq!((words_of(&transcript).as_str(), transcript.passes), (FOX, 2));
+    let drawn = GuardConfig { temperatures: vec![0.4], ..GuardConfig::default() };
+    let mut engine = engine("tiny.en", 1, drawn);
+    let [one, other] = [0, 1].map(|_| heard(&mut engine, &samples, &Hints::of(english())));
+    assert_eq!(one, other);
+    assert!(words_of(&one).contains("brown fox"), "{one:?}");
+}
+
+#[test]
+fn a_prompt_is_heeded_and_not_repeated() {
+    let samples = speech("en_hello_world");
+    let mut engine = engine("tiny.en", 1, GuardConfig::default());
+    let plain = heard(&mut engine, &samples, &Hints::of(english()));
+    let prompt = Some("Zoom, Tanaka, Acme Corporation.".to_owned());
+    let prompted = heard(&mut engine, &samples, &Hints { prompt, ..Hints::of(english()) });
+    assert_eq!(words_of(&prompted), words_of(&plain));
+    let logprob = |transcript: &WindowTranscript| transcript.segments[0].confidence.avg_logprob;
+    assert!((logprob(&prompted) - logprob(&plain)).abs() > 1e-6, "the prompt made no difference");
+}
+
+#[test]
+fn a_window_is_heard_in_the_language_that_is_spoken() {
+    let mut engine = engine("base", 1, GuardConfig::default());
+    let samples = speech("ja_konnichiwa_sekai");
+    let hints = Hints { alternatives: vec![Language("ja".into())], ..Hints::of(english()) };
+    let transcript = heard(&mut engine, &samples, &hints);
+    assert_eq!(transcript.language.as_str(), "ja");
+    assert!(words_of(&transcript).starts_with("こんにちは"), "{transcript:?}");
+    let found = engine.detect_language(&samples, &[]).unwrap();
+    assert_eq!(found.len(), 99);
+    let likeliest = found.iter().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap();
+    assert_eq!(likeliest.0.as_str(), "ja");
+    let unknown = engine.transcribe(
+        &[window(&samples)],
+        &Hints::of(Language("xx".into())),
+        &Watch::new(&CancellationToken::new()),
+    );
+    assert_eq!(unknown, Err(EngineError::UnknownLanguage { language: "xx".into() }));
+}
+
+#[test]
+fn a_cancelled_window_ends_at_once() {
+    let mut engine = engine("tiny.en", 1, GuardConfig::default());
+    let cancelled = CancellationToken::new();
+    cancelled.cancel();
+    let ended = engine.transcribe(&[window(&[0.1; 32_000])], &Hints::of(english()), &Watch::new(&cancelled));
+    assert_eq!(ended, Err(EngineError::Cancelled));
 }

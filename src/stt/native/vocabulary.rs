@@ -79,7 +79,11 @@ pub(super) struct Vocabulary {
     pub(super) end: usize,
     /// The text begins; the languages follow this token.
     pub(super) start: usize,
-    pub(super) transcribe: usize,
+    transcribe: usize,
+    /// What was said before follows.
+    pub(super) before: usize,
+    /// Nobody speaks.
+    pub(super) no_speech: usize,
     /// 0.00 s; the others follow in steps of 20 ms.
     pub(super) first_time: usize,
     /// Never part of a text: noises, and tokens that mean something to the model only.
@@ -106,15 +110,29 @@ impl Vocabulary {
         let plain = NOT_SPOKEN.iter().chain(&NOT_BEFORE_WORDS).filter_map(|text| id(text));
         let meant = [start, translate, transcribe, aside, before, no_speech, no_times];
         let forbidden = spaced.chain(plain).chain(meant).chain(start + 1..=start + languages).collect();
-        let languages = if is_multilingual { languages } else { 0 };
-        let space = id(" ");
-        Self { tokens: tokens.to_vec(), languages, end, start, transcribe, first_time, forbidden, space }
+        let (languages, space) = (if is_multilingual { languages } else { 0 }, id(" "));
+        let tokens = tokens.to_vec();
+        Self { tokens, languages, end, start, transcribe, before, no_speech, first_time, forbidden, space }
     }
 
     /// The token of a language, if the model knows it.
     pub(super) fn language(&self, code: &str) -> Option<usize> {
         let index = LANGUAGES[..self.languages].iter().position(|known| *known == code)?;
         Some(self.start + 1 + index)
+    }
+
+    /// The codes of the languages that the model knows.
+    pub(super) fn languages(&self) -> &'static [&'static str] {
+        if self.is_multilingual() { &LANGUAGES[..self.languages] } else { &LANGUAGES[..1] }
+    }
+
+    /// The tokens between the start and a text in this language, if the model knows it.
+    pub(super) fn task(&self, code: &str) -> Option<Vec<usize>> {
+        if self.is_multilingual() {
+            Some(vec![self.language(code)?, self.transcribe])
+        } else {
+            (code == LANGUAGES[0]).then(Vec::new)
+        }
     }
 
     pub(super) const fn is_multilingual(&self) -> bool {
@@ -147,6 +165,7 @@ mod tests {
         {
             let vocabulary = Vocabulary::new(&[b" ".to_vec()], count);
             assert_eq!((vocabulary.end, vocabulary.transcribe, vocabulary.first_time), (end, transcribe, first_time));
+            assert_eq!((vocabulary.before, vocabulary.no_speech), (transcribe + 2, transcribe + 3));
             assert_eq!(vocabulary.space, Some(0));
             assert_eq!(vocabulary.language("yue").is_some(), count == 51_866);
             assert_eq!(vocabulary.language("ja").is_some(), vocabulary.is_multilingual());

@@ -1,37 +1,51 @@
 //! The weights of a model, in the form in which the engine multiplies with them.
 //!
-//! Those of the encoder are floats: they meet 1,500 rows at once, so what counts is arithmetic. Those of the decoder are
-//! bytes: they meet one row at a time, so what counts is how many bytes come from memory.
+//! Those of the encoder are whole numbers of 12 bits with a scale for each output: they meet 1,500 rows at once, so what
+//! counts is arithmetic. Those of the decoder have 8 bits: they meet one row at a time, so what counts is how many bytes
+//! come from memory.
 
-use super::kernels::{BytePanels, FloatPanels};
+use super::alignment::{self, Head};
+use super::kernels::{Panels, Weight};
 use super::layers::{Attention, Linear, Norm, Perceptron};
+use super::search::RESERVED;
 use super::spectrogram::FRAMES;
 use crate::stt::models::{FormatError, Header, Tensors};
 
+/// Tokens of a part of the vocabulary.
+const TOKENS_OF_PART: usize = 8_192;
+
 pub(super) struct EncoderBlock {
-    pub(super) attention: Attention<FloatPanels>,
-    pub(super) perceptron: Perceptron<FloatPanels>,
+    pub(super) attention: Attention<i16>,
+    pub(super) perceptron: Perceptron<i16>,
 }
 
 pub(super) struct DecoderBlock {
-    pub(super) attention: Attention<BytePanels>,
-    pub(super) cross: Attention<BytePanels, FloatPanels>,
-    pub(super) perceptron: Perceptron<BytePanels>,
+    pub(super) attention: Attention<i8>,
+    pub(super) cross: Attention<i8, i16>,
+    pub(super) perceptron: Perceptron<i8>,
 }
 
 pub(super) struct Encoder {
-    pub(super) convolutions: [Linear<FloatPanels>; 2],
+    pub(super) convolutions: [Linear<i16>; 2],
     pub(super) positions: Vec<f32>,
     pub(super) blocks: Vec<EncoderBlock>,
     pub(super) norm: Norm,
 }
 
 pub(super) struct Decoder {
-    /// A row for each token: what it means when it comes in, and what is asked for when it may come out.
-    pub(super) tokens: BytePanels,
+    /// A row for each token: what it means when it comes in, and what is asked for when it may come out. In parts, which
+    /// threads take.
+    pub(super) tokens: Vec<Panels<i8>>,
     pub(super) positions: Vec<f32>,
     pub(super) blocks: Vec<DecoderBlock>,
     pub(super) norm: Norm,
+}
+
+impl Decoder {
+    /// What a token means.
+    pub(super) fn token(&self, id: usize) -> impl Iterator<Item = f32> + '_ {
+        self.tokens[id / TOKENS_OF_PART].row(id % TOKENS_OF_PART)
+    }
 }
 
 /// How large a model is.
@@ -50,6 +64,8 @@ pub(super) struct Weights {
     pub(super) shape: Shape,
     pub(super) encoder: Encoder,
     pub(super) decoder: Decoder,
+    /// The heads that follow the text through the sound, in order.
+    pub(super) alignment: Vec<Head>,
 }
 
 impl Weights {
@@ -61,7 +77,8 @@ impl Weights {
         let header = *file.header();
         let shape = shape(&header)?;
         let mut reader = Reader { file, width: shape.width };
-        Ok(Self { shape, encoder: reader.encoder(&header, shape)?, decoder: reader.decoder(&header)? })
+        let (encoder, decoder) = (reader.encoder(&header, shape)?, reader.decoder(&header)?);
+        Ok(Self { shape, encoder, decoder, alignment: alignment::heads(&header) })
     }
 }
 
@@ -70,6 +87,9 @@ fn shape(header: &Header) -> Result<Shape, FormatError> {
     const LONGEST: usize = FRAMES / 2;
     if header.n_audio_ctx as usize > LONGEST {
         return Err(FormatError::OutOfRange { what: "the audio context", value: u64::from(header.n_audio_ctx) });
+    }
+    if header.n_text_ctx as usize <= 2 * RESERVED + 1 {
+        return Err(FormatError::OutOfRange { what: "the text context", value: u64::from(header.n_text_ctx) });
     }
     for (what, heads) in [("audio heads", header.n_audio_head), ("text heads", header.n_text_head)] {
         if !header.n_audio_state.is_multiple_of(heads) {
@@ -86,23 +106,6 @@ fn shape(header: &Header) -> Result<Shape, FormatError> {
         mels: size(header.n_mels),
         tokens: size(header.n_vocab),
     })
-}
-
-/// Rows of weights, packed.
-trait Pack {
-    fn pack(rows: &[f32], inputs: usize) -> Self;
-}
-
-impl Pack for FloatPanels {
-    fn pack(rows: &[f32], inputs: usize) -> Self {
-        Self::of(rows, inputs)
-    }
-}
-
-impl Pack for BytePanels {
-    fn pack(rows: &[f32], inputs: usize) -> Self {
-        Self::of(rows, inputs)
-    }
 }
 
 struct Reader<'a> {
@@ -139,18 +142,21 @@ impl Reader<'_> {
         };
         let blocks = (0..header.n_text_layer).map(block).collect::<Result<_, _>>()?;
         Ok(Decoder {
-            tokens: self.matrix("decoder.token_embedding", self.width)?,
+            tokens: {
+                let rows = self.file.read("decoder.token_embedding.weight")?;
+                rows.chunks(TOKENS_OF_PART * self.width).map(|part| Panels::of(part, self.width)).collect()
+            },
             positions: self.file.read("decoder.positional_embedding")?,
             blocks,
             norm: self.norm("decoder.ln")?,
         })
     }
 
-    fn matrix<P: Pack>(&mut self, name: &str, inputs: usize) -> Result<P, FormatError> {
-        Ok(P::pack(&self.file.read(&format!("{name}.weight"))?, inputs))
+    fn matrix<W: Weight>(&mut self, name: &str, inputs: usize) -> Result<Panels<W>, FormatError> {
+        Ok(Panels::of(&self.file.read(&format!("{name}.weight"))?, inputs))
     }
 
-    fn linear<P: Pack>(&mut self, name: &str, inputs: usize) -> Result<Linear<P>, FormatError> {
+    fn linear<W: Weight>(&mut self, name: &str, inputs: usize) -> Result<Linear<W>, FormatError> {
         Ok(Linear { weight: self.matrix(name, inputs)?, bias: self.file.read(&format!("{name}.bias"))? })
     }
 
@@ -158,7 +164,7 @@ impl Reader<'_> {
         Ok(Norm { weight: self.file.read(&format!("{name}.weight"))?, bias: self.file.read(&format!("{name}.bias"))? })
     }
 
-    fn attention<P: Pack, Q: Pack>(&mut self, block: &str, kind: &str) -> Result<Attention<P, Q>, FormatError> {
+    fn attention<W: Weight, V: Weight>(&mut self, block: &str, kind: &str) -> Result<Attention<W, V>, FormatError> {
         let width = self.width;
         Ok(Attention {
             norm: self.norm(&format!("{block}.{kind}_ln"))?,
@@ -169,7 +175,7 @@ impl Reader<'_> {
         })
     }
 
-    fn perceptron<P: Pack>(&mut self, block: &str) -> Result<Perceptron<P>, FormatError> {
+    fn perceptron<W: Weight>(&mut self, block: &str) -> Result<Perceptron<W>, FormatError> {
         let width = self.width;
         Ok(Perceptron {
             norm: self.norm(&format!("{block}.mlp_ln"))?,
@@ -180,7 +186,7 @@ impl Reader<'_> {
 
     /// A convolution over three frames as a matrix: `[outputs][inputs][3]` becomes `[outputs][3][inputs]`, so that three
     /// frames that lie side by side are one row.
-    fn convolution(&mut self, name: &str, inputs: usize) -> Result<Linear<FloatPanels>, FormatError> {
+    fn convolution(&mut self, name: &str, inputs: usize) -> Result<Linear<i16>, FormatError> {
         const FRAMES: usize = 3;
         let weight = self.file.read(&format!("{name}.weight"))?;
         let mut turned = Vec::with_capacity(weight.len());
@@ -189,6 +195,6 @@ impl Reader<'_> {
                 turned.extend(output.iter().skip(frame).step_by(FRAMES));
             }
         }
-        Ok(Linear { weight: FloatPanels::of(&turned, FRAMES * inputs), bias: self.file.read(&format!("{name}.bias"))? })
+        Ok(Linear { weight: Panels::of(&turned, FRAMES * inputs), bias: self.file.read(&format!("{name}.bias"))? })
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::{EngineError, Hints, WindowTranscript};
-use crate::config::settings::GuardConfig;
+use crate::config::settings::{EngineChoice, GuardConfig, Isa};
 use crate::domain::{Channel, Language, SAMPLE_RATE_HZ, Span};
 use crate::telemetry::LogSettings;
 
@@ -28,6 +28,11 @@ pub(super) const START_ID: u64 = 0;
 pub struct Settings {
     /// The verified model file.
     pub model: OsString,
+    /// SHA-256 of the file, lower-case hex.
+    pub model_sha256: String,
+    pub engine: EngineChoice,
+    /// What our own engine computes with; `None` = the fastest that the processor has.
+    pub isa: Option<Isa>,
     pub flash_attention: bool,
     /// 1 = greedy.
     pub beam_size: u32,

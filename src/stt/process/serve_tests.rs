@@ -6,7 +6,7 @@ use super::super::super::guard::Confidence;
 use super::super::super::{DecodedSegment, Hints, Transcriber};
 use super::*;
 use crate::config::LogFormat;
-use crate::config::settings::GuardConfig;
+use crate::config::settings::{EngineChoice, GuardConfig};
 use crate::domain::Language;
 use crate::telemetry::{LogSettings, Verbosity};
 
@@ -48,6 +48,9 @@ struct Child {
 fn settings(workers: usize) -> Settings {
     Settings {
         model: "none".into(),
+        model_sha256: String::new(),
+        engine: EngineChoice::Auto,
+        isa: None,
         flash_attention: false,
         beam_size: 1,
         words: true,

@@ -20,10 +20,12 @@ use std::sync::Arc;
 
 use whisper_rs::{WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
-use super::ladder::Climbed;
+use super::attempts::{Attempts, hear, one_of, softmax};
+use super::ladder::Attempt;
 use super::pool::EngineFactory;
 use super::process::{Hello, Loaded, Refusal, Settings};
-use super::{EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowTranscript, ladder, language};
+use super::tokens::{Style, assemble};
+use super::{DecodedSegment, EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowTranscript};
 use crate::config::settings::GuardConfig;
 use crate::domain::Language;
 use params::ParamsCache;
@@ -65,6 +67,19 @@ pub fn load(settings: &Settings) -> Result<Loaded, Refusal> {
     };
     let make: EngineFactory = Arc::new(move || Ok(Box::new(Engine::new(&model, settings.clone())?)));
     Ok(Loaded { hello, make })
+}
+
+/// What speaks for each token as the first of what is said in a sound.
+///
+/// # Errors
+/// As [`Model::load`], and when there is no memory.
+pub(super) fn first_thoughts(model: &Path, samples: &[f32]) -> Result<Vec<f32>, EngineError> {
+    let context = Model::load(model, true)?.context;
+    let mut state = context.create_state().map_err(engine_error)?;
+    state.pcm_to_mel(samples, 1).map_err(engine_error)?;
+    state.encode(0, 1).map_err(engine_error)?;
+    state.decode(&[context.token_sot()], 0, 1).map_err(engine_error)?;
+    Ok(state.get_logits().map_err(engine_error)?.to_vec())
 }
 
 /// The weights, shared by all workers.
@@ -153,75 +168,6 @@ impl Engine {
         Ok(Self { model: model.clone(), settings, params, state, chunks: 0, has_first_logits: false })
     }
 
-    fn window(&mut self, window: &SpeechWindow, hints: &Hints, watch: &Watch) -> Result<WindowTranscript, EngineError> {
-        let known = self.climb(window, &hints.language, hints.prompt.as_deref(), watch)?;
-        let mut heard = Vec::new();
-        if !hints.alternatives.is_empty() {
-            heard = self.languages_heard(hints)?;
-            if let Some(other) = language::other_than(&hints.language, &heard, self.settings.guard.switch_margin) {
-                let climbed = self.climb(window, &other, hints.prompt.as_deref(), watch)?;
-                let passes = known.passes + climbed.passes;
-                let Climbed { segments, refused_for, .. } = climbed;
-                return Ok(WindowTranscript { segments, language: other, heard, passes, refused_for });
-            }
-        }
-        let Climbed { segments, passes, refused_for } = known;
-        Ok(WindowTranscript { segments, language: hints.language.clone(), heard, passes, refused_for })
-    }
-
-    /// Decodes the window in one language until its text can be trusted.
-    fn climb(
-        &mut self,
-        window: &SpeechWindow,
-        language: &Language,
-        prompt: Option<&str>,
-        watch: &Watch,
-    ) -> Result<Climbed, EngineError> {
-        let Some(code) = self.model.code(language) else {
-            return Err(EngineError::UnknownLanguage { language: language.as_str().to_owned() });
-        };
-        let guard = self.settings.guard.clone();
-        let tokens = prompt.map(|prompt| self.model.tokens(prompt)).transpose()?.unwrap_or_default();
-        let expected = ladder::Expected {
-            prompt: prompt.map(|text| ladder::Prompt { text, spaced: language.is_spaced() }),
-            voiced: &window.voiced,
-            max_unheard_s: guard.max_unheard_s,
-            can_be_careful: self.settings.beam_size > 1,
-            min_chars_per_s: if language.is_dense() { guard.min_chars_per_s / 2.0 } else { guard.min_chars_per_s },
-        };
-        ladder::climb(&guard, expected, |attempt| {
-            if watch.is_cancelled() {
-                return Err(EngineError::Cancelled);
-            }
-            let params = self.params.of(code, attempt);
-            let draws_random_numbers = attempt.temperature > 0.0 || (attempt.careful && self.settings.beam_size > 1);
-            if draws_random_numbers {
-                self.state = self.model.context.create_state().map_err(engine_error)?;
-            }
-            let shifted = attempt.shifted.then(|| [vec![0.0; SHIFT_SAMPLES], window.samples.clone()].concat());
-            let samples = shifted.as_ref().unwrap_or(&window.samples);
-            let prompt = if attempt.prompted { tokens.as_slice() } else { &[] };
-            self.has_first_logits = false;
-            let ran = params::run(&mut self.state, params, samples, prompt, watch);
-            if watch.is_cancelled() {
-                return Err(EngineError::Cancelled);
-            }
-            self.chunks = ran.map_err(engine_error)?;
-            if self.state.full_n_segments() == 0 {
-                return Ok(Vec::new());
-            }
-            let style = text::Style {
-                words: self.settings.words,
-                language: language.clone(),
-                first_special: self.model.context.token_eot(),
-                temperature: f64::from(attempt.temperature),
-                no_speech_prob: self.no_speech_prob()?,
-                lead_cs: if attempt.shifted { SHIFT_SAMPLES as i64 / 160 } else { 0 },
-            };
-            Ok(text::segments(&self.state, window.span, &style))
-        })
-    }
-
     /// What the decoder thinks of the window before any word: one step of it, made once for each time it was decoded.
     fn first_logits(&mut self) -> Result<&[f32], EngineError> {
         if !self.has_first_logits {
@@ -242,33 +188,69 @@ impl Engine {
     /// one of another window.
     fn no_speech_prob(&mut self) -> Result<f64, EngineError> {
         let token = usize::try_from(self.model.context.token_nosp()).unwrap_or(usize::MAX);
-        let logits = self.first_logits()?;
-        let highest = logits.iter().copied().fold(f32::MIN, f32::max);
-        let weight = |logit: f32| f64::from(logit - highest).exp();
-        let total: f64 = logits.iter().map(|logit| weight(*logit)).sum();
-        Ok(logits.get(token).map_or(0.0, |logit| weight(*logit) / total))
+        Ok(softmax(self.first_logits()?).get(token).copied().unwrap_or(0.0))
+    }
+}
+
+/// One window's attempts.
+struct WindowAttempts<'a> {
+    engine: &'a mut Engine,
+    window: &'a SpeechWindow,
+    watch: &'a Watch,
+}
+
+impl Attempts for WindowAttempts<'_> {
+    fn attempt(
+        &mut self,
+        language: &Language,
+        prompt: Option<&str>,
+        attempt: Attempt,
+    ) -> Result<Vec<DecodedSegment>, EngineError> {
+        let Self { engine, window, watch } = self;
+        let Some(code) = engine.model.code(language) else {
+            return Err(EngineError::UnknownLanguage { language: language.as_str().to_owned() });
+        };
+        if watch.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        let prompt = prompt.map(|prompt| engine.model.tokens(prompt)).transpose()?.unwrap_or_default();
+        let params = engine.params.of(code, attempt);
+        let draws_random_numbers = attempt.temperature > 0.0 || (attempt.careful && engine.settings.beam_size > 1);
+        if draws_random_numbers {
+            engine.state = engine.model.context.create_state().map_err(engine_error)?;
+        }
+        let shifted = attempt.shifted.then(|| [vec![0.0; SHIFT_SAMPLES], window.samples.clone()].concat());
+        let samples = shifted.as_ref().unwrap_or(&window.samples);
+        engine.has_first_logits = false;
+        let ran = params::run(&mut engine.state, params, samples, &prompt, watch);
+        if watch.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        engine.chunks = ran.map_err(engine_error)?;
+        if engine.state.full_n_segments() == 0 {
+            return Ok(Vec::new());
+        }
+        let style = Style {
+            words: engine.settings.words,
+            language: language.clone(),
+            temperature: f64::from(attempt.temperature),
+            no_speech_prob: engine.no_speech_prob()?,
+        };
+        let lead_cs = if attempt.shifted { SHIFT_SAMPLES as i64 / 160 } else { 0 };
+        let segments = text::segments(&engine.state, engine.model.context.token_eot(), lead_cs);
+        Ok(assemble(segments, window.span, &style))
     }
 
-    /// Which of the languages in question the window is in. Costs one step of the decoder: the state still holds what
-    /// the encoder made of the window when it was decoded.
-    fn languages_heard(&mut self, hints: &Hints) -> Result<Vec<(Language, f64)>, EngineError> {
-        let model = self.model.clone();
-        let logits = self.first_logits()?;
-        let asked = std::iter::once(&hints.language).chain(&hints.alternatives);
-        let mut found: Vec<(Language, f32)> = Vec::new();
-        for language in asked {
-            let id = model.code(language).and_then(whisper_rs::get_lang_id);
-            let logit = id.and_then(|id| logits.get(usize::try_from(model.context.token_lang(id)).ok()?));
-            if let Some(logit) = logit
-                && !found.iter().any(|(known, _)| known == language)
-            {
-                found.push((language.clone(), *logit));
-            }
-        }
-        let highest = found.iter().map(|(_, logit)| *logit).fold(f32::MIN, f32::max);
-        let weight = |logit: f32| f64::from(logit - highest).exp();
-        let total: f64 = found.iter().map(|(_, logit)| weight(*logit)).sum();
-        Ok(found.into_iter().map(|(language, logit)| (language, weight(logit) / total)).collect())
+    /// Costs one step of the decoder: the state still holds what the encoder made of the window when it was decoded.
+    fn languages_heard(&mut self, asked: &[&Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+        let model = self.engine.model.clone();
+        let logits = self.engine.first_logits()?;
+        let known = |language: &&Language| {
+            let id = whisper_rs::get_lang_id(model.code(language)?)?;
+            let token = usize::try_from(model.context.token_lang(id)).ok()?;
+            Some(((*language).clone(), *logits.get(token)?))
+        };
+        Ok(one_of(asked.iter().filter_map(known)))
     }
 }
 
@@ -279,7 +261,12 @@ impl Transcriber for Engine {
         hints: &Hints,
         watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
-        windows.iter().map(|window| self.window(window, hints, watch)).collect()
+        let (guard, beam_size) = (self.settings.guard.clone(), self.settings.beam_size);
+        let decode = |window: &SpeechWindow| {
+            let mut attempts = WindowAttempts { engine: &mut *self, window, watch };
+            hear(&mut attempts, &guard, beam_size, window, hints)
+        };
+        windows.iter().map(decode).collect()
     }
 
     fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {

@@ -150,6 +150,7 @@ mod tests {
     use super::*;
     use crate::config::settings::GuardConfig;
     use crate::domain::{Language, Span};
+    use crate::stt::tokens::{Style, assemble};
 
     const QUICK: Attempt = Attempt { temperature: 0.0, careful: false, shifted: false, prompted: false };
 
@@ -167,14 +168,8 @@ mod tests {
         let samples: Vec<f32> =
             (0..48_000u16).map(|n| 0.1 * (f32::from(n) * 0.05 * (1.0 + f32::from(n) * 1e-5)).sin()).collect();
         let span = Span { start: 0, end: 48_000 };
-        let style = text::Style {
-            words: true,
-            language: Language("en".into()),
-            first_special: model.context.token_eot(),
-            temperature: 0.0,
-            no_speech_prob: 0.0,
-            lead_cs: 0,
-        };
+        let style = Style { words: true, language: Language("en".into()), temperature: 0.0, no_speech_prob: 0.0 };
+        let read = |state: &WhisperState| assemble(text::segments(state, model.context.token_eot(), 0), span, &style);
 
         let mut state = model.context.create_state().unwrap();
         let cancelled = CancellationToken::new();
@@ -186,6 +181,6 @@ mod tests {
         run(&mut state, cache.of("en", QUICK), &samples, &[], &left_alone).unwrap();
         let mut fresh = model.context.create_state().unwrap();
         run(&mut fresh, cache.of("en", QUICK), &samples, &[], &left_alone).unwrap();
-        assert_eq!(text::segments(&state, span, &style), text::segments(&fresh, span, &style));
+        assert_eq!(read(&state), read(&fresh));
     }
 }

@@ -10,20 +10,11 @@ mod panels;
 mod portable;
 mod rowwise;
 
-pub(super) use panels::{BytePanels, FloatPanels};
+pub(super) use panels::{Panels, Weight};
 
-/// An instruction set that there are kernels for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isa {
-    /// Whatever the compiler takes for granted.
-    Portable,
-    /// AVX2 and FMA.
-    Avx2,
-}
+use crate::config::settings::Isa;
 
 impl Isa {
-    pub const ALL: [Self; 2] = [Self::Portable, Self::Avx2];
-
     /// The fastest that this processor has.
     #[must_use]
     pub fn best() -> Self {
@@ -49,14 +40,6 @@ impl Isa {
             return Box::new(kernels);
         }
         Box::new(portable::Portable)
-    }
-
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "avx2",
-        }
     }
 }
 
@@ -103,19 +86,28 @@ fn check(rows: &Rows<'_>, inputs: usize, outputs: usize, place: &Place<'_>) {
     assert!(place.holds(rows.count, outputs), "the result has no room");
 }
 
-/// What an engine computes with. All results are those of [`portable`] but for rounding.
+/// What an engine computes with. Products are those of [`portable`] to the last bit, since they are sums of whole numbers;
+/// other results but for rounding.
 pub(super) trait Kernels: Send + Sync {
-    /// Writes the product of each row with each row of the weights.
+    /// Writes the product of each row with each row of the weights. The row is rounded to whole numbers of 12 bits of its
+    /// own scale.
     ///
     /// # Panics
     /// When rows or place are too short for the weights.
-    fn multiply(&self, rows: Rows<'_>, weights: &FloatPanels, place: Place<'_>);
+    fn multiply(&self, rows: Rows<'_>, weights: &Panels<i16>, place: Place<'_>);
 
     /// As [`Kernels::multiply`], with weights in bytes.
-    fn multiply_bytes(&self, rows: Rows<'_>, weights: &BytePanels, place: Place<'_>);
+    fn multiply_bytes(&self, rows: Rows<'_>, weights: &Panels<i8>, place: Place<'_>);
 
     /// Softmax of each row of `width` numbers times `scale`, in place.
     fn softmax(&self, rows: &mut [f32], width: usize, scale: f32);
+
+    /// Attention of one query to rows of keys and values of its length, which begin `stride` after one another: writes the
+    /// values, each as often as softmax gives its key. There are as many rows as `scores` has numbers.
+    ///
+    /// # Panics
+    /// When there are fewer rows.
+    fn attend(&self, query: &[f32], rows: (&[f32], &[f32]), stride: usize, scores: &mut [f32], to: &mut [f32]);
 
     /// Adds the bias to each row, then GELU in its tanh form, in place.
     fn bias_gelu(&self, rows: &mut [f32], bias: &[f32]);

@@ -1,50 +1,25 @@
 //! Kernels for any processor, and what the others are compared with.
 
-use super::panels::PANEL;
-use super::{BytePanels, FloatPanels, Kernels, Place, Rows, check, rowwise};
+use super::panels::{BLOCK, PAIR, PANEL, Weight, WholeRows};
+use super::{Kernels, Panels, Place, Rows, check, rowwise};
 
 pub(super) struct Portable;
 
 impl Kernels for Portable {
-    fn multiply(&self, rows: Rows<'_>, weights: &FloatPanels, place: Place<'_>) {
-        check(&rows, weights.inputs, weights.outputs, &place);
-        for index in 0..weights.outputs.div_ceil(PANEL) {
-            let (panel, outputs) = weights.panel(index);
-            for row in 0..rows.count {
-                let mut sums = [0.0_f32; PANEL];
-                let (of_inputs, _) = panel.as_chunks::<PANEL>();
-                for (number, weights) in rows.numbers[row * rows.stride..].iter().zip(of_inputs) {
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += number * weight;
-                    }
-                }
-                place.numbers[row * place.stride + index * PANEL..][..outputs].copy_from_slice(&sums[..outputs]);
-            }
-        }
+    fn multiply(&self, rows: Rows<'_>, weights: &Panels<i16>, place: Place<'_>) {
+        multiply(rows, weights, place);
     }
 
-    fn multiply_bytes(&self, rows: Rows<'_>, weights: &BytePanels, place: Place<'_>) {
-        check(&rows, weights.inputs, weights.outputs, &place);
-        for index in 0..weights.outputs.div_ceil(PANEL) {
-            let panel = weights.panel(index);
-            for row in 0..rows.count {
-                let mut sums = [0.0_f32; PANEL];
-                let (of_inputs, _) = panel.weights.as_chunks::<PANEL>();
-                for (number, weights) in rows.numbers[row * rows.stride..].iter().zip(of_inputs) {
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum += number * f32::from(*weight);
-                    }
-                }
-                let to = &mut place.numbers[row * place.stride + index * PANEL..][..panel.outputs];
-                for ((to, sum), scale) in to.iter_mut().zip(sums).zip(panel.scales) {
-                    *to = sum * scale;
-                }
-            }
-        }
+    fn multiply_bytes(&self, rows: Rows<'_>, weights: &Panels<i8>, place: Place<'_>) {
+        multiply(rows, weights, place);
     }
 
     fn softmax(&self, rows: &mut [f32], width: usize, scale: f32) {
         rowwise::softmax::<false>(rows, width, scale);
+    }
+
+    fn attend(&self, query: &[f32], rows: (&[f32], &[f32]), stride: usize, scores: &mut [f32], to: &mut [f32]) {
+        rowwise::attend::<false>(query, rows, stride, scores, to);
     }
 
     fn bias_gelu(&self, rows: &mut [f32], bias: &[f32]) {
@@ -53,5 +28,33 @@ impl Kernels for Portable {
 
     fn normalize(&self, rows: &[f32], weight: &[f32], bias: &[f32], to: &mut [f32]) {
         rowwise::normalize(rows, weight, bias, to);
+    }
+}
+
+fn multiply<W: Weight>(rows: Rows<'_>, weights: &Panels<W>, place: Place<'_>) {
+    check(&rows, weights.inputs, weights.outputs, &place);
+    let mut whole = WholeRows::default();
+    rowwise::make_whole(&mut whole, rows, 0..rows.count, weights.inputs);
+    let length = weights.inputs.next_multiple_of(PAIR);
+    for index in 0..weights.outputs.div_ceil(PANEL) {
+        let panel = weights.panel(index);
+        for (row, (numbers, scale)) in whole.numbers.chunks_exact(length).zip(&whole.scales).enumerate() {
+            let mut totals = [0.0_f32; PANEL];
+            let blocks = numbers.chunks(BLOCK).zip(panel.weights.chunks(BLOCK * PANEL));
+            for (numbers, weights) in blocks {
+                let mut sums = [0_i32; PANEL];
+                for (pair, weights) in numbers.chunks_exact(PAIR).zip(weights.chunks_exact(PANEL * PAIR)) {
+                    for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(PAIR)) {
+                        let [one, other] = [0, 1].map(|at| i32::from(pair[at]) * i32::from(weights[at].widened()));
+                        *sum = sum.wrapping_add(one + other);
+                    }
+                }
+                totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum as f32);
+            }
+            let to = &mut place.numbers[row * place.stride + index * PANEL..][..panel.outputs];
+            for ((to, total), of_output) in to.iter_mut().zip(totals).zip(panel.scales) {
+                *to = total * scale * of_output;
+            }
+        }
     }
 }

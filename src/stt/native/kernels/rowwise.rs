@@ -3,6 +3,11 @@
 //! `FUSED` = multiplications and additions in one instruction, for processors that have it: without it, the fused form
 //! would be a call of the mathematical library.
 
+use std::ops::Range;
+
+use super::Rows;
+use super::panels::{LARGEST, PAIR, WholeRows};
+
 /// Numbers that a loop takes at once, so that sums do not wait for one another.
 const LANES: usize = 8;
 
@@ -31,6 +36,49 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
     f32::from_bits((sum.to_bits() as i32 + ((whole as i32) << 23)) as u32)
 }
 
+/// The nearest whole number, not beyond `largest` either way. For numbers below 2²² in size.
+#[expect(clippy::cast_possible_wrap, reason = "the bits of a positive float")]
+#[inline(always)]
+pub(super) fn whole(number: f32, largest: i32) -> i32 {
+    /// Added to a small number, it leaves the nearest whole one in the last bits.
+    const ROUNDER: f32 = 12_582_912.0;
+    let bits = (number + ROUNDER).to_bits() as i32;
+    bits.wrapping_sub(ROUNDER.to_bits() as i32).clamp(-largest, largest)
+}
+
+/// Makes whole numbers of some of the rows, the largest of each row becoming [`LARGEST`] or its negative.
+#[expect(clippy::cast_possible_truncation, reason = "at most 2,047")]
+#[inline(always)]
+pub(super) fn make_whole(to: &mut WholeRows, rows: Rows<'_>, some: Range<usize>, inputs: usize) {
+    let length = inputs.next_multiple_of(PAIR);
+    to.numbers.clear();
+    to.numbers.resize(some.len() * length, 0);
+    to.scales.clear();
+    for (row, to_row) in some.zip(to.numbers.chunks_exact_mut(length)) {
+        let row = &rows.numbers[row * rows.stride..][..inputs];
+        let top = top_of(row, f32::abs).max(0.0);
+        let share = if top > 0.0 { LARGEST as f32 / top } else { 0.0 };
+        for (to, number) in to_row.iter_mut().zip(row) {
+            *to = whole(number * share, LARGEST) as i16;
+        }
+        to.scales.push(top / LARGEST as f32);
+    }
+}
+
+/// The greatest of what `of` makes of the numbers.
+#[inline(always)]
+fn top_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    let (eights, rest) = row.as_chunks::<LANES>();
+    for eight in eights {
+        for (top, number) in tops.iter_mut().zip(eight) {
+            let number = of(*number);
+            *top = if number > *top { number } else { *top };
+        }
+    }
+    rest.iter().map(|number| of(*number)).chain(tops).fold(f32::NEG_INFINITY, f32::max)
+}
+
 #[inline(always)]
 fn sum_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0_f32; LANES];
@@ -46,22 +94,57 @@ fn sum_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
 #[inline(always)]
 pub(super) fn softmax<const FUSED: bool>(rows: &mut [f32], width: usize, scale: f32) {
     for row in rows.chunks_exact_mut(width) {
-        let mut tops = [f32::NEG_INFINITY; LANES];
-        let (eights, rest) = row.as_chunks::<LANES>();
+        let top = top_of(row, |number| number);
+        let mut sums = [0.0_f32; LANES];
+        let (eights, rest) = row.as_chunks_mut::<LANES>();
         for eight in eights {
-            for (top, number) in tops.iter_mut().zip(eight) {
-                *top = if *number > *top { *number } else { *top };
+            for (sum, number) in sums.iter_mut().zip(eight) {
+                *number = exp::<FUSED>((*number - top) * scale);
+                *sum += *number;
             }
         }
-        let top = rest.iter().copied().chain(tops).fold(f32::NEG_INFINITY, f32::max);
-        for number in row.iter_mut() {
+        for number in rest.iter_mut() {
             *number = exp::<FUSED>((*number - top) * scale);
         }
-        let share = 1.0 / sum_of(row, |number| number);
+        let share = 1.0 / rest.iter().copied().chain(sums).sum::<f32>();
         for number in row {
             *number *= share;
         }
     }
+}
+
+#[inline(always)]
+pub(super) fn attend<const FUSED: bool>(
+    query: &[f32],
+    (keys, values): (&[f32], &[f32]),
+    stride: usize,
+    scores: &mut [f32],
+    to: &mut [f32],
+) {
+    let size = query.len();
+    for (row, score) in scores.iter_mut().enumerate() {
+        *score = dot::<FUSED>(query, &keys[row * stride..][..size]);
+    }
+    let count = scores.len();
+    softmax::<FUSED>(scores, count, 1.0 / (size as f32).sqrt());
+    to.fill(0.0);
+    for (row, score) in scores.iter().enumerate() {
+        for (to, value) in to.iter_mut().zip(&values[row * stride..][..size]) {
+            *to = multiply_add::<FUSED>(*score, *value, *to);
+        }
+    }
+}
+
+#[inline(always)]
+fn dot<const FUSED: bool>(one: &[f32], other: &[f32]) -> f32 {
+    let mut sums = [0.0_f32; LANES];
+    let ((ones, rest), (others, other_rest)) = (one.as_chunks::<LANES>(), other.as_chunks::<LANES>());
+    for (one, other) in ones.iter().zip(others) {
+        for ((sum, one), other) in sums.iter_mut().zip(one).zip(other) {
+            *sum = multiply_add::<FUSED>(*one, *other, *sum);
+        }
+    }
+    rest.iter().zip(other_rest).map(|(one, other)| one * other).chain(sums).sum()
 }
 
 #[inline(always)]

@@ -35,12 +35,12 @@ fn products_are_sums_of_products() {
             let (rows, place) =
                 (Rows { numbers: &rows, stride: 4, count: 2 }, Place { numbers: &mut result, stride: 3 });
             if is_bytes {
-                kernels.multiply_bytes(rows, &BytePanels::of(&weights, 3), place);
+                kernels.multiply_bytes(rows, &Panels::<i8>::of(&weights, 3), place);
             } else {
-                kernels.multiply(rows, &FloatPanels::of(&weights, 3), place);
+                kernels.multiply(rows, &Panels::<i16>::of(&weights, 3), place);
             }
-            // What lies between the rows of the result stays. A byte of the second row counts for one.
-            let half = if is_bytes { 1.0 } else { 0.5 };
+            // What lies between the rows of the result stays. As a byte the half beside 127 is nothing.
+            let half = if is_bytes { 0.0 } else { 0.5 };
             assert_close(&result, &[-2.0, half - 127.0, 7.0, 12.0, 2.0 * half + 252.0, 7.0], 0.02, isa.as_str());
         }
     }
@@ -51,8 +51,8 @@ fn every_instruction_set_agrees_with_the_portable_one_whatever_the_shapes() {
     let mut random = SmallRng::seed_from_u64(20_261_123);
     let portable = Isa::Portable.kernels();
     for (isa, kernels) in others() {
-        for _ in 0..150 {
-            let (count, inputs) = (random.random_range(0..40), random.random_range(1..90));
+        for _ in 0..100 {
+            let (count, inputs) = (random.random_range(0..40), random.random_range(1..1_200));
             let outputs = random.random_range(1..70);
             let (stride, place_stride) = (inputs + random.random_range(0..5), outputs + random.random_range(0..5));
             let rows = numbers(&mut random, count * stride);
@@ -60,16 +60,16 @@ fn every_instruction_set_agrees_with_the_portable_one_whatever_the_shapes() {
             let rows = Rows { numbers: &rows, stride, count };
             let what = format!("{} of {count} × {inputs} × {outputs}", isa.as_str());
             let mut both = [vec![3.0; count * place_stride], vec![3.0; count * place_stride]];
-            let floats = FloatPanels::of(&weights, inputs);
+            let panels = Panels::<i16>::of(&weights, inputs);
             for (kernels, result) in [&portable, &kernels].into_iter().zip(&mut both) {
-                kernels.multiply(rows, &floats, Place { numbers: result, stride: place_stride });
+                kernels.multiply(rows, &panels, Place { numbers: result, stride: place_stride });
             }
-            assert_close(&both[1], &both[0], 1e-5, &what);
-            let bytes = BytePanels::of(&weights, inputs);
+            assert_eq!(both[1], both[0], "{what}");
+            let bytes = Panels::<i8>::of(&weights, inputs);
             for (kernels, result) in [&portable, &kernels].into_iter().zip(&mut both) {
                 kernels.multiply_bytes(rows, &bytes, Place { numbers: result, stride: place_stride });
             }
-            assert_close(&both[1], &both[0], 1e-5, &what);
+            assert_eq!(both[1], both[0], "{what}");
 
             let mut both = [0, 1].map(|_| numbers(&mut SmallRng::seed_from_u64(count as u64), count * inputs));
             let (weight, bias) = (numbers(&mut random, inputs), numbers(&mut random, inputs));
@@ -82,6 +82,54 @@ fn every_instruction_set_agrees_with_the_portable_one_whatever_the_shapes() {
             }
             assert_close(&both[1], &both[0], 1e-4, &what);
         }
+    }
+}
+
+#[test]
+fn rounded_products_are_near_the_exact_ones() {
+    let mut random = SmallRng::seed_from_u64(3);
+    for inputs in [1, 2, 33, 511, 513, 1_500] {
+        let (rows, weights) = (numbers(&mut random, 5 * inputs), numbers(&mut random, 19 * inputs));
+        let columns = transposed(&weights, inputs);
+        let mut turned = Panels::<i16>::zeros(19, inputs);
+        turned.set_columns(&columns, 19);
+        // Half a step of what a number of up to one is rounded to, for both factors.
+        let (fine, coarse) = (0.5 / 2_047.0, 0.5 / 127.0);
+        let mut found = [vec![0.0; 5 * 19], vec![0.0; 5 * 19], vec![0.0; 5 * 19]];
+        let kernels = Isa::best().kernels();
+        let [by_rows, by_columns, bytes] = &mut found;
+        kernels.multiply(Rows::dense(&rows, inputs), &Panels::of(&weights, inputs), Place::dense(by_rows, 19));
+        kernels.multiply(Rows::dense(&rows, inputs), &turned, Place::dense(by_columns, 19));
+        kernels.multiply_bytes(Rows::dense(&rows, inputs), &Panels::of(&weights, inputs), Place::dense(bytes, 19));
+        assert_eq!(by_rows, by_columns);
+        for (found, error) in [(by_rows, 2.0 * fine), (bytes, fine + coarse)] {
+            for (at, found) in found.iter().enumerate() {
+                let (row, weights) = (&rows[at / 19 * inputs..][..inputs], &weights[at % 19 * inputs..][..inputs]);
+                let exact: f32 = row.iter().zip(weights).map(|(one, other)| one * other).sum();
+                assert!((*found - exact).abs() <= 1.01 * error * inputs as f32, "{found} {exact} of {inputs}");
+            }
+        }
+    }
+}
+
+/// The columns of a matrix as rows.
+fn transposed(rows: &[f32], inputs: usize) -> Vec<f32> {
+    let outputs = rows.len() / inputs;
+    (0..inputs).flat_map(|input| (0..outputs).map(move |output| rows[output * inputs + input])).collect()
+}
+
+#[test]
+fn numbers_that_are_none_are_multiplied_without_harm() {
+    let weights = [1.0, f32::NAN, f32::INFINITY, -2.0];
+    for isa in Isa::ALL {
+        let mut result = [0.0; 2];
+        let rows = [f32::NAN, f32::INFINITY, 3.0, f32::NEG_INFINITY];
+        isa.kernels().multiply(Rows::dense(&rows, 2), &Panels::of(&weights[..2], 2), Place::dense(&mut result, 1));
+        isa.kernels().multiply_bytes(
+            Rows::dense(&rows, 2),
+            &Panels::of(&weights[2..], 2),
+            Place::dense(&mut result, 1),
+        );
     }
 }
 
@@ -110,6 +158,30 @@ fn rows_become_what_the_formulas_say() {
 }
 
 #[test]
+fn attention_mixes_the_values_by_what_their_keys_get() {
+    let mut random = SmallRng::seed_from_u64(20_261_123);
+    for _ in 0..60 {
+        let (size, rows) = (random.random_range(1..70), random.random_range(1..30));
+        let stride = size + random.random_range(0..9);
+        let [keys, values] = [0, 1].map(|_| numbers(&mut random, (rows - 1) * stride + size));
+        let query = numbers(&mut random, size);
+        let row = |numbers: &[f32], row: usize| numbers[row * stride..][..size].to_vec();
+        let dot = |row: Vec<f32>| query.iter().zip(row).map(|(one, other)| one * other).sum::<f32>();
+        let shares: Vec<f32> = (0..rows).map(|at| (dot(row(&keys, at)) / (size as f32).sqrt()).exp()).collect();
+        let total: f32 = shares.iter().sum();
+        let mut expected = vec![0.0; size];
+        for (at, share) in shares.iter().enumerate() {
+            expected.iter_mut().zip(row(&values, at)).for_each(|(to, value)| *to += share / total * value);
+        }
+        for isa in Isa::ALL {
+            let (mut scores, mut found) = (vec![5.0; rows], vec![5.0; size]);
+            isa.kernels().attend(&query, (&keys, &values), stride, &mut scores, &mut found);
+            assert_close(&found, &expected, 1e-5, isa.as_str());
+        }
+    }
+}
+
+#[test]
 fn exponents_at_the_ends_of_the_range_are_numbers() {
     for isa in Isa::ALL {
         let mut row = [-1e30, -300.0, 0.0, 300.0, 1e30];
@@ -123,7 +195,7 @@ fn exponents_at_the_ends_of_the_range_are_numbers() {
 fn bytes_are_within_half_a_step_of_the_weights() {
     let mut random = SmallRng::seed_from_u64(7);
     let weights = numbers(&mut random, 37 * 20);
-    let panels = BytePanels::of(&weights, 20);
+    let panels = Panels::<i8>::of(&weights, 20);
     for (output, row) in weights.chunks(20).enumerate() {
         let step = row.iter().fold(0.0_f32, |top, weight| top.max(weight.abs())) / 127.0;
         for (found, weight) in panels.row(output).zip(row) {

@@ -1,0 +1,134 @@
+//! Engines on the same windows, one engine a process, so that CPU time and memory are those of one engine. The script
+//! `benches/engines.py` (`make bench-stt`) starts it and faster-whisper, and prints the table.
+//!
+//! * `windows FOLDER AUDIO…` cuts recordings into windows of speech, as the program does: `FOLDER/windows.jsonl` has a
+//!   line for each, `FOLDER/<number>.f32` its samples.
+//! * `run ENGINE MODEL.bin FOLDER THREADS` decodes them greedily, without the guard, and prints a line of JSON for each
+//!   and one with the time that took. `ENGINE` is `whisper.cpp` or an instruction set of our own.
+
+#![expect(clippy::print_stdout, reason = "the figures are the output")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use transcribe::decode::AudioStream;
+use transcribe::domain::{Channel, Language};
+use transcribe::stt::native::{Isa, Model};
+use transcribe::stt::windows::{Cut, Cutter};
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters};
+
+/// Tokens of text have ids below this in every model.
+const TEXT: usize = 50_256;
+
+fn main() {
+    // Cargo adds a flag of its own.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["windows", folder, files @ ..] => cut(Path::new(folder), files),
+        ["run", engine, model, folder, threads] => {
+            let windows = windows(Path::new(folder));
+            let threads = threads.parse().expect("a number of threads");
+            match *engine {
+                "whisper.cpp" => by_whisper_cpp(model, &windows, threads),
+                name => match Isa::ALL.into_iter().find(|isa| isa.as_str() == name && isa.is_available()) {
+                    Some(isa) => by_our_own(model, isa, &windows, usize::try_from(threads).expect("some threads")),
+                    None => println!("{}", json!({"missing": name})),
+                },
+            }
+        }
+        // As one of all benches it has nothing to do: it is part of `make bench-stt`.
+        _ => println!("engines: make bench-stt"),
+    }
+}
+
+fn cut(folder: &Path, files: &[&str]) {
+    let mut lines = Vec::new();
+    for file in files {
+        let mut stream = AudioStream::open(Path::new(file)).expect("a recording");
+        let mut samples: Vec<Vec<f32>> = Vec::new();
+        while let Some(channels) = stream.next_block().expect("a whole recording") {
+            samples.resize(channels.len(), Vec::new());
+            samples.iter_mut().zip(channels).for_each(|(all, block)| all.extend_from_slice(block));
+        }
+        for (channel, samples) in samples.iter().enumerate() {
+            let mut cutter = Cutter::new(Channel::Mono, 0.5);
+            let mut cuts = Vec::new();
+            cutter.push(samples, &mut cuts);
+            cutter.finish(&mut cuts);
+            for window in
+                cuts.into_iter().filter_map(|cut| if let Cut::Speech(window) = cut { Some(window) } else { None })
+            {
+                let bytes: Vec<u8> = window.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+                fs::write(folder.join(format!("{}.f32", lines.len())), bytes).expect("room");
+                let (start, end) = (window.span.start, window.span.end);
+                lines.push(json!({"file": file, "channel": channel, "start": start, "end": end}).to_string());
+            }
+        }
+    }
+    fs::write(folder.join("windows.jsonl"), lines.join("\n")).expect("room");
+}
+
+fn windows(folder: &Path) -> Vec<Vec<f32>> {
+    let samples = |path: PathBuf| {
+        let bytes = fs::read(path).ok()?;
+        Some(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    };
+    (0..).map_while(|number| samples(folder.join(format!("{number}.f32")))).collect()
+}
+
+/// Decodes each window with `decode`, which gives text and tokens, and prints what it took.
+fn time(windows: &[Vec<f32>], mut decode: impl FnMut(&[f32]) -> (String, Vec<usize>)) {
+    let (cpu_s, began) = (cpu_seconds(), Instant::now());
+    let found: Vec<(String, Vec<usize>)> = windows.iter().map(|window| decode(window)).collect();
+    let (cpu_s, wall_s) = (cpu_seconds() - cpu_s, began.elapsed().as_secs_f64());
+    for (text, tokens) in found {
+        let tokens: Vec<Value> = tokens.into_iter().filter(|id| *id < TEXT).map(Value::from).collect();
+        println!("{}", json!({"text": text, "tokens": tokens}));
+    }
+    println!("{}", json!({"cpu_s": cpu_s, "wall_s": wall_s}));
+}
+
+fn by_our_own(model: &str, isa: Isa, windows: &[Vec<f32>], threads: usize) {
+    let model = Model::load(Path::new(model), isa).expect("a Whisper model");
+    let english = Language("en".into());
+    time(windows, |window| {
+        let tokens = model.decode(window, &english, threads).expect("a language that every model knows");
+        (model.text(&tokens), tokens.iter().map(|token| token.id).collect())
+    });
+}
+
+fn by_whisper_cpp(model: &str, windows: &[Vec<f32>], threads: i32) {
+    whisper_rs::install_logging_hooks();
+    let mut parameters = WhisperContextParameters::new();
+    parameters.flash_attn(true);
+    let context = WhisperContext::new_with_params(model, parameters).expect("a Whisper model");
+    let mut state = context.create_state().expect("memory");
+    time(windows, |window| {
+        let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+        params.set_n_threads(threads);
+        params.set_language(Some("en"));
+        params.set_no_context(true);
+        params.set_suppress_nst(true);
+        params.set_temperature_inc(0.0);
+        // Nothing is dropped: the guard, which would judge that, is off on both sides.
+        params.set_no_speech_thold(2.0);
+        params.set_print_progress(false);
+        state.full(params, window).expect("text");
+        let segments: Vec<_> = state.as_iter().collect();
+        let text = segments.iter().filter_map(|segment| segment.to_str_lossy().ok()).collect::<String>();
+        let tokens = segments.iter().flat_map(|segment| (0..segment.n_tokens()).filter_map(|at| segment.get_token(at)));
+        (text, tokens.filter_map(|token| usize::try_from(token.token_id()).ok()).collect())
+    });
+}
+
+/// CPU seconds of this process, user and system.
+fn cpu_seconds() -> f64 {
+    const TICKS_PER_S: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
+    // The name of the process, in brackets, may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("a number"));
+    ticks.sum::<f64>() / TICKS_PER_S
+}

@@ -1,0 +1,164 @@
+//! The place of the engine behind [`Transcriber`]: one model in a process, an engine for each worker.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::search::Strategy;
+use super::window::{Hearing, Way};
+use super::{Isa, Model};
+use crate::config::settings::GuardConfig;
+use crate::domain::Language;
+use crate::stt::attempts::{Attempts, hear, one_of, softmax};
+use crate::stt::ladder::Attempt;
+use crate::stt::models::FormatError;
+use crate::stt::pool::EngineFactory;
+use crate::stt::process::{Hello, Loaded, Refusal, Settings};
+use crate::stt::tokens::{Style, assemble};
+use crate::stt::{DecodedSegment, EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowTranscript};
+
+/// The engine's name in every row.
+pub const ENGINE: &str = "native";
+
+/// Silence before a window that is decoded with a shifted start: 400 ms, as frames of 10 ms.
+const SHIFT_FRAMES: usize = 40;
+/// The longest prompt, in tokens: a shorter one leaves more of the context to the text.
+const MAX_PROMPT_TOKENS: usize = 200;
+/// How long the prompt seems to have taken, in steps of 20 ms: 5 s.
+const PROMPT_LENGTH: usize = 250;
+
+/// Loads the model for the child process: one copy of the weights for all workers.
+///
+/// # Errors
+/// [`Refusal::Model`] when the file is at fault.
+pub fn load(settings: &Settings, isa: Isa) -> Result<Loaded, Refusal> {
+    let bad = |error: FormatError| Refusal::Model(EngineError::BadModel { why: error.to_string() });
+    let model = Arc::new(Model::load(Path::new(&settings.model), isa).map_err(bad)?);
+    let hello = Hello {
+        engine: ENGINE.to_owned(),
+        engine_version: env!("CARGO_PKG_VERSION").to_owned(),
+        is_multilingual: model.is_multilingual(),
+        languages: model.vocabulary.languages().iter().map(|code| Language((*code).to_owned())).collect(),
+    };
+    let Settings { beam_size, words, threads, ref guard, .. } = *settings;
+    let guard = guard.clone();
+    let make: EngineFactory = Arc::new(move || {
+        Ok(Box::new(Engine { model: Arc::clone(&model), beam_size, words, threads, guard: guard.clone() }))
+    });
+    Ok(Loaded { hello, make })
+}
+
+/// One worker's engine. It keeps nothing from one window to the next.
+pub struct Engine {
+    pub model: Arc<Model>,
+    /// 1 = greedy.
+    pub beam_size: u32,
+    /// Whether words get their times.
+    pub words: bool,
+    pub threads: usize,
+    pub guard: GuardConfig,
+}
+
+impl Transcriber for Engine {
+    fn transcribe(
+        &mut self,
+        windows: &[SpeechWindow],
+        hints: &Hints,
+        watch: &Watch,
+    ) -> Result<Vec<WindowTranscript>, EngineError> {
+        let decode = |window: &SpeechWindow| {
+            let hearing = Hearing::new(&self.model, self.threads, &window.samples, Some(voiced_frames(window)), watch);
+            let mut attempts = WindowAttempts { engine: self, window, watch, hearing };
+            hear(&mut attempts, &self.guard, self.beam_size, window, hints)
+        };
+        windows.iter().map(decode).collect()
+    }
+
+    fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+        let known: Vec<Language> =
+            self.model.vocabulary.languages().iter().map(|code| Language((*code).to_owned())).collect();
+        let watch = Watch::new(&tokio_util::sync::CancellationToken::new());
+        let mut hearing = Hearing::new(&self.model, self.threads, samples, None, &watch);
+        let mut found = languages_in(&self.model, hearing.first_logits()?, known.iter());
+        found.retain(|(language, _)| allowed.is_empty() || allowed.contains(language));
+        Ok(found)
+    }
+}
+
+/// One window's attempts: what was heard of it is heard once for all of them.
+struct WindowAttempts<'a> {
+    engine: &'a Engine,
+    window: &'a SpeechWindow,
+    watch: &'a Watch,
+    hearing: Hearing<'a>,
+}
+
+impl Attempts for WindowAttempts<'_> {
+    fn attempt(
+        &mut self,
+        language: &Language,
+        prompt: Option<&str>,
+        attempt: Attempt,
+    ) -> Result<Vec<DecodedSegment>, EngineError> {
+        let Engine { model, beam_size, words, .. } = self.engine;
+        let Some(task) = model.vocabulary.task(language.as_str()) else {
+            return Err(EngineError::UnknownLanguage { language: language.as_str().to_owned() });
+        };
+        if self.watch.is_cancelled() {
+            return Err(EngineError::Cancelled);
+        }
+        let strategy = match (attempt.temperature > 0.0, attempt.careful) {
+            (true, _) => Strategy::Drawn(attempt.temperature),
+            (false, true) => Strategy::Beam(*beam_size as usize),
+            (false, false) => Strategy::Likeliest,
+        };
+        let prompt = prompt.map(|prompt| prompt_tokens(model, prompt)).unwrap_or_default();
+        let lead = if attempt.shifted { SHIFT_FRAMES } else { 0 };
+        let segments = self.hearing.decode(&Way { task: &task, strategy, prompt: &prompt, lead, words: *words })?;
+        if segments.is_empty() {
+            return Ok(Vec::new());
+        }
+        let style = Style {
+            words: *words,
+            language: language.clone(),
+            temperature: f64::from(attempt.temperature),
+            no_speech_prob: self.no_speech_prob()?,
+        };
+        Ok(assemble(segments, self.window.span, &style))
+    }
+
+    fn languages_heard(&mut self, asked: &[&Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+        let model = &self.engine.model;
+        Ok(languages_in(model, self.hearing.first_logits()?, asked.iter().copied()))
+    }
+}
+
+impl WindowAttempts<'_> {
+    /// The probability that nobody speaks: of its token as the very first.
+    fn no_speech_prob(&mut self) -> Result<f64, EngineError> {
+        let token = self.engine.model.vocabulary.no_speech;
+        Ok(softmax(self.hearing.first_logits()?)[token])
+    }
+}
+
+/// How likely each of these languages is by the first logits of a window; those that the model does not know are left out.
+fn languages_in<'a>(model: &Model, logits: &[f32], asked: impl Iterator<Item = &'a Language>) -> Vec<(Language, f64)> {
+    one_of(asked.filter_map(|language| Some((language.clone(), logits[model.vocabulary.language(language.as_str())?]))))
+}
+
+/// Where somebody speaks in a window, in frames of 10 ms from its start.
+fn voiced_frames(window: &SpeechWindow) -> Vec<Range<usize>> {
+    const SAMPLES: u64 = 160;
+    let frame = |sample: u64| usize::try_from(sample.saturating_sub(window.span.start) / SAMPLES).unwrap_or(usize::MAX);
+    window.voiced.iter().map(|span| frame(span.start)..frame(span.end)).collect()
+}
+
+/// The last tokens of the prompt between two times. Text that came before has times where the model was trained; after
+/// text that has none it leaves out its own, and with them whole sentences (measured: benches/README.md).
+fn prompt_tokens(model: &Model, prompt: &str) -> Vec<usize> {
+    // Like text that goes on: words begin with a space.
+    let tokens = model.tokenizer.tokens_of(&format!(" {}", prompt.trim()));
+    let kept = &tokens[tokens.len().saturating_sub(MAX_PROMPT_TOKENS)..];
+    let first = model.vocabulary.first_time;
+    [&[first], kept, &[first + PROMPT_LENGTH]].concat()
+}
