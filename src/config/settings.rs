@@ -231,6 +231,11 @@ pub enum EngineChoice {
     Native,
 }
 
+impl EngineChoice {
+    pub const NAMED: [(&str, Self); 3] =
+        [("auto", Self::Auto), ("whisper.cpp", Self::WhisperCpp), ("native", Self::Native)];
+}
+
 /// An instruction set that our own engine has kernels for, the fastest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Isa {

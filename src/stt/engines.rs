@@ -1,7 +1,7 @@
 //! Which engine decodes: the one that is configured, or the fastest that says on this machine what the reference says.
 //!
-//! The answer for a model is remembered in a file beside it, `<model file>.engine.json`, for this version of the program
-//! and this processor's instructions. Where it cannot be written the test is made at each start.
+//! The answer for a model is remembered in a file beside it, `<model file>.engine.json`, for these versions of both
+//! engines and this processor's instructions. Where it cannot be written the test is made at each start.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -49,13 +49,17 @@ fn objection(settings: &Settings, isa: Isa) -> Option<String> {
         return Some("our own engine is not fast on this processor".to_owned());
     }
     let model = Path::new(&settings.model);
-    let remembered = Remembered::read(model, settings, isa);
-    let test = remembered.unwrap_or_else(|| {
-        let test = Remembered::test(model, settings, isa);
-        test.write(model);
-        test
-    });
-    test.objection
+    if let Some(known) = Remembered::read(model, settings, isa) {
+        return known.objection;
+    }
+    match Remembered::test(model, settings, isa) {
+        Ok(test) => {
+            test.write(model);
+            test.objection
+        }
+        // It may have been the memory, and another start may fare better.
+        Err(why) => Some(why),
+    }
 }
 
 /// What a test of our own engine with one model came to.
@@ -81,20 +85,17 @@ impl Remembered {
         is_of_today.then_some(known)
     }
 
-    fn test(model: &Path, settings: &Settings, isa: Isa) -> Self {
+    /// Asks both engines. An error says which of them did not answer.
+    fn test(model: &Path, settings: &Settings, isa: Isa) -> Result<Self, String> {
         let sound = native::known_sound();
-        let said = native::Model::load(model, isa).map(|model| model.first_thoughts(&sound));
-        let objection = match said.map(|said| (said, whisper_cpp::first_thoughts(model, &sound))) {
-            Err(error) => Some(format!("our own engine cannot use the model: {error}")),
-            // It is for whisper.cpp to say what is wrong with the model.
-            Ok((_, Err(_))) => Some("whisper.cpp cannot use the model".to_owned()),
-            Ok((ours, Ok(reference))) => {
-                let apart = apart(&ours, &reference);
-                let says = || format!("our own engine and whisper.cpp say different things (by {apart:.3})");
-                (apart > TOLERATED).then(says)
-            }
-        };
-        Self { version: version(), isa, model_sha256: settings.model_sha256.clone(), objection }
+        let ours = native::Model::load(model, isa).map(|model| model.first_thoughts(&sound));
+        let ours = ours.map_err(|error| format!("our own engine cannot use the model: {error}"))?;
+        let reference = whisper_cpp::first_thoughts(model, &sound);
+        let reference = reference.map_err(|error| format!("whisper.cpp cannot use the model: {error}"))?;
+        let apart = apart(&ours, &reference);
+        let says = || format!("our own engine and whisper.cpp say different things (by {apart:.3})");
+        let objection = (apart > TOLERATED).then(says);
+        Ok(Self { version: version(), isa, model_sha256: settings.model_sha256.clone(), objection })
     }
 
     fn write(&self, model: &Path) {
@@ -126,9 +127,9 @@ fn apart(ours: &[f32], reference: &[f32]) -> f64 {
     if apart.is_nan() { f64::INFINITY } else { apart }
 }
 
-/// The version of the program and of whisper.cpp in it.
+/// The versions of both engines.
 fn version() -> String {
-    format!("{} with whisper.cpp {}", env!("CARGO_PKG_VERSION"), whisper_cpp::version())
+    format!("native {} and whisper.cpp {}", native::VERSION, whisper_cpp::version())
 }
 
 #[cfg(test)]
@@ -204,6 +205,7 @@ mod tests {
         for choice in [EngineChoice::Auto, EngineChoice::Native] {
             let refused = load(&settings(&path, choice, Some(Isa::best()))).err();
             assert!(matches!(refused, Some(Refusal::Model(_))), "{refused:?}");
+            assert!(!Remembered::place(&path).exists(), "what failed is not an answer to remember");
         }
     }
 }

@@ -118,14 +118,7 @@ fn stt(read: &Reader<'_>) -> Result<SttConfig, ConfigError> {
     }
     Ok(SttConfig {
         model: read.text("stt.model")?,
-        engine: read.word(
-            "stt.engine",
-            &[
-                ("auto", EngineChoice::Auto),
-                ("whisper.cpp", EngineChoice::WhisperCpp),
-                ("native", EngineChoice::Native),
-            ],
-        )?,
+        engine: read.word("stt.engine", &EngineChoice::NAMED)?,
         isa: {
             let known = Isa::ALL.map(|isa| (isa.as_str(), Some(isa)));
             read.word("stt.isa", &[&[("auto", None)][..], &known].concat())?

@@ -14,7 +14,10 @@ pub(super) type Head = (usize, usize);
 /// Positions over which a share is smoothed: 140 ms.
 const SMOOTHED: usize = 7;
 
-/// The heads of a model that follow the text: those that OpenAI names for a model of this shape, else every head of the
+/// The most heads that are listened to where nobody says which follow the text.
+const MOST_HEADS: usize = 20;
+
+/// The heads of a model that follow the text: those that OpenAI names for a model of this shape, else the last ones of the
 /// later half of its blocks.
 pub(super) fn heads(header: &Header) -> Vec<Head> {
     let is_english = header.n_vocab < 51_865;
@@ -76,7 +79,8 @@ pub(super) fn heads(header: &Header) -> Vec<Head> {
         return named.to_vec();
     }
     let (blocks, heads) = (header.n_text_layer as usize, header.n_text_head as usize);
-    (blocks / 2..blocks).flat_map(|block| (0..heads).map(move |head| (block, head))).collect()
+    let all = (blocks / 2..blocks).rev().flat_map(|block| (0..heads).map(move |head| (block, head)));
+    all.take(MOST_HEADS).collect()
 }
 
 /// The position (20 ms each) at which each token begins, and the one at which the last ends. `heads` = how many heads the

@@ -43,7 +43,7 @@ use weights::Weights;
 use window::{Hearing, Way};
 
 pub use crate::config::settings::Isa;
-pub use engine::{ENGINE, Engine, load};
+pub use engine::{ENGINE, Engine, VERSION, load};
 pub use known_sound::known_sound;
 
 /// A token, and how it was found.

@@ -8,6 +8,7 @@ use super::decoder::{Line, Outlook, Past, Sound, step};
 use super::rules::log_probabilities;
 use super::team::Team;
 use super::{Model, Token};
+use crate::stt::EngineError;
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,17 +54,20 @@ const LEAST_ENTROPY: f32 = 2.4;
 /// The seed of everything that is drawn: the same window always gets the same text.
 const SEED: u64 = 0x7472_616e_7363_7269;
 
-/// Searches until every candidate has ended. `None` as soon as `keep_on`, which is asked after each token, says no.
+/// Searches until every candidate has ended. `keep_on` is asked after each token.
 ///
 /// A candidate ends, as whisper.cpp has it, with the token of the end, with a time near the window's end, or when it fills
 /// the context; only what stands before its last time counts then, and what lies behind that time is to be heard again.
+///
+/// # Errors
+/// [`EngineError::Cancelled`] as soon as `keep_on` says no; [`EngineError::NotFinite`] where nothing may be said at all.
 pub(super) fn search(
     model: &Model,
     team: Team<'_>,
     opening: Opening<'_>,
     strategy: Strategy,
     keep_on: impl Fn() -> bool,
-) -> Option<Found> {
+) -> Result<Found, EngineError> {
     let Opening { sound, past, outlook, frames } = opening;
     let width = if let Strategy::Beam(width) = strategy { width.max(1) } else { 1 };
     let mut random = StdRng::seed_from_u64(SEED);
@@ -103,7 +107,7 @@ pub(super) fn search(
             break;
         }
         if !keep_on() {
-            return None;
+            return Err(EngineError::Cancelled);
         }
         let last: Vec<[usize; 1]> = going.iter().filter_map(|candidate| Some([candidate.tokens.last()?.id])).collect();
         let mut lines: Vec<Line<'_>> = going
@@ -128,13 +132,15 @@ pub(super) fn search(
             best = Some((is_sound, score, candidate));
         }
     }
-    best.map(|(_, _, candidate)| {
+    let found = best.map(|(_, _, candidate)| {
         let is_left_open = matches!(candidate.tokens.as_slice(), [.., before, last]
             if before.id < model.vocabulary.first_time && last.id > model.vocabulary.first_time);
         // After a lone time nobody speaks any more.
         let advance = if is_left_open { frames.min(ALL_FRAMES) } else { candidate.advance };
         Found { advance, tokens: candidate.tokens }
-    })
+    });
+    // Where nothing may follow, not even the end, the model gave numbers that are none.
+    found.ok_or(EngineError::NotFinite)
 }
 
 /// A candidate and what it may go on with.

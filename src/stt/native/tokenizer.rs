@@ -35,19 +35,20 @@ impl Tokenizer {
     }
 
     fn merged(&self, piece: &[u8]) -> Vec<usize> {
-        let mut parts: Vec<&[u8]> = piece.chunks(1).collect();
-        loop {
-            let id_at = |at: usize| {
-                let start: usize = parts[..at].iter().map(|part| part.len()).sum();
-                let length = parts[at].len() + parts[at + 1].len();
-                Some((*self.ids.get(&piece[start..start + length])?, at, start, length))
-            };
-            let lowest = (0..parts.len().saturating_sub(1)).filter_map(id_at).min();
-            let Some((_, at, start, length)) = lowest else { break };
-            parts[at] = &piece[start..start + length];
-            parts.remove(at + 1);
+        // Where parts begin, and where the last one ends.
+        let mut starts: Vec<usize> = (0..=piece.len()).collect();
+        let merged = |starts: &[usize], at: usize| self.ids.get(&piece[starts[at]..*starts.get(at + 2)?]).copied();
+        // What each part makes together with the next.
+        let mut ids: Vec<Option<usize>> = (0..starts.len()).map(|at| merged(&starts, at)).collect();
+        while let Some((_, at)) = ids.iter().enumerate().filter_map(|(at, id)| Some(((*id)?, at))).min() {
+            starts.remove(at + 1);
+            ids.remove(at + 1);
+            ids[at] = merged(&starts, at);
+            if let Some(before) = at.checked_sub(1) {
+                ids[before] = merged(&starts, before);
+            }
         }
-        parts.into_iter().filter_map(|part| self.ids.get(part).copied()).collect()
+        starts.windows(2).filter_map(|ends| self.ids.get(&piece[ends[0]..ends[1]]).copied()).collect()
     }
 }
 

@@ -12,7 +12,9 @@ use super::{Model, Token, alignment, encoder};
 use crate::stt::tokens::{RawSegment, SaidToken};
 use crate::stt::{EngineError, Watch};
 
-/// So many chunks may be as short as they like; the next ones are a second long at least.
+/// A text before the last 5 s of a window leads the decoder astray more often than it helps (whisper.cpp's rule).
+const LAST_FRAMES: usize = 500;
+/// So many chunks may be as short as they like; the next ones in which nothing is said are a second long at least.
 const SHORT_CHUNKS: usize = 8;
 /// A second.
 const LATER_FRAMES: usize = 100;
@@ -89,7 +91,7 @@ impl<'a> Hearing<'a> {
     /// What the window says, times in centiseconds from its start.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`].
+    /// [`EngineError::Cancelled`], and [`EngineError::NotFinite`] of a model that gives no numbers.
     pub(super) fn decode(&mut self, way: &Way<'_>) -> Result<Vec<RawSegment>, EngineError> {
         let (model, mut segments) = (self.model, Vec::new());
         self.each_chunk(way, |tokens, place| cut(model, tokens, place, way, &mut segments))?;
@@ -99,7 +101,7 @@ impl<'a> Hearing<'a> {
     /// Hands what is said to `keep`, chunk by chunk.
     ///
     /// # Errors
-    /// [`EngineError::Cancelled`].
+    /// As [`Hearing::decode`].
     pub(super) fn each_chunk(
         &mut self,
         way: &Way<'_>,
@@ -119,16 +121,21 @@ impl<'a> Hearing<'a> {
             if first + LEAST_FRAMES >= end || (first > 0 && !has_voice()) {
                 break;
             }
+            if first > 0 && first + LAST_FRAMES >= end {
+                before.clear();
+            }
             let index = self.listen(way.lead, first)?;
             let opening = self.open(index, end - first, way, &before);
             let keep_on = || !self.watch.is_cancelled();
-            let found = search(self.model, self.team, opening, way.strategy, keep_on).ok_or(EngineError::Cancelled)?;
+            let found = search(self.model, self.team, opening, way.strategy, keep_on)?;
             keep(&found.tokens, ChunkPlace { first, next: first + found.advance, end });
             if !way.prompt.is_empty() {
                 before.extend(found.tokens.iter().map(|token| token.id));
                 before = last(&before);
             }
-            first += found.advance.max(if number < SHORT_CHUNKS { LEAST_FRAMES } else { LATER_FRAMES });
+            let says_nothing = found.tokens.iter().all(|token| token.id >= self.model.vocabulary.end);
+            let is_late = number >= SHORT_CHUNKS && says_nothing;
+            first += found.advance.max(if is_late { LATER_FRAMES } else { LEAST_FRAMES });
         }
         Ok(())
     }
@@ -194,7 +201,8 @@ impl<'a> Hearing<'a> {
 fn cut(model: &Model, tokens: &[Token], place: ChunkPlace, way: &Way<'_>, segments: &mut Vec<RawSegment>) {
     const FRAMES_PER_POSITION: usize = 2;
     let (shape, vocabulary) = (model.weights.shape, &model.vocabulary);
-    let positions = (place.end - place.first).div_ceil(FRAMES_PER_POSITION).clamp(1, shape.audio_context);
+    let covered = place.next.min(place.end) - place.first;
+    let positions = covered.div_ceil(FRAMES_PER_POSITION).clamp(1, shape.audio_context);
     let begins = way.words.then(|| alignment::begins(tokens, model.weights.alignment.len(), positions));
     let centiseconds = |frame: usize| frame as i64 - way.lead as i64;
     let begin =

@@ -10,6 +10,7 @@ use super::super::{EngineError, Hints, SpeechWindow, Transcriber, Watch, WindowT
 use super::EngineProgram;
 use super::connection::{Connection, End};
 use super::protocol::{self, Hello, Refusal, Reply, Request, START_ID, Settings};
+use crate::config::settings::EngineChoice;
 use crate::domain::Language;
 
 /// How often a child that dies before it says hello is started again at once.
@@ -38,9 +39,12 @@ impl Host {
     /// # Errors
     /// [`Refusal::Model`] when the model is at fault; [`Refusal::Engine`] when there is no memory for its workers or the
     /// child cannot be started.
-    pub fn start(program: EngineProgram, settings: Settings) -> Result<Self, Refusal> {
+    pub fn start(program: EngineProgram, mut settings: Settings) -> Result<Self, Refusal> {
         let signs_of_life = Arc::default();
         let (connection, hello) = connect(&program, &settings, &signs_of_life)?;
+        // Whichever engine was chosen, the next child has the same.
+        let chosen = EngineChoice::NAMED.iter().find(|(name, _)| *name == hello.engine);
+        settings.engine = chosen.map_or(settings.engine, |(_, engine)| *engine);
         let state = Mutex::new(State::Running(Arc::new(connection)));
         let next_id = AtomicU64::new(START_ID + 1);
         Ok(Self { program, settings, hello, state, next_id, signs_of_life })
