@@ -48,6 +48,10 @@ fn objection(settings: &Settings, isa: Isa) -> Option<String> {
     if isa == Isa::Portable && settings.isa.is_none() {
         return Some("our own engine is not fast on this processor".to_owned());
     }
+    if cfg!(debug_assertions) && settings.isa.is_none() {
+        // Its loops are not vectorised: make demo would take minutes longer.
+        return Some("our own engine is not fast in a debug build".to_owned());
+    }
     let model = Path::new(&settings.model);
     if let Some(known) = Remembered::read(model, settings, isa) {
         return known.objection;
