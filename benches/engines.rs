@@ -8,6 +8,9 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are the output")]
 
+#[path = "support/cpu.rs"]
+mod cpu;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -80,9 +83,9 @@ fn windows(folder: &Path) -> Vec<Vec<f32>> {
 
 /// Decodes each window with `decode`, which gives text and tokens, and prints what it took.
 fn time(windows: &[Vec<f32>], mut decode: impl FnMut(&[f32]) -> (String, Vec<usize>)) {
-    let (cpu_s, began) = (cpu_seconds(), Instant::now());
+    let (cpu_s, began) = (cpu::seconds("self"), Instant::now());
     let found: Vec<(String, Vec<usize>)> = windows.iter().map(|window| decode(window)).collect();
-    let (cpu_s, wall_s) = (cpu_seconds() - cpu_s, began.elapsed().as_secs_f64());
+    let (cpu_s, wall_s) = (cpu::seconds("self") - cpu_s, began.elapsed().as_secs_f64());
     for (text, tokens) in found {
         let tokens: Vec<Value> = tokens.into_iter().filter(|id| *id < TEXT).map(Value::from).collect();
         println!("{}", json!({"text": text, "tokens": tokens}));
@@ -94,7 +97,7 @@ fn by_our_own(model: &str, isa: Isa, windows: &[Vec<f32>], threads: usize) {
     let model = Model::load(Path::new(model), isa).expect("a Whisper model");
     let english = Language("en".into());
     time(windows, |window| {
-        let tokens = model.decode(window, &english, threads).expect("a language that every model knows");
+        let tokens = model.decode(window, &english, threads).expect("a language that every model knows, and numbers");
         (model.text(&tokens), tokens.iter().map(|token| token.id).collect())
     });
 }
@@ -121,14 +124,4 @@ fn by_whisper_cpp(model: &str, windows: &[Vec<f32>], threads: i32) {
         let tokens = segments.iter().flat_map(|segment| (0..segment.n_tokens()).filter_map(|at| segment.get_token(at)));
         (text, tokens.filter_map(|token| usize::try_from(token.token_id()).ok()).collect())
     });
-}
-
-/// CPU seconds of this process, user and system.
-fn cpu_seconds() -> f64 {
-    const TICKS_PER_S: f64 = 100.0;
-    let stat = fs::read_to_string("/proc/self/stat").expect("Linux");
-    // The name of the process, in brackets, may hold spaces.
-    let (_, fields) = stat.rsplit_once(')').expect("a name");
-    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("a number"));
-    ticks.sum::<f64>() / TICKS_PER_S
 }

@@ -6,6 +6,8 @@
 
 mod calls;
 mod compact;
+#[path = "../support/cpu.rs"]
+mod cpu;
 mod folder;
 mod search;
 #[path = "../../tests/support/transcripts.rs"]

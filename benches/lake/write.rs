@@ -9,6 +9,7 @@ use transcribe::lake::write::{Encoded, Encoder};
 
 use crate::SEED;
 use crate::calls::Calls;
+use crate::cpu;
 
 const CALLS: usize = 25_000;
 const SEGMENTS: usize = 40;
@@ -43,9 +44,9 @@ fn measure(
     let mut seconds = Vec::new();
     let mut last = None;
     for _ in 0..TIMES {
-        let began = thread_cpu_s();
+        let began = cpu::seconds("thread-self");
         last = encode(encoder, calls).expect("good calls");
-        seconds.push(thread_cpu_s() - began);
+        seconds.push(cpu::seconds("thread-self") - began);
     }
     let encoded = last.expect("some rows");
     seconds.sort_by(f64::total_cmp);
@@ -68,16 +69,6 @@ fn compare(segments: &Encoded) {
     let mut python = Command::new(project.join(".venv/bin/python"));
     let status = python.arg(project.join("benches/size.py")).arg(&file).status();
     assert!(status.is_ok_and(|status| status.success()), "benches/size.py failed: was `make setup` run?");
-}
-
-/// CPU seconds of this thread, user and system.
-fn thread_cpu_s() -> f64 {
-    const TICKS_PER_S: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("Linux");
-    // The name of the thread, in brackets, may hold spaces.
-    let (_, fields) = stat.rsplit_once(')').expect("a name");
-    let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("a number"));
-    ticks.sum::<f64>() / TICKS_PER_S
 }
 
 pub(crate) const fn met(is_met: bool) -> &'static str {

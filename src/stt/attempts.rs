@@ -5,6 +5,13 @@ use super::{DecodedSegment, EngineError, Hints, SpeechWindow, WindowTranscript, 
 use crate::config::settings::GuardConfig;
 use crate::domain::Language;
 
+/// Silence before a window that is decoded with a shifted start, in ms. Windows leave 2 s of an engine's 30.
+pub(super) const SHIFT_MS: usize = 400;
+/// The longest prompt, in tokens: the decoder has room for 223 before the text, and a shorter one leaves more of it.
+pub(super) const MAX_PROMPT_TOKENS: usize = 200;
+/// How long the prompt seems to have taken, in the model's steps of 20 ms: 5 s.
+pub(super) const PROMPT_TIMES: u16 = 250;
+
 /// What an engine does with the one window that it is working on.
 pub(super) trait Attempts {
     /// Decodes the window once.

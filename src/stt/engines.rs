@@ -22,25 +22,25 @@ const TOLERATED: f64 = 0.3;
 /// [`Refusal::Model`] when the file is at fault, [`Refusal::Engine`] where the processor lacks the configured
 /// instructions.
 pub fn load(settings: &Settings) -> Result<Loaded, Refusal> {
-    let isa = match settings.isa {
-        Some(isa) if !isa.is_available() => {
+    let isa = settings.isa.unwrap_or_else(Isa::best);
+    let takes_ours = match settings.engine {
+        EngineChoice::WhisperCpp => false,
+        _ if !isa.is_available() => {
             let why = format!("this processor does not have {}, see stt.isa", isa.as_str());
             return Err(Refusal::Engine(EngineError::NotStarted { why }));
         }
-        configured => configured.unwrap_or_else(Isa::best),
-    };
-    match settings.engine {
-        EngineChoice::WhisperCpp => whisper_cpp::load(settings),
-        EngineChoice::Native => native::load(settings, isa),
+        EngineChoice::Native => true,
         EngineChoice::Auto => {
-            let (engine, why) = match objection(settings, isa) {
+            let objection = objection(settings, isa);
+            let (engine, why) = match &objection {
                 None => (native::ENGINE, format!("it says what whisper.cpp says, with {}", isa.as_str())),
-                Some(why) => (whisper_cpp::ENGINE, why),
+                Some(why) => (whisper_cpp::ENGINE, why.clone()),
             };
             tracing::info!(engine, why, "the engine is chosen");
-            if engine == native::ENGINE { native::load(settings, isa) } else { whisper_cpp::load(settings) }
+            objection.is_none()
         }
-    }
+    };
+    if takes_ours { native::load(settings, isa) } else { whisper_cpp::load(settings) }
 }
 
 /// Why our own engine is not the one to take, if there is a reason.
@@ -186,6 +186,8 @@ mod tests {
             [(EngineChoice::WhisperCpp, whisper_cpp::ENGINE), (EngineChoice::Native, native::ENGINE)]
         {
             assert_eq!(load(&settings(&path, choice, None)).unwrap().hello.engine, engine);
+            // A child that is started again gets the engine of the first by this name.
+            assert!(EngineChoice::NAMED.contains(&(engine, choice)), "{engine}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use tokio_util::sync::CancellationToken;
-use transcribe::config::settings::{GuardConfig, SttConfig};
+use transcribe::config::settings::{EngineChoice, GuardConfig, SttConfig};
 use transcribe::decode::AudioStream;
 use transcribe::domain::{Channel, ChannelMode, Language, Span, Suppression, Transcript, TranscriptStatus};
 use transcribe::stt::process::EngineProgram;
@@ -41,8 +41,13 @@ pub(crate) fn guard(temperatures: &[f32]) -> GuardConfig {
 }
 
 fn load(model: &str, languages: &[&str]) -> SpeechToText {
+    load_in(EngineChoice::WhisperCpp, model, languages)
+}
+
+fn load_in(engine: EngineChoice, model: &str, languages: &[&str]) -> SpeechToText {
     let config = SttConfig {
         model: model.into(),
+        engine,
         languages: languages.iter().map(|code| Language((*code).into())).collect(),
         workers: Some(1),
         threads: Some(2),
@@ -119,10 +124,21 @@ fn english() -> &'static SpeechToText {
 
 #[test]
 fn english_speech_is_understood_and_its_words_have_times() {
+    understands_english(english());
+}
+
+#[test]
+fn our_own_engine_understands_it_as_well_in_the_real_program() {
+    let speech = load_in(EngineChoice::Native, "tiny.en", &[]);
+    assert_eq!(speech.identity().engine, transcribe::stt::native::ENGINE);
+    understands_english(&speech);
+}
+
+fn understands_english(speech: &SpeechToText) {
     let names = ["en_quick_brown_fox", "en_hello_world", "en_quick_brown_fox"];
     let long_silence = vec![0.0; 8 * 16_000];
     let samples = [long_silence, spoken(&names)].concat();
-    let transcript = heard(english(), &samples);
+    let transcript = heard(speech, &samples);
     check_order(&transcript, samples.len());
 
     let reference = names.map(said).join(" ");

@@ -4,7 +4,7 @@
 
 use super::kernels::{Panels, Place, Rows};
 use super::layers::{Desk, Linear};
-use super::spectrogram::FRAMES;
+use super::spectrogram::{FRAMES, FRAMES_PER_POSITION};
 use super::team::Team;
 use super::weights::{Encoder, EncoderBlock, Shape};
 
@@ -23,7 +23,7 @@ pub(super) fn encode(
 ) -> Option<Vec<f32>> {
     let [first, second] = &encoder.convolutions;
     let heard = convolve(team, first, spectrogram, shape.mels, 1, FRAMES);
-    let mut heard = convolve(team, second, &heard, shape.width, 2, shape.audio_context);
+    let mut heard = convolve(team, second, &heard, shape.width, FRAMES_PER_POSITION, shape.audio_context);
     for (number, position) in heard.iter_mut().zip(&encoder.positions) {
         *number += position;
     }

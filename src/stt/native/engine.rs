@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::search::Strategy;
+use super::spectrogram::{FRAME_MS, STEP};
 use super::window::{Hearing, Way};
 use super::{Isa, Model};
 use crate::config::settings::GuardConfig;
 use crate::domain::Language;
-use crate::stt::attempts::{Attempts, hear, one_of, softmax};
+use crate::stt::attempts::{Attempts, MAX_PROMPT_TOKENS, PROMPT_TIMES, SHIFT_MS, hear, one_of, softmax};
 use crate::stt::ladder::Attempt;
 use crate::stt::models::FormatError;
 use crate::stt::pool::EngineFactory;
@@ -21,13 +22,6 @@ use crate::stt::{DecodedSegment, EngineError, Hints, SpeechWindow, Transcriber, 
 pub const ENGINE: &str = "native";
 /// Its version in every row. Raised by every change that may change what it says.
 pub const VERSION: &str = "1";
-
-/// Silence before a window that is decoded with a shifted start: 400 ms, as frames of 10 ms.
-const SHIFT_FRAMES: usize = 40;
-/// The longest prompt, in tokens: a shorter one leaves more of the context to the text.
-const MAX_PROMPT_TOKENS: usize = 200;
-/// How long the prompt seems to have taken, in steps of 20 ms: 5 s.
-const PROMPT_LENGTH: usize = 250;
 
 /// Loads the model for the child process: one copy of the weights for all workers.
 ///
@@ -103,9 +97,7 @@ impl Attempts for WindowAttempts<'_> {
         attempt: Attempt,
     ) -> Result<Vec<DecodedSegment>, EngineError> {
         let Engine { model, beam_size, words, .. } = self.engine;
-        let Some(task) = model.vocabulary.task(language.as_str()) else {
-            return Err(EngineError::UnknownLanguage { language: language.as_str().to_owned() });
-        };
+        let task = model.task(language)?;
         if self.watch.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
@@ -115,7 +107,7 @@ impl Attempts for WindowAttempts<'_> {
             (false, false) => Strategy::Likeliest,
         };
         let prompt = prompt.map(|prompt| prompt_tokens(model, prompt)).unwrap_or_default();
-        let lead = if attempt.shifted { SHIFT_FRAMES } else { 0 };
+        let lead = if attempt.shifted { SHIFT_MS / FRAME_MS } else { 0 };
         let segments = self.hearing.decode(&Way { task: &task, strategy, prompt: &prompt, lead, words: *words })?;
         if segments.is_empty() {
             return Ok(Vec::new());
@@ -148,10 +140,10 @@ fn languages_in<'a>(model: &Model, logits: &[f32], asked: impl Iterator<Item = &
     one_of(asked.filter_map(|language| Some((language.clone(), logits[model.vocabulary.language(language.as_str())?]))))
 }
 
-/// Where somebody speaks in a window, in frames of 10 ms from its start.
+/// Where somebody speaks in a window, in frames from its start.
 fn voiced_frames(window: &SpeechWindow) -> Vec<Range<usize>> {
-    const SAMPLES: u64 = 160;
-    let frame = |sample: u64| usize::try_from(sample.saturating_sub(window.span.start) / SAMPLES).unwrap_or(usize::MAX);
+    let samples = |end: u64| usize::try_from(end.saturating_sub(window.span.start)).unwrap_or(usize::MAX);
+    let frame = |sample: u64| samples(sample) / STEP;
     window.voiced.iter().map(|span| frame(span.start)..frame(span.end)).collect()
 }
 
@@ -162,5 +154,5 @@ fn prompt_tokens(model: &Model, prompt: &str) -> Vec<usize> {
     let tokens = model.tokenizer.tokens_of(&format!(" {}", prompt.trim()));
     let kept = &tokens[tokens.len().saturating_sub(MAX_PROMPT_TOKENS)..];
     let first = model.vocabulary.first_time;
-    [&[first], kept, &[first + PROMPT_LENGTH]].concat()
+    [&[first], kept, &[first + usize::from(PROMPT_TIMES)]].concat()
 }

@@ -2,31 +2,13 @@
 
 use super::kernels::{Kernels, Panels, Place, Rows, Weight};
 
-/// Weights of a kind that the kernels have a product for.
-pub(super) trait Factor: Weight {
-    /// As [`Kernels::multiply`].
-    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>);
-}
-
-impl Factor for i16 {
-    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>) {
-        kernels.multiply(rows, weights, place);
-    }
-}
-
-impl Factor for i8 {
-    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>) {
-        kernels.multiply_bytes(rows, weights, place);
-    }
-}
-
 /// Multiplies and adds.
 pub(super) struct Linear<W> {
     pub(super) weight: Panels<W>,
     pub(super) bias: Vec<f32>,
 }
 
-impl<W: Factor> Linear<W> {
+impl<W: Weight> Linear<W> {
     /// Writes the rows' products plus the bias.
     pub(super) fn apply(&self, kernels: &dyn Kernels, rows: Rows<'_>, to: &mut [f32]) {
         W::multiply(kernels, rows, &self.weight, Place::dense(to, self.weight.outputs));
@@ -70,7 +52,7 @@ pub(super) struct Perceptron<W> {
     pub(super) down: Linear<W>,
 }
 
-impl<W: Factor> Perceptron<W> {
+impl<W: Weight> Perceptron<W> {
     /// Adds what it makes of `stream`. `normal` is as large, `hidden` four times.
     pub(super) fn add_to(&self, kernels: &dyn Kernels, stream: &mut [f32], normal: &mut [f32], hidden: &mut [f32]) {
         let width = self.norm.weight.len();

@@ -2,9 +2,9 @@
 //! the sound to the text.
 //!
 //! ```text
-//! samples ─► spectrogram ─► encoder ─► memory ─► decoder ─► rules ─► token ─┐
-//!                                        ▲                                  │
-//!                                        └──────────────────────────────────┘
+//! samples ─► spectrogram ─► encoder ─► sound ─► decoder ─► rules ─► token ─┐
+//!                                                 ▲                         │
+//!                                                 └────────── past ─────────┘
 //! ```
 //!
 //! [`kernels`] does the arithmetic, for the instruction set that the machine has; [`weights`] holds a model in the form
@@ -31,8 +31,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Watch;
 use super::models::{FormatError, Tensors};
+use super::{EngineError, Watch};
 use crate::domain::Language;
 use kernels::Kernels;
 use search::Strategy;
@@ -85,17 +85,24 @@ impl Model {
     }
 
     /// The tokens of samples of any number, the likeliest each time; times among them, from the last place that was heard
-    /// anew. None in a language that the model does not know.
-    #[must_use]
-    pub fn decode(&self, samples: &[f32], language: &Language, threads: usize) -> Option<Vec<Token>> {
-        let task = self.vocabulary.task(language.as_str())?;
+    /// anew.
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownLanguage`], and [`EngineError::NotFinite`] of a model that gives no numbers.
+    pub fn decode(&self, samples: &[f32], language: &Language, threads: usize) -> Result<Vec<Token>, EngineError> {
+        let task = self.task(language)?;
         let way = Way { task: &task, strategy: Strategy::Likeliest, prompt: &[], lead: 0, words: false };
         let mut said = Vec::new();
         let watch = Watch::new(&CancellationToken::new());
         Hearing::new(self, threads, samples, None, &watch)
-            .each_chunk(&way, |tokens, _place| said.extend_from_slice(tokens))
-            .ok()?;
-        Some(said)
+            .each_chunk(&way, |tokens, _place| said.extend_from_slice(tokens))?;
+        Ok(said)
+    }
+
+    /// The tokens that ask for what is said in this language.
+    fn task(&self, language: &Language) -> Result<Vec<usize>, EngineError> {
+        let unknown = || EngineError::UnknownLanguage { language: language.as_str().to_owned() };
+        self.vocabulary.task(language.as_str()).ok_or_else(unknown)
     }
 
     /// What speaks for each token, in any language, as the first of what is said in a sound.

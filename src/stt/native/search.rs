@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::decoder::{Line, Outlook, Past, Sound, step};
 use super::rules::log_probabilities;
+use super::spectrogram::{FRAMES, FRAMES_PER_POSITION};
 use super::team::Team;
 use super::{Model, Token};
 use crate::stt::EngineError;
@@ -39,14 +40,10 @@ pub(super) struct Found {
     pub(super) advance: usize,
 }
 
-/// Frames of the 30 s that are heard at once.
-const ALL_FRAMES: usize = 3_000;
 /// What lies this near to the window's end, in frames, is not worth another look: 100 ms.
 pub(super) const LEAST_FRAMES: usize = 10;
 /// Tokens around a text that say what it is.
 pub(super) const RESERVED: usize = 4;
-/// Frames from one time to the next: 20 ms.
-const FRAMES_PER_TIME: usize = 2;
 /// A text of more tokens than this repeats itself when the last so many of them hold little news.
 const REPETITION_TOKENS: usize = 32;
 /// The least entropy of those, in nats (whisper.cpp's default).
@@ -121,22 +118,17 @@ pub(super) fn search(
         }
     }
     ended.extend(going);
-    let mut best: Option<(bool, f32, Candidate)> = None;
-    for candidate in ended {
-        let candidate = candidate.trimmed();
-        let (is_sound, score) = (candidate.is_sound(width > 1), candidate.mean());
-        if best
-            .as_ref()
-            .is_none_or(|(was_sound, was, _)| (is_sound && !was_sound) || (is_sound == *was_sound && score > *was))
-        {
-            best = Some((is_sound, score, candidate));
-        }
-    }
+    let judged = ended.into_iter().map(Candidate::trimmed).map(|candidate| {
+        let (is_sound, mean) = (candidate.is_sound(width > 1), candidate.mean());
+        (is_sound, mean, candidate)
+    });
+    // Of several that are alike the first counts, which is the last one here.
+    let best = judged.rev().max_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
     let found = best.map(|(_, _, candidate)| {
         let is_left_open = matches!(candidate.tokens.as_slice(), [.., before, last]
             if before.id < model.vocabulary.first_time && last.id > model.vocabulary.first_time);
         // After a lone time nobody speaks any more.
-        let advance = if is_left_open { frames.min(ALL_FRAMES) } else { candidate.advance };
+        let advance = if is_left_open { frames.min(FRAMES) } else { candidate.advance };
         Found { advance, tokens: candidate.tokens }
     });
     // Where nothing may follow, not even the end, the model gave numbers that are none.
@@ -170,22 +162,12 @@ struct Candidate {
     counted: usize,
     /// Where the last time stands, in frames; all of them where there is none.
     advance: usize,
-    has_time: bool,
     end: Option<End>,
 }
 
 impl Candidate {
     const fn new(past: Past, outlook: Outlook) -> Self {
-        Self {
-            past,
-            outlook,
-            tokens: Vec::new(),
-            sum: 0.0,
-            counted: 0,
-            advance: ALL_FRAMES,
-            has_time: false,
-            end: None,
-        }
+        Self { past, outlook, tokens: Vec::new(), sum: 0.0, counted: 0, advance: FRAMES, end: None }
     }
 
     /// Looks at the last token: whether more counts now, and whether the text ends. `frames` = until the window ends.
@@ -193,13 +175,12 @@ impl Candidate {
         let Some(last) = self.tokens.last() else { return };
         let (id, first_time) = (last.id, model.vocabulary.first_time);
         if id > first_time {
-            let advance = FRAMES_PER_TIME * (id - first_time);
+            let advance = FRAMES_PER_POSITION * (id - first_time);
             self.advance = advance;
             self.counted = self.tokens.len();
-            self.has_time = true;
         }
         let is_near_the_end = self.advance + LEAST_FRAMES >= frames;
-        if id == model.vocabulary.end || (self.has_time && is_near_the_end) {
+        if id == model.vocabulary.end || (self.counted > 0 && is_near_the_end) {
             if id == model.vocabulary.end {
                 self.tokens.pop();
             }
@@ -208,7 +189,7 @@ impl Candidate {
                 self.counted = self.tokens.len();
             }
             self.end = Some(if is_without_time && !is_near_the_end { End::Failed } else { End::Done });
-        } else if is_full && (self.counted == 0 || self.advance < ALL_FRAMES / 2) {
+        } else if is_full && (self.counted == 0 || self.advance < FRAMES / 2) {
             self.counted = if self.counted == 0 { self.tokens.len() } else { self.counted };
             self.end = Some(End::Failed);
         }

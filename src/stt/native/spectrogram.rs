@@ -7,10 +7,14 @@ use realfft::{RealFftPlanner, RealToComplex};
 
 /// Samples of a transform.
 const LENGTH: usize = 400;
-/// Samples from one frame to the next: 10 ms.
-const STEP: usize = 160;
+/// Samples from one frame to the next.
+pub(super) const STEP: usize = 160;
+/// The same in ms.
+pub(super) const FRAME_MS: usize = 10;
 /// Frames of the 30 s that the model hears at once.
 pub(super) const FRAMES: usize = 3_000;
+/// The encoder makes one position of so many frames, and the model tells times in these steps: 20 ms.
+pub(super) const FRAMES_PER_POSITION: usize = 2;
 /// Frequencies of a transform.
 const FREQUENCIES: usize = LENGTH / 2 + 1;
 /// Powers below it count as this.

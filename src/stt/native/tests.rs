@@ -42,10 +42,13 @@ fn speech_gives_the_tokens_that_whisper_cpp_hears_in_it() {
 }
 
 #[test]
-fn a_language_that_the_model_does_not_know_is_none() {
+fn a_language_that_the_model_does_not_know_is_an_error() {
     let model = Model::load(&cached("models/tiny.en.bin"), Isa::best()).unwrap();
     assert!(!model.is_multilingual());
-    assert_eq!(model.decode(&[], &Language("ja".into()), 1), None);
+    assert_eq!(
+        model.decode(&[], &Language("ja".into()), 1),
+        Err(EngineError::UnknownLanguage { language: "ja".into() })
+    );
 }
 
 #[test]
@@ -103,7 +106,7 @@ fn a_damaged_file_is_an_error_or_a_model_but_never_a_panic() {
         std::fs::write(&path, &damaged).unwrap();
         if let Ok(model) = Model::load(&path, Isa::Portable) {
             loaded += 1;
-            assert!(model.decode(&[0.1; 32_000], &english(), 1).is_some());
+            assert!(model.decode(&[0.1; 32_000], &english(), 1).is_ok());
         }
     }
     assert!(loaded > 5, "only {loaded}");

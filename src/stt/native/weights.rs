@@ -8,7 +8,7 @@ use super::alignment::{self, Head};
 use super::kernels::{Panels, Weight};
 use super::layers::{Attention, Linear, Norm, Perceptron};
 use super::search::RESERVED;
-use super::spectrogram::FRAMES;
+use super::spectrogram::{FRAMES, FRAMES_PER_POSITION};
 use crate::stt::models::{FormatError, Header, Tensors};
 
 /// Tokens of a part of the vocabulary.
@@ -83,8 +83,7 @@ impl Weights {
 }
 
 fn shape(header: &Header) -> Result<Shape, FormatError> {
-    /// 30 s, of which the second convolution takes every other frame.
-    const LONGEST: usize = FRAMES / 2;
+    const LONGEST: usize = FRAMES / FRAMES_PER_POSITION;
     if header.n_audio_ctx as usize > LONGEST {
         return Err(FormatError::OutOfRange { what: "the audio context", value: u64::from(header.n_audio_ctx) });
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::decoder::{Line, Outlook, Past, Sound, step};
 use super::search::{LEAST_FRAMES, Opening, Strategy, search};
-use super::spectrogram::Spectrogram;
+use super::spectrogram::{FRAMES_PER_POSITION, Spectrogram};
 use super::team::Team;
 use super::{Model, Token, alignment, encoder};
 use crate::stt::tokens::{RawSegment, SaidToken};
@@ -199,7 +199,6 @@ impl<'a> Hearing<'a> {
 
 /// Adds what was said between times, as segments.
 fn cut(model: &Model, tokens: &[Token], place: ChunkPlace, way: &Way<'_>, segments: &mut Vec<RawSegment>) {
-    const FRAMES_PER_POSITION: usize = 2;
     let (shape, vocabulary) = (model.weights.shape, &model.vocabulary);
     let covered = place.next.min(place.end) - place.first;
     let positions = covered.div_ceil(FRAMES_PER_POSITION).clamp(1, shape.audio_context);

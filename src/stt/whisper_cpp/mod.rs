@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use whisper_rs::{WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
-use super::attempts::{Attempts, hear, one_of, softmax};
+use super::attempts::{Attempts, MAX_PROMPT_TOKENS, PROMPT_TIMES, SHIFT_MS, hear, one_of, softmax};
 use super::ladder::Attempt;
 use super::pool::EngineFactory;
 use super::process::{Hello, Loaded, Refusal, Settings};
@@ -30,12 +30,8 @@ use crate::config::settings::GuardConfig;
 use crate::domain::Language;
 use params::ParamsCache;
 
-/// Silence before a window that is decoded with a shifted start: 400 ms. Windows leave 2 s of the engine's 30.
-const SHIFT_SAMPLES: usize = 6_400;
-/// The longest prompt: the decoder has room for 223 tokens before the text, and a shorter one leaves more of it.
-const MAX_PROMPT_TOKENS: usize = 200;
-/// How long the prompt seems to have taken, in steps of 20 ms: 5 s.
-const PROMPT_LENGTH: c_int = 250;
+/// Of a millisecond.
+const SAMPLES_PER_MS: usize = 16;
 
 /// The engine's name in every row.
 pub const ENGINE: &str = "whisper.cpp";
@@ -125,7 +121,7 @@ impl Model {
         let tokens = self.context.tokenize(&format!(" {}", clean.trim()), most).map_err(engine_error)?;
         let kept = &tokens[tokens.len().saturating_sub(MAX_PROMPT_TOKENS)..];
         let start = self.context.token_beg();
-        Ok([&[start], kept, &[start + PROMPT_LENGTH]].concat())
+        Ok([&[start], kept, &[start + c_int::from(PROMPT_TIMES)]].concat())
     }
 
     /// The codes of all languages of a multilingual model; the newest (`yue`) is missing in older models.
@@ -219,7 +215,7 @@ impl Attempts for WindowAttempts<'_> {
         if draws_random_numbers {
             engine.state = engine.model.context.create_state().map_err(engine_error)?;
         }
-        let shifted = attempt.shifted.then(|| [vec![0.0; SHIFT_SAMPLES], window.samples.clone()].concat());
+        let shifted = attempt.shifted.then(|| [vec![0.0; SHIFT_MS * SAMPLES_PER_MS], window.samples.clone()].concat());
         let samples = shifted.as_ref().unwrap_or(&window.samples);
         engine.has_first_logits = false;
         let ran = params::run(&mut engine.state, params, samples, &prompt, watch);
@@ -236,7 +232,7 @@ impl Attempts for WindowAttempts<'_> {
             temperature: f64::from(attempt.temperature),
             no_speech_prob: engine.no_speech_prob()?,
         };
-        let lead_cs = if attempt.shifted { SHIFT_SAMPLES as i64 / 160 } else { 0 };
+        let lead_cs = if attempt.shifted { SHIFT_MS as i64 / 10 } else { 0 };
         let segments = text::segments(&engine.state, engine.model.context.token_eot(), lead_cs);
         Ok(assemble(segments, window.span, &style))
     }

@@ -1,6 +1,7 @@
 //! Weights as whole numbers with a scale for each output, in the order in which the kernels read them.
 
 use super::rowwise::whole;
+use super::{Kernels, Place, Rows};
 
 /// Outputs side by side: two AVX2 vectors, one of AVX-512.
 pub(in crate::stt::native) const PANEL: usize = 16;
@@ -20,6 +21,9 @@ pub(in crate::stt::native) trait Weight: Copy + Default + Send + Sync + 'static 
     fn narrowed(whole: i32) -> Self;
 
     fn widened(self) -> i16;
+
+    /// As [`Kernels::multiply`].
+    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>);
 }
 
 /// For weights that meet many rows at once.
@@ -34,6 +38,10 @@ impl Weight for i16 {
     fn widened(self) -> i16 {
         self
     }
+
+    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>) {
+        kernels.multiply(rows, weights, place);
+    }
 }
 
 /// For weights that meet few rows at a time, so that their bytes from memory are what counts.
@@ -47,6 +55,10 @@ impl Weight for i8 {
 
     fn widened(self) -> i16 {
         self.into()
+    }
+
+    fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>) {
+        kernels.multiply_bytes(rows, weights, place);
     }
 }
 
