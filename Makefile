@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-corpus eval lint bench bench-stt load clean
+.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-corpus eval lint fuzz bench bench-stt load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -95,6 +95,11 @@ lint: $(VENV)/stamp ## Checks formatting and lints, warnings as errors
 	cargo clippy --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny --config .deny.toml check; \
 	    else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+
+fuzz: setup fixtures ## Fuzzes model files and recordings under the address sanitizer, where a nightly compiler is: make fuzz [FUZZ_SECONDS=60]
+	@if ! cargo +nightly --version >/dev/null 2>&1; then \
+	    echo "no nightly compiler here, so nothing was fuzzed: rustup toolchain install nightly"; exit 0; fi; \
+	tests/fuzz/run.sh $(FUZZ_SECONDS)
 
 load: setup models fixtures ## Storms the service with 1,000 events a second while it works; takes five minutes
 	$(PYTHON) tests/support/fixtures.py --long $(CACHE)/fixtures

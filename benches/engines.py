@@ -1,5 +1,6 @@
 """Our engine, for each instruction set, beside whisper.cpp and faster-whisper: audio seconds per CPU second, wall time,
 peak memory and word error rate on the same windows of speech, each engine in a process of its own. `make bench-stt`.
+Then the error rate of our engine and whisper.cpp on every item whose text a person wrote or read out.
 
 Windows are cut as the program cuts them, decoded greedily, without fallback, without a guard. CPU and wall time are
 those of decoding, loading left out; the peak is that of the whole process. A peer that is held to an instruction set
@@ -42,21 +43,60 @@ def parse():
     parser.add_argument("--files", nargs="*", default=["en_long_chapter_a", "en_long_chapter_b", "en_simulated_call_a_stereo"])
     parser.add_argument("--seconds", type=float, help="only the first windows of each file, about so many seconds")
     parser.add_argument("--rounds", type=int, default=5, help="how often one and two threads are compared")
+    parser.add_argument("--no-accuracy", action="store_true", help="only the speed, on the named files")
     parser.add_argument("--without", nargs="*", default=[], help="engines that are left out")
     return parser.parse_args()
 
 
 def main():
     options = parse()
+    items = manifest.load(options.corpus)
     with tempfile.TemporaryDirectory() as folder:
-        measure(options, Path(folder))
+        measure(options, [item for item in items if item.path.stem in options.files], Path(folder))
+    if not options.no_accuracy:
+        with tempfile.TemporaryDirectory() as folder:
+            trusted = [item for item in items if item.has_reference and item.reference_kind == "exact_human"]
+            accuracy(options, trusted, Path(folder))
 
 
-def measure(options, folder):
-    items = [item for item in manifest.load(options.corpus) if item.path.stem in options.files]
+def cut(options, items, folder):
+    """The windows of items, in the folder as the bench program reads them."""
     started([options.engines, "windows", folder, *(item.path for item in items)], {})
     windows = [json.loads(line) for line in (folder / "windows.jsonl").read_text().splitlines()]
-    windows = shortened(windows, folder, options.seconds)
+    languages = {str(item.path): item.language for item in items}
+    for window in windows:
+        window["language"] = languages[window["file"]] or "en"
+    return windows
+
+
+def note(windows, folder):
+    (folder / "windows.jsonl").write_text("\n".join(json.dumps(window) for window in windows))
+
+
+def accuracy(options, items, folder):
+    """Prints the error rates of our engine and of whisper.cpp on the same windows."""
+    windows = cut(options, items, folder)
+    note(windows, folder)
+    model = weights.ggml(options.cache / "models", options.model)
+    best = ours_on_this_machine()
+    texts = {
+        name: run([options.engines, "run", engine, model, folder, 1])["texts"]
+        for name, engine in ((f"native {best}", best), ("whisper.cpp", "whisper.cpp"))
+    }
+    rows = []
+    for language in [*sorted({item.language for item in items}), None]:
+        some = [item for item in items if language in (None, item.language)]
+        rates = [100 * error_rate(some, windows, heard) for heard in texts.values()]
+        minutes = sum(item.duration_s for item in some) / 60
+        rows.append([language or "all", str(len(some)), f"{minutes:.1f}", *(f"{rate:.2f} %" for rate in rates),
+                     f"{rates[0] - rates[1]:+.2f}"])  # fmt: skip
+    print("\nWord error rate on every item with a person's text:\n")
+    print("\n".join(report.table(rows, ["language", "items", "minutes", *texts, "points"], markdown=True)))
+
+
+def measure(options, items, folder):
+    windows = shortened(cut(options, items, folder), folder, options.seconds)
+    note(windows, folder)
     audio_s = sum(window["end"] - window["start"] for window in windows) / RATE
     model = weights.ggml(options.cache / "models", options.model)
     ct2 = weights.ctranslate2(options.cache / "wheels", options.model, options.cache / "eval")
@@ -160,7 +200,7 @@ def error_rate(items, windows, texts):
                 heard.setdefault(window["channel"], []).append(text)
         references = [item.reference] if len(heard) == 1 else [item.reference_left, item.reference_right]
         for channel, reference in enumerate(references):
-            edits, words = score.edits(reference, " ".join(heard.get(channel, [])), "en")
+            edits, words = score.edits(reference, " ".join(heard.get(channel, [])), item.language or "en")
             wrong += edits
             total += words
     return wrong / max(total, 1)
@@ -196,11 +236,20 @@ def two_threads(options, ours, results):
           f"(load average {load:.2f}, each {', '.join(f'{share:.2f}' for share in shares)})")  # fmt: skip
 
 
-def machine():
+def processor():
+    """What Linux says of the first processor."""
     fields = dict(
         line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines() if ":" in line
     )
-    fields = {key.strip(): value.strip() for key, value in fields.items()}
+    return {key.strip(): value.strip() for key, value in fields.items()}
+
+
+def ours_on_this_machine():
+    return "avx2" if "avx2" in processor()["flags"].split() else "portable"
+
+
+def machine():
+    fields = processor()
     known = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "amx_int8", "amx_bf16") if flag in fields["flags"].split()]
     return f"{os.cpu_count()} cores of {fields['model name']} with {', '.join(known)}"
 

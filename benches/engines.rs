@@ -2,7 +2,7 @@
 //! `benches/engines.py` (`make bench-stt`) starts it and faster-whisper, and prints the table.
 //!
 //! * `windows FOLDER AUDIO…` cuts recordings into windows of speech, as the program does: `FOLDER/windows.jsonl` has a
-//!   line for each, `FOLDER/<number>.f32` its samples.
+//!   line for each, to which a `language` may be added, `FOLDER/<number>.f32` its samples.
 //! * `run ENGINE MODEL.bin FOLDER THREADS` decodes them greedily, without the guard, and prints a line of JSON for each
 //!   and one with the time that took. `ENGINE` is `whisper.cpp` or an instruction set of our own.
 
@@ -12,13 +12,13 @@
 mod cpu;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use transcribe::decode::AudioStream;
 use transcribe::domain::{Channel, Language};
-use transcribe::stt::native::{Isa, Model};
+use transcribe::stt::native::{Isa, Model, Token};
 use transcribe::stt::windows::{Cut, Cutter};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters};
 
@@ -73,18 +73,22 @@ fn cut(folder: &Path, files: &[&str]) {
     fs::write(folder.join("windows.jsonl"), lines.join("\n")).expect("room");
 }
 
-fn windows(folder: &Path) -> Vec<Vec<f32>> {
-    let samples = |path: PathBuf| {
-        let bytes = fs::read(path).ok()?;
-        Some(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+/// The language of each window, English where nothing else is said, and its samples.
+fn windows(folder: &Path) -> Vec<(Language, Vec<f32>)> {
+    let lines = fs::read_to_string(folder.join("windows.jsonl")).expect("windows");
+    let window = |(number, line): (usize, &str)| {
+        let line: Value = serde_json::from_str(line).expect("a line of JSON");
+        let bytes = fs::read(folder.join(format!("{number}.f32"))).expect("samples");
+        let samples = bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        (Language(line["language"].as_str().unwrap_or("en").to_owned()), samples)
     };
-    (0..).map_while(|number| samples(folder.join(format!("{number}.f32")))).collect()
+    lines.lines().enumerate().map(window).collect()
 }
 
-/// Decodes each window with `decode`, which gives text and tokens, and prints what it took.
-fn time(windows: &[Vec<f32>], mut decode: impl FnMut(&[f32]) -> (String, Vec<usize>)) {
+/// Prints what `decode` gives, text and tokens of each window, and what it took.
+fn time(decode: impl FnOnce() -> Vec<(String, Vec<usize>)>) {
     let (cpu_s, began) = (cpu::seconds("self"), Instant::now());
-    let found: Vec<(String, Vec<usize>)> = windows.iter().map(|window| decode(window)).collect();
+    let found = decode();
     let (cpu_s, wall_s) = (cpu::seconds("self") - cpu_s, began.elapsed().as_secs_f64());
     for (text, tokens) in found {
         let tokens: Vec<Value> = tokens.into_iter().filter(|id| *id < TEXT).map(Value::from).collect();
@@ -93,25 +97,25 @@ fn time(windows: &[Vec<f32>], mut decode: impl FnMut(&[f32]) -> (String, Vec<usi
     println!("{}", json!({"cpu_s": cpu_s, "wall_s": wall_s}));
 }
 
-fn by_our_own(model: &str, isa: Isa, windows: &[Vec<f32>], threads: usize) {
+fn by_our_own(model: &str, isa: Isa, windows: &[(Language, Vec<f32>)], threads: usize) {
     let model = Model::load(Path::new(model), isa).expect("a Whisper model");
-    let english = Language("en".into());
-    time(windows, |window| {
-        let tokens = model.decode(window, &english, threads).expect("a language that every model knows, and numbers");
-        (model.text(&tokens), tokens.iter().map(|token| token.id).collect())
+    let text = |tokens: Vec<Token>| (model.text(&tokens), tokens.iter().map(|token| token.id).collect());
+    time(|| {
+        let found = model.decode_all(windows, threads).expect("languages that the model knows, and numbers");
+        found.into_iter().map(text).collect()
     });
 }
 
-fn by_whisper_cpp(model: &str, windows: &[Vec<f32>], threads: i32) {
+fn by_whisper_cpp(model: &str, windows: &[(Language, Vec<f32>)], threads: i32) {
     whisper_rs::install_logging_hooks();
     let mut parameters = WhisperContextParameters::new();
     parameters.flash_attn(true);
     let context = WhisperContext::new_with_params(model, parameters).expect("a Whisper model");
     let mut state = context.create_state().expect("memory");
-    time(windows, |window| {
+    let hear = |(language, window): &(Language, Vec<f32>)| {
         let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
         params.set_n_threads(threads);
-        params.set_language(Some("en"));
+        params.set_language(Some(language.as_str()));
         params.set_no_context(true);
         params.set_suppress_nst(true);
         params.set_temperature_inc(0.0);
@@ -123,5 +127,6 @@ fn by_whisper_cpp(model: &str, windows: &[Vec<f32>], threads: i32) {
         let text = segments.iter().filter_map(|segment| segment.to_str_lossy().ok()).collect::<String>();
         let tokens = segments.iter().flat_map(|segment| (0..segment.n_tokens()).filter_map(|at| segment.get_token(at)));
         (text, tokens.filter_map(|token| usize::try_from(token.token_id()).ok()).collect())
-    });
+    };
+    time(|| windows.iter().map(hear).collect());
 }

@@ -243,16 +243,19 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA.
     Avx2,
+    /// AVX-512 with VNNI.
+    Avx512,
 }
 
 impl Isa {
-    pub const ALL: [Self; 2] = [Self::Portable, Self::Avx2];
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
         }
     }
 }

@@ -99,7 +99,7 @@ impl<'a> Session<'a> {
             }
         };
         // Room for every reply that can be outstanding: workers never wait for this session.
-        let (reply_to, replies) = sync_channel(speech.workers() + 2);
+        let (reply_to, replies) = sync_channel(speech.lanes() + 2);
         Self {
             speech,
             _cancel_on_drop: cancel.clone().drop_guard(),
@@ -274,7 +274,7 @@ impl<'a> Session<'a> {
     }
 
     fn submit(&mut self, cutting: Cutting, language: Language) -> Result<(), SttError> {
-        while self.pending.len() > self.speech.workers() {
+        while self.pending.len() > self.speech.lanes() {
             self.receive()?;
         }
         let Cutting { window, covers } = cutting;

@@ -48,6 +48,8 @@ pub struct SpeechToText {
     pub(super) second: Option<Box<SpeechToText>>,
     /// The engine's process, where it has one.
     host: Option<Arc<Host>>,
+    /// Windows that compute at the same time.
+    workers: usize,
 }
 
 impl SpeechToText {
@@ -104,7 +106,8 @@ impl SpeechToText {
             let host = Arc::clone(&host);
             Arc::new(move || Ok(Box::new(host.engine())))
         };
-        let mut speech = Self::with_engines(config, workers, choice, identity, &make)?;
+        let mut speech = Self::with_engines(config, hello.lanes, choice, identity, &make)?;
+        speech.workers = workers;
         speech.known = host.hello().languages.clone();
         speech.host = Some(host);
         Ok(speech)
@@ -112,7 +115,7 @@ impl SpeechToText {
 
     pub(super) fn with_engines(
         config: &SttConfig,
-        workers: usize,
+        lanes: usize,
         choice: LanguageChoice,
         identity: EngineIdentity,
         make: &EngineFactory,
@@ -124,7 +127,7 @@ impl SpeechToText {
             None => Vec::new(),
         };
         Ok(Self {
-            pool: Pool::start(workers, make)?,
+            pool: Pool::start(lanes, make)?,
             choice,
             guard: config.guard.clone(),
             identity,
@@ -133,6 +136,7 @@ impl SpeechToText {
             vocabulary,
             second: None,
             host: None,
+            workers: lanes,
         })
     }
 
@@ -158,7 +162,13 @@ impl SpeechToText {
     /// What the first and, where there is one, the second model have decoded so far.
     #[must_use]
     pub fn effort(&self) -> (Effort, Option<Effort>) {
-        (self.pool.effort(), self.second.as_ref().map(|second| second.pool.effort()))
+        (self.own_effort(), self.second.as_ref().map(|second| second.own_effort()))
+    }
+
+    /// Of the time of a window most is waiting where more of them are decoded than there are workers.
+    fn own_effort(&self) -> Effort {
+        let Effort { windows, decoding } = self.pool.effort();
+        Effort { windows, decoding: decoding.mul_f64(self.workers as f64 / self.lanes() as f64) }
     }
 
     /// The prompt of a recording in which these names may occur.
@@ -183,9 +193,15 @@ impl SpeechToText {
             || window.segments.iter().any(objects)
     }
 
-    /// How many windows are decoded at the same time.
+    /// How many windows compute at the same time.
     #[must_use]
-    pub fn workers(&self) -> usize {
+    pub const fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// How many windows the engine may be given at the same time: as many as workers, or more.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
         self.pool.workers()
     }
 

@@ -36,10 +36,11 @@ const SLOW: Duration = Duration::from_secs(4);
 
 fn main() -> anyhow::Result<()> {
     let script = Arc::new(Script::read()?);
-    let served = serve(std::io::stdin().lock(), std::io::stdout(), move |_| {
+    let served = serve(std::io::stdin().lock(), std::io::stdout(), move |settings| {
         let hello = Hello {
             engine: "scripted".into(),
             engine_version: "1".into(),
+            lanes: settings.workers,
             is_multilingual: true,
             languages: LANGUAGES.split_whitespace().map(|code| Language(code.into())).collect(),
         };

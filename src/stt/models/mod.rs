@@ -31,6 +31,8 @@ mod mel;
 mod name;
 mod pull;
 mod quantize;
+#[cfg(any(test, fuzzing))]
+pub mod sample;
 mod tensors;
 mod verify;
 mod vocabulary;
@@ -47,9 +49,3 @@ pub(crate) use tensors::Tensors;
 
 pub use quantize::{ClassLoss, Quantization, Quantized, UnknownQuantization, quantize};
 pub use verify::{Assurance, Listed, ModelFile, Verified, list, resolve, verify};
-
-/// The smallest model file that has every kind of tensor.
-#[cfg(test)]
-pub(crate) fn small_model(width: u32, seed: u64) -> Vec<u8> {
-    ggml::tests::small_model(width, seed)
-}

@@ -256,7 +256,7 @@ fn class_of(tensor: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ggml::tests::{small_header, small_model};
+    use super::super::sample::{small_header, small_model};
     use super::*;
 
     fn folder_with(name: &str, width: u32) -> tempfile::TempDir {

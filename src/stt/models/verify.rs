@@ -165,7 +165,7 @@ pub(super) fn read_directory(path: &Path) -> Result<Directory, ModelError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ggml::tests::small_model;
+    use super::super::sample::small_model;
     use super::*;
 
     fn manifest_of(name: &str, sha1: Option<&str>, bytes: u64) -> Manifest {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::encoder::PART;
 use super::kernels::{Kernels, Panels, Place, Rows};
 use super::layers::Desk;
 use super::team::Team;
@@ -15,33 +16,41 @@ pub(super) struct Sound {
 }
 
 /// For each head, keys and values.
-type SoundBlock = Vec<(Panels<i16>, Panels<i16>)>;
+type SoundBlock = Vec<(Panels<i8>, Panels<i8>)>;
 
 impl Sound {
-    /// `heard` has a row for each position of the encoder.
-    pub(super) fn new(team: Team<'_>, decoder: &Decoder, shape: Shape, heard: &[f32]) -> Self {
+    /// `heard` has a row for each position of the encoder; there is room for as many keys and values.
+    pub(super) fn new(
+        team: Team<'_>,
+        decoder: &Decoder,
+        shape: Shape,
+        heard: &[f32],
+        [keys, values]: [&mut [f32]; 2],
+    ) -> Self {
         let (width, count) = (shape.width, shape.audio_context);
         let size = width / shape.text_heads;
-        let rows = Rows::dense(heard, width);
-        let mut blocks: Vec<SoundBlock> = decoder.blocks.iter().map(|_| Vec::new()).collect();
-        team.share(blocks.iter_mut().zip(&decoder.blocks), |(to, block)| {
-            let (mut keys, mut values) = (vec![0.0; count * width], vec![0.0; count * width]);
-            team.kernels.multiply(rows, &block.cross.key, Place::dense(&mut keys, width));
-            block.cross.value.apply(team.kernels, rows, &mut values);
-            let head = |head: usize| {
-                let mut pair = (Panels::zeros(count, size), Panels::zeros(size, count));
-                pair.0.set_rows(&keys[head * size..], width);
-                pair.1.set_columns(&values[head * size..], width);
-                pair
-            };
-            to.extend((0..shape.text_heads).map(head));
-        });
-        Self { blocks }
+        let of_part = PART * width;
+        let pack = |block: &DecoderBlock| {
+            let rows = heard.chunks(of_part).zip(keys.chunks_mut(of_part)).zip(values.chunks_mut(of_part));
+            team.share(rows, |((heard, keys), values)| {
+                let rows = Rows::dense(heard, width);
+                team.kernels.multiply(rows, &block.cross.key, Place::dense(keys, width));
+                block.cross.value.apply(team.kernels, rows, values);
+            });
+            let head = |_| (Panels::zeros(count, size), Panels::zeros(size, count));
+            let mut heads: SoundBlock = (0..shape.text_heads).map(head).collect();
+            team.share(heads.iter_mut().enumerate(), |(head, (head_keys, head_values))| {
+                head_keys.set_rows(&keys[head * size..], width);
+                head_values.set_columns(&values[head * size..], width);
+            });
+            heads
+        };
+        Self { blocks: decoder.blocks.iter().map(pack).collect() }
     }
 }
 
 /// What a text has said so far, for the decoder's attention to it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Past {
     blocks: Vec<PastBlock>,
     /// Tokens that were taken in.
@@ -62,11 +71,14 @@ impl Past {
 }
 
 /// A text that goes on.
-pub(super) struct Line<'a> {
-    pub(super) sound: &'a Sound,
-    pub(super) past: &'a mut Past,
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) sound: Arc<Sound>,
+    pub(super) past: Past,
     /// What it says now: one token at least.
-    pub(super) tokens: &'a [usize],
+    pub(super) tokens: Vec<usize>,
+    /// Whether anybody asks where the decoder listens.
+    pub(super) listening: bool,
 }
 
 /// What a text may go on with.
@@ -74,7 +86,7 @@ pub(super) struct Line<'a> {
 pub(super) struct Outlook {
     /// What speaks for each token.
     pub(super) logits: Vec<f32>,
-    /// Where the decoder listens for it: for each alignment head, the share of each position.
+    /// Where the decoder listens for it: for each alignment head, the share of each position. Empty where nobody asks.
     pub(super) attention: Arc<[f32]>,
 }
 
@@ -82,18 +94,18 @@ pub(super) struct Outlook {
 ///
 /// # Panics
 /// When a line becomes longer than the model's context.
-pub(super) fn step(team: Team<'_>, weights: &Weights, lines: &mut [Line<'_>]) -> Vec<Outlook> {
+pub(super) fn step(team: Team<'_>, weights: &Weights, lines: &mut [Line]) -> Vec<Outlook> {
     let Weights { shape, decoder, alignment, .. } = weights;
     let (kernels, width) = (team.kernels, shape.width);
     let count: usize = lines.iter().map(|line| line.tokens.len()).sum();
     let mut said = Vec::with_capacity(count * width);
-    for line in lines.iter() {
+    for line in &*lines {
         for (token, position) in line.tokens.iter().zip(decoder.positions.chunks_exact(width).skip(line.past.length)) {
             said.extend(decoder.token(*token).zip(position).map(|(number, position)| number + position));
         }
     }
     assert_eq!(said.len(), count * width, "a text is longer than the model's context");
-    let mut attention = vec![Vec::with_capacity(alignment.len() * shape.audio_context); lines.len()];
+    let mut attention = vec![Vec::new(); lines.len()];
     let mut pass = Pass { kernels, shape: *shape, desk: Desk::new(count, shape.width), scores: Vec::new() };
     for (index, block) in decoder.blocks.iter().enumerate() {
         pass.look_back(block, index, lines, &mut said);
@@ -141,7 +153,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// Attention of each new token to those before it and to itself.
-    fn look_back(&mut self, block: &DecoderBlock, index: usize, lines: &mut [Line<'_>], said: &mut [f32]) {
+    fn look_back(&mut self, block: &DecoderBlock, index: usize, lines: &mut [Line], said: &mut [f32]) {
         let (width, size) = (self.shape.width, self.shape.width / self.shape.text_heads);
         let (kernels, desk, attention) = (self.kernels, &mut self.desk, &block.attention);
         attention.norm.apply(kernels, said, &mut desk.normal);
@@ -168,13 +180,13 @@ impl Pass<'_> {
         attention.out.add_to(kernels, Rows::dense(&desk.mixed, width), said, &mut desk.normal);
     }
 
-    /// Attention of each new token to what was heard. `told` gets the index of each line, each head, and the share of
-    /// each position in what the line's last token heard.
+    /// Attention of each new token to what was heard. `told` gets the index of each line of which it is asked, each head,
+    /// and the share of each position in what the line's last token heard.
     fn listen(
         &mut self,
         block: &DecoderBlock,
         index: usize,
-        lines: &[Line<'_>],
+        lines: &[Line],
         said: &mut [f32],
         mut told: impl FnMut(usize, usize, &[f32]),
     ) {
@@ -191,11 +203,13 @@ impl Pass<'_> {
             for (head, (keys, values)) in line.sound.blocks[index].iter().enumerate() {
                 let at = first * width + head * size;
                 let queries = Rows { numbers: &desk.queries[at..], stride: width, count };
-                kernels.multiply(queries, keys, Place::dense(&mut self.scores, positions));
+                kernels.multiply_bytes(queries, keys, Place::dense(&mut self.scores, positions));
                 kernels.softmax(&mut self.scores, positions, scale);
-                told(number, head, &self.scores[(count - 1) * positions..]);
+                if line.listening {
+                    told(number, head, &self.scores[(count - 1) * positions..]);
+                }
                 let place = Place { numbers: &mut desk.mixed[at..], stride: width };
-                kernels.multiply(Rows::dense(&self.scores, positions), values, place);
+                kernels.multiply_bytes(Rows::dense(&self.scores, positions), values, place);
             }
             first += count;
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::conductor::Conductor;
 use super::search::Strategy;
 use super::spectrogram::{FRAME_MS, STEP};
 use super::window::{Hearing, Way};
@@ -21,7 +22,7 @@ use crate::stt::{DecodedSegment, EngineError, Hints, SpeechWindow, Transcriber, 
 /// The engine's name in every row.
 pub const ENGINE: &str = "native";
 /// Its version in every row. Raised by every change that may change what it says.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 /// Loads the model for the child process: one copy of the weights for all workers.
 ///
@@ -30,29 +31,31 @@ pub const VERSION: &str = "1";
 pub fn load(settings: &Settings, isa: Isa) -> Result<Loaded, Refusal> {
     let bad = |error: FormatError| Refusal::Model(EngineError::BadModel { why: error.to_string() });
     let model = Arc::new(Model::load(Path::new(&settings.model), isa).map_err(bad)?);
+    let conductor = Arc::new(Conductor::new(settings.workers, settings.threads, model.batch()));
     let hello = Hello {
+        lanes: conductor.lanes(),
         engine: ENGINE.to_owned(),
         engine_version: VERSION.to_owned(),
         is_multilingual: model.is_multilingual(),
         languages: model.vocabulary.languages().iter().map(|code| Language((*code).to_owned())).collect(),
     };
-    let Settings { beam_size, words, threads, ref guard, .. } = *settings;
-    let guard = guard.clone();
-    let make: EngineFactory = Arc::new(move || {
-        Ok(Box::new(Engine { model: Arc::clone(&model), beam_size, words, threads, guard: guard.clone() }))
-    });
+    let Settings { beam_size, words, ref guard, .. } = *settings;
+    let engine = Engine { model, conductor, beam_size, words, guard: guard.clone() };
+    let make: EngineFactory = Arc::new(move || Ok(Box::new(engine.clone())));
     Ok(Loaded { hello, make })
 }
 
-/// One worker's engine. It keeps nothing from one window to the next.
-pub struct Engine {
-    pub model: Arc<Model>,
+/// One window's engine at a time. It keeps nothing from one window to the next.
+#[derive(Clone)]
+pub(super) struct Engine {
+    pub(super) model: Arc<Model>,
+    /// Of all engines of the process.
+    pub(super) conductor: Arc<Conductor>,
     /// 1 = greedy.
-    pub beam_size: u32,
+    pub(super) beam_size: u32,
     /// Whether words get their times.
-    pub words: bool,
-    pub threads: usize,
-    pub guard: GuardConfig,
+    pub(super) words: bool,
+    pub(super) guard: GuardConfig,
 }
 
 impl Transcriber for Engine {
@@ -63,7 +66,8 @@ impl Transcriber for Engine {
         watch: &Watch,
     ) -> Result<Vec<WindowTranscript>, EngineError> {
         let decode = |window: &SpeechWindow| {
-            let hearing = Hearing::new(&self.model, self.threads, &window.samples, Some(voiced_frames(window)), watch);
+            let voiced = Some(voiced_frames(window));
+            let hearing = Hearing::new(&self.model, &self.conductor, &window.samples, voiced, watch);
             let mut attempts = WindowAttempts { engine: self, window, watch, hearing };
             hear(&mut attempts, &self.guard, self.beam_size, window, hints)
         };
@@ -74,7 +78,7 @@ impl Transcriber for Engine {
         let known: Vec<Language> =
             self.model.vocabulary.languages().iter().map(|code| Language((*code).to_owned())).collect();
         let watch = Watch::new(&tokio_util::sync::CancellationToken::new());
-        let mut hearing = Hearing::new(&self.model, self.threads, samples, None, &watch);
+        let mut hearing = Hearing::new(&self.model, &self.conductor, samples, None, &watch);
         let mut found = languages_in(&self.model, hearing.first_logits()?, known.iter());
         found.retain(|(language, _)| allowed.is_empty() || allowed.contains(language));
         Ok(found)

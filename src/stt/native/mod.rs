@@ -8,9 +8,10 @@
 //! ```
 //!
 //! [`kernels`] does the arithmetic, for the instruction set that the machine has; [`weights`] holds a model in the form
-//! that they read. A window's tokens depend on the window only.
+//! that they read; [`conductor`] takes steps of several windows together. A window's tokens depend on the window only.
 
 mod alignment;
+mod conductor;
 mod decoder;
 mod encoder;
 mod engine;
@@ -28,12 +29,14 @@ mod window;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
 use super::models::{FormatError, Tensors};
 use super::{EngineError, Watch};
 use crate::domain::Language;
+use conductor::Conductor;
 use kernels::Kernels;
 use search::Strategy;
 use spectrogram::Spectrograph;
@@ -43,7 +46,7 @@ use weights::Weights;
 use window::{Hearing, Way};
 
 pub use crate::config::settings::Isa;
-pub use engine::{ENGINE, Engine, VERSION, load};
+pub use engine::{ENGINE, VERSION, load};
 pub use known_sound::known_sound;
 
 /// A token, and how it was found.
@@ -85,18 +88,64 @@ impl Model {
     }
 
     /// The tokens of samples of any number, the likeliest each time; times among them, from the last place that was heard
-    /// anew.
+    /// anew. On so many threads.
     ///
     /// # Errors
     /// [`EngineError::UnknownLanguage`], and [`EngineError::NotFinite`] of a model that gives no numbers.
     pub fn decode(&self, samples: &[f32], language: &Language, threads: usize) -> Result<Vec<Token>, EngineError> {
+        self.decode_in(&Conductor::new(1, threads, 1), samples, language)
+    }
+
+    /// As [`Model::decode`], of many windows, each in its language: so many workers compute, and each decodes as many windows at the same time
+    /// as the engine's process would give it.
+    ///
+    /// # Errors
+    /// As [`Model::decode`].
+    pub fn decode_all(&self, windows: &[(Language, Vec<f32>)], workers: usize) -> Result<Vec<Vec<Token>>, EngineError> {
+        let conductor = Conductor::new(workers, 1, self.batch());
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut found = Vec::new();
+            while let index = next.fetch_add(1, Ordering::Relaxed)
+                && let Some((language, samples)) = windows.get(index)
+            {
+                found.push((index, self.decode_in(&conductor, samples, language)?));
+            }
+            Ok::<_, EngineError>(found)
+        };
+        let mut found = std::thread::scope(|scope| {
+            let lanes: Vec<_> = (0..conductor.lanes()).map(|_| scope.spawn(work)).collect();
+            let found = lanes.into_iter().map(|lane| lane.join().map_err(|_panic| EngineError::Panicked)?);
+            found.collect::<Result<Vec<_>, _>>().map(|found| found.concat())
+        })?;
+        found.sort_by_key(|(index, _)| *index);
+        Ok(found.into_iter().map(|(_, tokens)| tokens).collect())
+    }
+
+    fn decode_in(
+        &self,
+        conductor: &Conductor,
+        samples: &[f32],
+        language: &Language,
+    ) -> Result<Vec<Token>, EngineError> {
         let task = self.task(language)?;
         let way = Way { task: &task, strategy: Strategy::Likeliest, prompt: &[], lead: 0, words: false };
         let mut said = Vec::new();
         let watch = Watch::new(&CancellationToken::new());
-        Hearing::new(self, threads, samples, None, &watch)
+        Hearing::new(self, conductor, samples, None, &watch)
             .each_chunk(&way, |tokens, _place| said.extend_from_slice(tokens))?;
         Ok(said)
+    }
+
+    /// Windows that one worker decodes at the same time: what was heard of each of them is kept.
+    fn batch(&self) -> usize {
+        /// More gain little: the decoder's weights are then a small part of what it reads.
+        const MOST: usize = 4;
+        /// Bytes of what was heard, for each worker.
+        const KEPT: usize = 300_000_000;
+        let weights::Shape { width, audio_context, .. } = self.weights.shape;
+        let bytes = window::KEPT_CHUNKS * 2 * self.weights.decoder.blocks.len() * width * audio_context;
+        (KEPT / bytes.max(1)).clamp(1, MOST)
     }
 
     /// The tokens that ask for what is said in this language.
@@ -109,7 +158,7 @@ impl Model {
     #[must_use]
     pub fn first_thoughts(&self, samples: &[f32]) -> Vec<f32> {
         let watch = Watch::new(&CancellationToken::new());
-        Hearing::new(self, 1, samples, None, &watch)
+        Hearing::new(self, &Conductor::new(1, 1, 1), samples, None, &watch)
             .first_logits()
             .map_or_else(|_never_cancelled| Vec::new(), <[f32]>::to_vec)
     }

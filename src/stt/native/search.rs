@@ -1,13 +1,15 @@
 //! The text of what was heard: one candidate that always takes the likeliest token or draws one, or several at once of
 //! which the likeliest counts.
 
+use std::sync::Arc;
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use super::decoder::{Line, Outlook, Past, Sound, step};
+use super::conductor::Speaker;
+use super::decoder::{Line, Outlook, Past, Sound};
 use super::rules::log_probabilities;
 use super::spectrogram::{FRAMES, FRAMES_PER_POSITION};
-use super::team::Team;
 use super::{Model, Token};
 use crate::stt::EngineError;
 
@@ -22,13 +24,15 @@ pub(super) enum Strategy {
 }
 
 /// What a search begins with.
-pub(super) struct Opening<'a> {
-    pub(super) sound: &'a Sound,
+pub(super) struct Opening {
+    pub(super) sound: Arc<Sound>,
     /// What was taken in already, and what may follow it.
     pub(super) past: Past,
     pub(super) outlook: Outlook,
     /// Frames until the window ends.
     pub(super) frames: usize,
+    /// Whether it is to be known where each token was heard.
+    pub(super) listening: bool,
 }
 
 /// What was found.
@@ -60,12 +64,12 @@ const SEED: u64 = 0x7472_616e_7363_7269;
 /// [`EngineError::Cancelled`] as soon as `keep_on` says no; [`EngineError::NotFinite`] where nothing may be said at all.
 pub(super) fn search(
     model: &Model,
-    team: Team<'_>,
-    opening: Opening<'_>,
+    speaker: &Speaker<'_>,
+    opening: Opening,
     strategy: Strategy,
     keep_on: impl Fn() -> bool,
 ) -> Result<Found, EngineError> {
-    let Opening { sound, past, outlook, frames } = opening;
+    let Opening { sound, past, outlook, frames, listening } = opening;
     let width = if let Strategy::Beam(width) = strategy { width.max(1) } else { 1 };
     let mut random = StdRng::seed_from_u64(SEED);
     let longest = model.weights.shape.text_context / 2 - RESERVED;
@@ -106,15 +110,15 @@ pub(super) fn search(
         if !keep_on() {
             return Err(EngineError::Cancelled);
         }
-        let last: Vec<[usize; 1]> = going.iter().filter_map(|candidate| Some([candidate.tokens.last()?.id])).collect();
-        let mut lines: Vec<Line<'_>> = going
-            .iter_mut()
-            .zip(&last)
-            .map(|(candidate, tokens)| Line { sound, past: &mut candidate.past, tokens })
-            .collect();
-        let outlooks = step(team, &model.weights, &mut lines);
-        for (candidate, outlook) in going.iter_mut().zip(outlooks) {
-            candidate.outlook = outlook;
+        let line = |candidate: &mut Candidate| Line {
+            sound: Arc::clone(&sound),
+            past: std::mem::take(&mut candidate.past),
+            tokens: candidate.tokens.last().map(|token| token.id).into_iter().collect(),
+            listening,
+        };
+        let taken = speaker.step(going.iter_mut().map(line).collect())?;
+        for (candidate, (line, outlook)) in going.iter_mut().zip(taken) {
+            (candidate.past, candidate.outlook) = (line.past, outlook);
         }
     }
     ended.extend(going);

@@ -33,11 +33,6 @@ impl Team<'_> {
             help();
         });
     }
-
-    /// How many of `rows` go to one thread, in whole multiples of `least`.
-    pub(super) fn rows_each(&self, rows: usize, least: usize) -> usize {
-        rows.div_ceil(self.threads.max(1)).next_multiple_of(least)
-    }
 }
 
 #[cfg(test)]
@@ -53,8 +48,6 @@ mod tests {
             let mut done = vec![0; 13];
             team.share(done.chunks_mut(3), |part| part.iter_mut().for_each(|times| *times += 1));
             assert_eq!(done, [1; 13]);
-            let each = team.rows_each(100, 8);
-            assert!(each * threads.max(1) >= 100 && each.is_multiple_of(8), "{each}");
         }
     }
 }

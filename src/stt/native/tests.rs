@@ -2,6 +2,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters};
 
+use super::engine::Engine;
 use super::*;
 use crate::config::settings::GuardConfig;
 use crate::domain::{Channel, Span};
@@ -69,12 +70,32 @@ fn every_thread_hears_the_same_and_several_together_as_well() {
 }
 
 #[test]
+fn a_window_says_the_same_whatever_is_decoded_beside_it() {
+    let model = Model::load(&cached("models/tiny.en.bin"), Isa::best()).unwrap();
+    let names = ["en_hello_world", "en_quick_brown_fox", "en_counting"];
+    let windows: Vec<(Language, Vec<f32>)> =
+        names.iter().cycle().take(7).map(|name| (english(), speech(name))).collect();
+    let alone: Vec<Vec<Token>> =
+        windows[..3].iter().map(|(_, samples)| model.decode(samples, &english(), 1).unwrap()).collect();
+    assert!(model.batch() > 1);
+    for workers in [1, 2, 3] {
+        let together = model.decode_all(&windows, workers).unwrap();
+        assert_eq!(together.len(), 7);
+        for (index, tokens) in together.iter().enumerate() {
+            assert_eq!(*tokens, alone[index % 3], "window {index} with {workers} workers");
+        }
+    }
+    let unknown = model.decode_all(&[windows, vec![(Language("ja".into()), Vec::new())]].concat(), 2);
+    assert_eq!(unknown, Err(EngineError::UnknownLanguage { language: "ja".into() }));
+}
+
+#[test]
 fn every_instruction_set_hears_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.bin");
     let mut heard = std::collections::BTreeSet::new();
     for seed in 0..8 {
-        std::fs::write(&path, crate::stt::models::small_model(24, seed)).unwrap();
+        std::fs::write(&path, crate::stt::models::sample::small_model(24, seed)).unwrap();
         let tokens =
             Isa::ALL.map(|isa| Model::load(&path, isa).unwrap().decode(&[0.1; 32_000], &english(), 1).unwrap());
         let ids = tokens.map(|tokens| tokens.iter().map(|token| token.id).collect::<Vec<_>>());
@@ -86,7 +107,7 @@ fn every_instruction_set_hears_the_same() {
 
 #[test]
 fn a_damaged_file_is_an_error_or_a_model_but_never_a_panic() {
-    let whole = crate::stt::models::small_model(4, 1);
+    let whole = crate::stt::models::sample::small_model(4, 1);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.bin");
     let mut random = StdRng::seed_from_u64(20_261_123);
@@ -114,7 +135,8 @@ fn a_damaged_file_is_an_error_or_a_model_but_never_a_panic() {
 
 fn engine(model: &str, beam_size: u32, guard: GuardConfig) -> Engine {
     let model = Arc::new(Model::load(&cached(&format!("models/{model}.bin")), Isa::best()).unwrap());
-    Engine { model, beam_size, words: true, threads: 1, guard }
+    let conductor = Arc::new(Conductor::new(1, 1, 1));
+    Engine { model, conductor, beam_size, words: true, guard }
 }
 
 fn window(samples: &[f32]) -> SpeechWindow {

@@ -14,6 +14,9 @@ use crate::stt::models::{FormatError, Header, Tensors};
 /// Tokens of a part of the vocabulary.
 const TOKENS_OF_PART: usize = 8_192;
 
+/// Frames that a convolution takes at once.
+pub(super) const FRAMES_OF_CONVOLUTION: usize = 3;
+
 pub(super) struct EncoderBlock {
     pub(super) attention: Attention<i16>,
     pub(super) perceptron: Perceptron<i16>,
@@ -190,14 +193,16 @@ impl Reader<'_> {
     /// A convolution over three frames as a matrix: `[outputs][inputs][3]` becomes `[outputs][3][inputs]`, so that three
     /// frames that lie side by side are one row.
     fn convolution(&mut self, name: &str, inputs: usize) -> Result<Linear<i16>, FormatError> {
-        const FRAMES: usize = 3;
         let weight = self.file.read(&format!("{name}.weight"))?;
         let mut turned = Vec::with_capacity(weight.len());
-        for output in weight.chunks_exact(inputs * FRAMES) {
-            for frame in 0..FRAMES {
-                turned.extend(output.iter().skip(frame).step_by(FRAMES));
+        for output in weight.chunks_exact(inputs * FRAMES_OF_CONVOLUTION) {
+            for frame in 0..FRAMES_OF_CONVOLUTION {
+                turned.extend(output.iter().skip(frame).step_by(FRAMES_OF_CONVOLUTION));
             }
         }
-        Ok(Linear { weight: Panels::of(&turned, FRAMES * inputs), bias: self.file.read(&format!("{name}.bias"))? })
+        Ok(Linear {
+            weight: Panels::of(&turned, FRAMES_OF_CONVOLUTION * inputs),
+            bias: self.file.read(&format!("{name}.bias"))?,
+        })
     }
 }

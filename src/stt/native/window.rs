@@ -4,10 +4,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::decoder::{Line, Outlook, Past, Sound, step};
+use super::conductor::{Conductor, Speaker};
+use super::decoder::{Line, Outlook, Past, Sound};
+use super::encoder::Workspace;
 use super::search::{LEAST_FRAMES, Opening, Strategy, search};
 use super::spectrogram::{FRAMES_PER_POSITION, Spectrogram};
-use super::team::Team;
+use super::weights::Weights;
 use super::{Model, Token, alignment, encoder};
 use crate::stt::tokens::{RawSegment, SaidToken};
 use crate::stt::{EngineError, Watch};
@@ -16,6 +18,8 @@ use crate::stt::{EngineError, Watch};
 const LAST_FRAMES: usize = 500;
 /// So many chunks may be as short as they like; the next ones in which nothing is said are a second long at least.
 const SHORT_CHUNKS: usize = 8;
+/// What was heard of so many chunks is kept: of the beginning, which every attempt begins with, and of one other.
+pub(super) const KEPT_CHUNKS: usize = 2;
 /// A second.
 const LATER_FRAMES: usize = 100;
 
@@ -45,12 +49,12 @@ pub(super) struct ChunkPlace {
 pub(super) struct Hearing<'a> {
     model: &'a Model,
     samples: &'a [f32],
-    team: Team<'a>,
+    conductor: &'a Conductor,
     watch: &'a Watch,
     /// Where somebody speaks, in frames from the window's start: what has no voice any more is not heard again.
     voiced: Vec<Range<usize>>,
     spectrogram: Option<(usize, Arc<Spectrogram>)>,
-    /// The beginning of the window first; beside it one other chunk at most, each is large.
+    /// The beginning of the window first; [`KEPT_CHUNKS`] at most, each is large.
     chunks: Vec<Chunk>,
 }
 
@@ -59,24 +63,23 @@ struct Chunk {
     /// Frames of silence before the window.
     lead: usize,
     first: usize,
-    sound: Sound,
+    sound: Arc<Sound>,
     /// The text was begun, no more; and what may follow.
     past: Past,
     outlook: Outlook,
 }
 
 impl<'a> Hearing<'a> {
-    /// On so many threads. Without `voiced` anybody may speak anywhere.
+    /// Without `voiced` anybody may speak anywhere.
     pub(super) fn new(
         model: &'a Model,
-        threads: usize,
+        conductor: &'a Conductor,
         samples: &'a [f32],
         voiced: Option<Vec<Range<usize>>>,
         watch: &'a Watch,
     ) -> Self {
-        let team = Team { kernels: model.kernels.as_ref(), threads };
         let voiced = voiced.unwrap_or_else(|| std::iter::once(0..usize::MAX).collect());
-        Self { model, samples, team, watch, voiced, spectrogram: None, chunks: Vec::new() }
+        Self { model, conductor, samples, watch, voiced, spectrogram: None, chunks: Vec::new() }
     }
 
     /// What speaks for each token at the very beginning of the window.
@@ -125,9 +128,10 @@ impl<'a> Hearing<'a> {
                 before.clear();
             }
             let index = self.listen(way.lead, first)?;
-            let opening = self.open(index, end - first, way, &before);
-            let keep_on = || !self.watch.is_cancelled();
-            let found = search(self.model, self.team, opening, way.strategy, keep_on)?;
+            let speaker = self.conductor.speaker(self.model, self.watch);
+            let opening = self.open(&speaker, index, end - first, way, &before)?;
+            let found = search(self.model, &speaker, opening, way.strategy, || !self.watch.is_cancelled())?;
+            drop(speaker);
             keep(&found.tokens, ChunkPlace { first, next: first + found.advance, end });
             if !way.prompt.is_empty() {
                 before.extend(found.tokens.iter().map(|token| token.id));
@@ -162,22 +166,37 @@ impl<'a> Hearing<'a> {
         if let Some(known) = self.chunks.iter().position(|chunk| (chunk.lead, chunk.first) == (lead, first)) {
             return Ok(known);
         }
-        self.chunks.truncate(1);
+        self.chunks.truncate(KEPT_CHUNKS - 1);
         let Model { weights, vocabulary, .. } = self.model;
         let spectrogram = self.spectrogram(lead);
-        let keep_on = || !self.watch.is_cancelled();
-        let heard = encoder::encode(self.team, &weights.encoder, weights.shape, &spectrogram.from(first), keep_on);
-        let heard = heard.ok_or(EngineError::Cancelled)?;
-        let sound = Sound::new(self.team, &weights.decoder, weights.shape, &heard);
-        let mut past = Past::new(&weights.decoder);
-        let line = Line { sound: &sound, past: &mut past, tokens: &[vocabulary.start] };
-        let outlook = step(self.team, weights, &mut [line]).swap_remove(0);
+        let team = self.conductor.team(self.model);
+        let hear = |workspace: &mut Workspace, keep_on: &dyn Fn() -> bool| {
+            let Weights { encoder, decoder, shape, .. } = weights;
+            let frames = spectrogram.from(first);
+            let (heard, room) = encoder::encode(team, encoder, *shape, &frames, workspace, keep_on)?;
+            Some(Arc::new(Sound::new(team, decoder, *shape, heard, room)))
+        };
+        let sound = self.conductor.listen(self.watch, hear)?;
+        let begun = Line {
+            sound: Arc::clone(&sound),
+            past: Past::new(&weights.decoder),
+            tokens: vec![vocabulary.start],
+            listening: true,
+        };
+        let (Line { past, .. }, outlook) = self.conductor.speaker(self.model, self.watch).step_alone(begun)?;
         self.chunks.push(Chunk { lead, first, sound, past, outlook });
         Ok(self.chunks.len() - 1)
     }
 
     /// The chunk with everything said that comes before its text.
-    fn open(&self, index: usize, frames: usize, way: &Way<'_>, before: &[usize]) -> Opening<'_> {
+    fn open(
+        &self,
+        speaker: &Speaker<'_>,
+        index: usize,
+        frames: usize,
+        way: &Way<'_>,
+        before: &[usize],
+    ) -> Result<Opening, EngineError> {
         let Model { weights, vocabulary, .. } = self.model;
         let Chunk { sound, past, outlook, .. } = &self.chunks[index];
         let (mut past, mut outlook) = (past.clone(), outlook.clone());
@@ -190,10 +209,11 @@ impl<'a> Hearing<'a> {
         }
         tokens.extend_from_slice(way.task);
         if !tokens.is_empty() {
-            let line = Line { sound, past: &mut past, tokens: &tokens };
-            outlook = step(self.team, weights, &mut [line]).swap_remove(0);
+            let (line, next) =
+                speaker.step_alone(Line { sound: Arc::clone(sound), past, tokens, listening: way.words })?;
+            (past, outlook) = (line.past, next);
         }
-        Opening { sound, past, outlook, frames }
+        Ok(Opening { sound: Arc::clone(sound), past, outlook, frames, listening: way.words })
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Hello {
     /// The engine's name in every row.
     pub engine: String,
     pub engine_version: String,
+    /// Windows that it decodes at the same time, at best: as many as workers, or more.
+    pub lanes: usize,
     pub is_multilingual: bool,
     /// Every language that the model knows.
     pub languages: Vec<Language>,

@@ -112,7 +112,7 @@ impl Desk {
         load: impl FnOnce(&Settings) -> Result<Loaded, Refusal>,
     ) {
         let started = load(settings).and_then(|Loaded { hello, make }| {
-            let ready = Pool::start(settings.workers, &make).map_err(|error| {
+            let ready = Pool::start(hello.lanes, &make).map_err(|error| {
                 Refusal::Engine(match error {
                     SttError::Engine(error) => error,
                     _ => EngineError::NoState,

@@ -66,9 +66,9 @@ fn hints() -> Hints {
     Hints::of(Language("en".into()))
 }
 
-fn hello() -> Hello {
+fn hello(lanes: usize) -> Hello {
     let (engine, engine_version) = ("scripted".to_owned(), "1".to_owned());
-    Hello { engine, engine_version, is_multilingual: true, languages: vec![Language("en".into())] }
+    Hello { engine, engine_version, lanes, is_multilingual: true, languages: vec![Language("en".into())] }
 }
 
 impl Child {
@@ -76,9 +76,9 @@ impl Child {
         let ((input, requests), (replies, output)) = (pipe().unwrap(), pipe().unwrap());
         let served = std::thread::spawn(move || {
             let script: Arc<Script> = Arc::new(script);
-            serve(input, output, move |_| {
+            serve(input, output, move |settings| {
                 let make: EngineFactory = Arc::new(move || Ok(Box::new(Scripted(Arc::clone(&script)))));
-                Ok(Loaded { hello: hello(), make })
+                Ok(Loaded { hello: hello(settings.workers), make })
             })
         });
         Self { requests, replies: BufReader::new(replies), served }
@@ -90,7 +90,7 @@ impl Child {
     ) -> Self {
         let mut child = Self::unstarted(script);
         child.ask(&Request::Start(Box::new(settings(workers))), 0);
-        assert_eq!(child.reply(), Reply::Hello(hello()));
+        assert_eq!(child.reply(), Reply::Hello(hello(workers)));
         child
     }
 

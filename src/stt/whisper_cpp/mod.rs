@@ -52,6 +52,7 @@ pub fn load(settings: &Settings) -> Result<Loaded, Refusal> {
     let hello = Hello {
         engine: ENGINE.to_owned(),
         engine_version: version().to_owned(),
+        lanes: settings.workers,
         is_multilingual: model.is_multilingual(),
         languages: known.into_iter().map(|code| Language(code.to_owned())).collect(),
     };

@@ -6,9 +6,15 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod compiled;
 mod panels;
 mod portable;
 mod rowwise;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 pub(super) use panels::{Panels, Weight};
 
@@ -24,22 +30,24 @@ impl Isa {
     /// Whether this processor has it.
     #[must_use]
     pub fn is_available(self) -> bool {
-        match self {
-            Self::Portable => true,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::Avx2::new().is_some(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 => false,
-        }
+        self.own_kernels().is_some()
     }
 
     /// Its kernels; the portable ones where the processor does not have it.
     pub(super) fn kernels(self) -> Box<dyn Kernels> {
-        #[cfg(target_arch = "x86_64")]
-        if let (Self::Avx2, Some(kernels)) = (self, avx2::Avx2::new()) {
-            return Box::new(kernels);
+        self.own_kernels().unwrap_or_else(|| Box::new(portable::Portable))
+    }
+
+    fn own_kernels(self) -> Option<Box<dyn Kernels>> {
+        match self {
+            Self::Portable => Some(Box::new(portable::Portable)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Some(Box::new(avx2::Avx2::new()?)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Some(Box::new(avx512::Avx512::new()?)),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => None,
         }
-        Box::new(portable::Portable)
     }
 }
 
@@ -98,6 +106,9 @@ pub(super) trait Kernels: Send + Sync {
 
     /// As [`Kernels::multiply`], with weights in bytes.
     fn multiply_bytes(&self, rows: Rows<'_>, weights: &Panels<i8>, place: Place<'_>);
+
+    /// As [`Kernels::multiply`], of softmax of each row times `scale`.
+    fn multiply_softmax(&self, rows: Rows<'_>, scale: f32, weights: &Panels<i16>, place: Place<'_>);
 
     /// Softmax of each row of `width` numbers times `scale`, in place.
     fn softmax(&self, rows: &mut [f32], width: usize, scale: f32);

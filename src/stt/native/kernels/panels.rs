@@ -1,6 +1,8 @@
 //! Weights as whole numbers with a scale for each output, in the order in which the kernels read them.
 
-use super::rowwise::whole;
+use std::slice::ChunksExactMut;
+
+use super::rowwise::{top_of, whole};
 use super::{Kernels, Place, Rows};
 
 /// Outputs side by side: two AVX2 vectors, one of AVX-512.
@@ -63,7 +65,7 @@ impl Weight for i8 {
 }
 
 /// A matrix of weights, `outputs` × `inputs`, in panels of [`PANEL`] outputs. Panels and pairs are filled up with zeros.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::stt::native) struct Panels<W> {
     pub(in crate::stt::native) outputs: usize,
     pub(in crate::stt::native) inputs: usize,
@@ -72,10 +74,10 @@ pub(in crate::stt::native) struct Panels<W> {
     scales: Vec<f32>,
 }
 
-/// The weights of one panel.
+/// The weights of one panel, or of several.
 pub(super) struct Panel<'a, W> {
     pub(super) weights: &'a [W],
-    /// As many as [`PANEL`] says.
+    /// As many for each panel as [`PANEL`] says.
     pub(super) scales: &'a [f32],
     pub(super) outputs: usize,
 }
@@ -96,43 +98,44 @@ impl<W: Weight> Panels<W> {
 
     /// Takes a row for each output; rows begin `stride` after one another.
     pub(in crate::stt::native) fn set_rows(&mut self, rows: &[f32], stride: usize) {
-        let length = self.length();
-        for first in (0..self.outputs).step_by(PANEL) {
-            let row_of = |output: usize| &rows[output * stride..][..self.inputs];
-            let some = first..self.outputs.min(first + PANEL);
-            let tops =
-                some.clone().map(|output| row_of(output).iter().fold(0.0_f32, |top, weight| top.max(weight.abs())));
-            let shares: Vec<f32> =
-                some.clone().zip(tops).map(|(output, top)| set_scale::<W>(&mut self.scales, output, top)).collect();
-            let panel = &mut self.weights[first / PANEL * length..][..length];
-            for (pair, places) in panel.chunks_exact_mut(PANEL * PAIR).enumerate() {
-                for ((places, output), share) in places.chunks_exact_mut(PAIR).zip(some.clone()).zip(&shares) {
-                    for (place, weight) in places.iter_mut().zip(&row_of(output)[pair * PAIR..]) {
-                        *place = W::narrowed(whole(weight * share, W::LARGEST));
-                    }
-                }
+        let (length, inputs) = (self.length(), self.inputs);
+        let mut narrowed = vec![W::default(); inputs.next_multiple_of(PAIR)];
+        for output in 0..self.outputs {
+            let row = &rows[output * stride..][..inputs];
+            let share = set_scale::<W>(&mut self.scales[output], top_of(row, f32::abs));
+            for (to, weight) in narrowed.iter_mut().zip(row) {
+                *to = W::narrowed(whole(weight * share, W::LARGEST));
+            }
+            let panel = &mut self.weights[output / PANEL * length..][..length];
+            let places = panel.as_chunks_mut::<PAIR>().0.iter_mut().skip(output % PANEL).step_by(PANEL);
+            for (place, pair) in places.zip(narrowed.as_chunks::<PAIR>().0) {
+                *place = *pair;
             }
         }
     }
 
     /// Takes a row for each input; rows begin `stride` after one another.
     pub(in crate::stt::native) fn set_columns(&mut self, rows: &[f32], stride: usize) {
-        let length = self.length();
-        let mut tops = vec![0.0_f32; self.outputs];
+        let (length, outputs) = (self.length(), self.outputs);
+        let mut shares = vec![0.0_f32; outputs];
         for input in 0..self.inputs {
-            for (top, weight) in tops.iter_mut().zip(&rows[input * stride..]) {
-                *top = top.max(weight.abs());
+            for (top, weight) in shares.iter_mut().zip(&rows[input * stride..]) {
+                *top = if weight.abs() > *top { weight.abs() } else { *top };
             }
         }
-        let shares: Vec<f32> =
-            tops.iter().enumerate().map(|(output, top)| set_scale::<W>(&mut self.scales, output, *top)).collect();
-        for input in 0..self.inputs {
-            let row = &rows[input * stride..][..self.outputs];
-            for (panel, (weights, shares)) in row.chunks(PANEL).zip(shares.chunks(PANEL)).enumerate() {
-                let at = panel * length + input / PAIR * PANEL * PAIR + input % PAIR;
-                let places = self.weights[at..].iter_mut().step_by(PAIR);
-                for ((place, weight), share) in places.zip(weights).zip(shares) {
-                    *place = W::narrowed(whole(weight * share, W::LARGEST));
+        for (share, scale) in shares.iter_mut().zip(&mut self.scales) {
+            *share = set_scale::<W>(scale, *share);
+        }
+        let nothing = vec![0.0; outputs];
+        for (pair, input) in (0..self.inputs).step_by(PAIR).enumerate() {
+            let one = &rows[input * stride..][..outputs];
+            let other = if input + 1 < self.inputs { &rows[(input + 1) * stride..][..outputs] } else { &nothing };
+            let panels = one.chunks(PANEL).zip(other.chunks(PANEL)).zip(shares.chunks(PANEL));
+            for (panel, ((one, other), shares)) in panels.enumerate() {
+                let places = &mut self.weights[panel * length + pair * PANEL * PAIR..][..PANEL * PAIR];
+                let weights = one.iter().zip(other).zip(shares);
+                for (place, ((one, other), share)) in places.as_chunks_mut::<PAIR>().0.iter_mut().zip(weights) {
+                    *place = [one, other].map(|weight| W::narrowed(whole(weight * share, W::LARGEST)));
                 }
             }
         }
@@ -155,6 +158,15 @@ impl<W: Weight> Panels<W> {
         }
     }
 
+    /// All panels from one on.
+    pub(super) fn from(&self, index: usize) -> Panel<'_, W> {
+        Panel {
+            weights: &self.weights[index * self.length()..],
+            scales: &self.scales[index * PANEL..],
+            outputs: self.outputs - index * PANEL,
+        }
+    }
+
     /// Weights of a panel.
     const fn length(&self) -> usize {
         PANEL * PAIR * self.inputs.div_ceil(PAIR)
@@ -162,8 +174,8 @@ impl<W: Weight> Panels<W> {
 }
 
 /// Notes the scale of an output whose largest weight is `top`, and returns what its weights are multiplied with.
-fn set_scale<W: Weight>(scales: &mut [f32], output: usize, top: f32) -> f32 {
-    scales[output] = top / W::LARGEST as f32;
+fn set_scale<W: Weight>(scale: &mut f32, top: f32) -> f32 {
+    *scale = top.max(0.0) / W::LARGEST as f32;
     if top > 0.0 { W::LARGEST as f32 / top } else { 0.0 }
 }
 
@@ -172,4 +184,15 @@ fn set_scale<W: Weight>(scales: &mut [f32], output: usize, top: f32) -> f32 {
 pub(super) struct WholeRows {
     pub(super) numbers: Vec<i16>,
     pub(super) scales: Vec<f32>,
+}
+
+impl WholeRows {
+    /// Rows of zeros with room for `inputs` numbers, and no scales.
+    pub(super) fn reset(&mut self, rows: usize, inputs: usize) -> (ChunksExactMut<'_, i16>, &mut Vec<f32>) {
+        let length = inputs.next_multiple_of(PAIR);
+        self.numbers.clear();
+        self.numbers.resize(rows * length, 0);
+        self.scales.clear();
+        (self.numbers.chunks_exact_mut(length), &mut self.scales)
+    }
 }

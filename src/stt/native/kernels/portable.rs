@@ -14,6 +14,13 @@ impl Kernels for Portable {
         multiply(rows, weights, place);
     }
 
+    fn multiply_softmax(&self, rows: Rows<'_>, scale: f32, weights: &Panels<i16>, place: Place<'_>) {
+        check(&rows, weights.inputs, weights.outputs, &place);
+        let mut whole = WholeRows::default();
+        rowwise::make_whole_softmax::<false>(&mut whole, rows, 0..rows.count, weights.inputs, scale);
+        multiply_whole(&whole, weights, place);
+    }
+
     fn softmax(&self, rows: &mut [f32], width: usize, scale: f32) {
         rowwise::softmax::<false>(rows, width, scale);
     }
@@ -35,6 +42,10 @@ fn multiply<W: Weight>(rows: Rows<'_>, weights: &Panels<W>, place: Place<'_>) {
     check(&rows, weights.inputs, weights.outputs, &place);
     let mut whole = WholeRows::default();
     rowwise::make_whole(&mut whole, rows, 0..rows.count, weights.inputs);
+    multiply_whole(&whole, weights, place);
+}
+
+fn multiply_whole<W: Weight>(whole: &WholeRows, weights: &Panels<W>, place: Place<'_>) {
     let length = weights.inputs.next_multiple_of(PAIR);
     for index in 0..weights.outputs.div_ceil(PANEL) {
         let panel = weights.panel(index);

@@ -6,7 +6,10 @@
 use std::ops::Range;
 
 use super::Rows;
-use super::panels::{LARGEST, PAIR, WholeRows};
+use super::panels::{LARGEST, WholeRows};
+
+/// Added to a number below 2²² in size, it leaves the nearest whole one in the last bits.
+const ROUNDER: f32 = 12_582_912.0;
 
 /// Numbers that a loop takes at once, so that sums do not wait for one another.
 const LANES: usize = 8;
@@ -17,14 +20,11 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 }
 
 /// e to the `x`, with a relative error below 2⁻²¹; e⁻⁸⁷ below −87. The polynomial is the one of Cephes' `expf`.
-#[expect(clippy::cast_possible_truncation, reason = "a whole number between -126 and 127")]
-#[expect(clippy::cast_sign_loss, reason = "the bits of a float whose sign is positive")]
 #[inline(always)]
 fn exp<const FUSED: bool>(x: f32) -> f32 {
-    /// Added to and taken from a small number, it leaves the nearest whole one.
-    const ROUNDER: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
-    let whole = multiply_add::<FUSED>(x, std::f32::consts::LOG2_E, ROUNDER) - ROUNDER;
+    let rounded = multiply_add::<FUSED>(x, std::f32::consts::LOG2_E, ROUNDER);
+    let whole = rounded - ROUNDER;
     // ln 2 in two parts, the first of which has few bits.
     let rest = multiply_add::<FUSED>(whole, -0.693_359_4, x);
     let rest = multiply_add::<FUSED>(whole, 2.121_944_4e-4, rest);
@@ -33,15 +33,14 @@ fn exp<const FUSED: bool>(x: f32) -> f32 {
         sum = multiply_add::<FUSED>(sum, rest, factor);
     }
     let sum = multiply_add::<FUSED>(sum, rest * rest, rest) + 1.0;
-    f32::from_bits((sum.to_bits() as i32 + ((whole as i32) << 23)) as u32)
+    // Times two to the whole number: what else is in the bits of the rounded one is shifted out.
+    f32::from_bits(sum.to_bits().wrapping_add(rounded.to_bits() << 23))
 }
 
 /// The nearest whole number, not beyond `largest` either way. For numbers below 2²² in size.
 #[expect(clippy::cast_possible_wrap, reason = "the bits of a positive float")]
 #[inline(always)]
 pub(super) fn whole(number: f32, largest: i32) -> i32 {
-    /// Added to a small number, it leaves the nearest whole one in the last bits.
-    const ROUNDER: f32 = 12_582_912.0;
     let bits = (number + ROUNDER).to_bits() as i32;
     bits.wrapping_sub(ROUNDER.to_bits() as i32).clamp(-largest, largest)
 }
@@ -50,24 +49,47 @@ pub(super) fn whole(number: f32, largest: i32) -> i32 {
 #[expect(clippy::cast_possible_truncation, reason = "at most 2,047")]
 #[inline(always)]
 pub(super) fn make_whole(to: &mut WholeRows, rows: Rows<'_>, some: Range<usize>, inputs: usize) {
-    let length = inputs.next_multiple_of(PAIR);
-    to.numbers.clear();
-    to.numbers.resize(some.len() * length, 0);
-    to.scales.clear();
-    for (row, to_row) in some.zip(to.numbers.chunks_exact_mut(length)) {
+    let (to_rows, scales) = to.reset(some.len(), inputs);
+    for (row, to_row) in some.zip(to_rows) {
         let row = &rows.numbers[row * rows.stride..][..inputs];
         let top = top_of(row, f32::abs).max(0.0);
         let share = if top > 0.0 { LARGEST as f32 / top } else { 0.0 };
         for (to, number) in to_row.iter_mut().zip(row) {
             *to = whole(number * share, LARGEST) as i16;
         }
-        to.scales.push(top / LARGEST as f32);
+        scales.push(top / LARGEST as f32);
+    }
+}
+
+/// Makes whole numbers of softmax of some of the rows times `scale`.
+#[expect(clippy::cast_possible_truncation, reason = "at most 2,047")]
+#[inline(always)]
+pub(super) fn make_whole_softmax<const FUSED: bool>(
+    to: &mut WholeRows,
+    rows: Rows<'_>,
+    some: Range<usize>,
+    inputs: usize,
+    scale: f32,
+) {
+    let (to_rows, scales) = to.reset(some.len(), inputs);
+    let mut shares = vec![0.0_f32; inputs];
+    for (row, to_row) in some.zip(to_rows) {
+        let row = &rows.numbers[row * rows.stride..][..inputs];
+        let top = top_of(row, |number| number);
+        for (share, number) in shares.iter_mut().zip(row) {
+            *share = exp::<FUSED>((*number - top) * scale);
+        }
+        // The greatest of them is one.
+        for (to, share) in to_row.iter_mut().zip(&shares) {
+            *to = whole(share * LARGEST as f32, LARGEST) as i16;
+        }
+        scales.push(1.0 / (LARGEST as f32 * sum_of(&shares, |share| share)));
     }
 }
 
 /// The greatest of what `of` makes of the numbers.
 #[inline(always)]
-fn top_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn top_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let mut tops = [f32::NEG_INFINITY; LANES];
     let (eights, rest) = row.as_chunks::<LANES>();
     for eight in eights {
@@ -95,18 +117,10 @@ fn sum_of(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
 pub(super) fn softmax<const FUSED: bool>(rows: &mut [f32], width: usize, scale: f32) {
     for row in rows.chunks_exact_mut(width) {
         let top = top_of(row, |number| number);
-        let mut sums = [0.0_f32; LANES];
-        let (eights, rest) = row.as_chunks_mut::<LANES>();
-        for eight in eights {
-            for (sum, number) in sums.iter_mut().zip(eight) {
-                *number = exp::<FUSED>((*number - top) * scale);
-                *sum += *number;
-            }
-        }
-        for number in rest.iter_mut() {
+        for number in row.iter_mut() {
             *number = exp::<FUSED>((*number - top) * scale);
         }
-        let share = 1.0 / rest.iter().copied().chain(sums).sum::<f32>();
+        let share = 1.0 / sum_of(row, |number| number);
         for number in row {
             *number *= share;
         }

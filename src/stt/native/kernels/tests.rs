@@ -70,6 +70,10 @@ fn every_instruction_set_agrees_with_the_portable_one_whatever_the_shapes() {
                 kernels.multiply_bytes(rows, &bytes, Place { numbers: result, stride: place_stride });
             }
             assert_eq!(both[1], both[0], "{what}");
+            for (kernels, result) in [&portable, &kernels].into_iter().zip(&mut both) {
+                kernels.multiply_softmax(rows, 3.0, &panels, Place { numbers: result, stride: place_stride });
+            }
+            assert_close(&both[1], &both[0], 1e-3, &what);
 
             let mut both = [0, 1].map(|_| numbers(&mut SmallRng::seed_from_u64(count as u64), count * inputs));
             let (weight, bias) = (numbers(&mut random, inputs), numbers(&mut random, inputs));
@@ -192,6 +196,40 @@ fn exponents_at_the_ends_of_the_range_are_numbers() {
 }
 
 #[test]
+fn weights_are_the_same_from_rows_and_from_columns() {
+    let mut random = SmallRng::seed_from_u64(11);
+    for _ in 0..50 {
+        let (outputs, inputs) = (random.random_range(1..50), random.random_range(1..90));
+        let stride = inputs + random.random_range(0..3);
+        let weights = numbers(&mut random, outputs * stride);
+        let dense: Vec<f32> = weights.chunks(stride).flat_map(|row| &row[..inputs]).copied().collect();
+        let (mut by_rows, mut by_columns) =
+            (Panels::<i8>::zeros(outputs, inputs), Panels::<i8>::zeros(outputs, inputs));
+        by_rows.set_rows(&weights, stride);
+        by_columns.set_columns(&transposed(&dense, inputs), outputs);
+        assert_eq!(by_rows, by_columns);
+        assert_eq!(by_rows, Panels::of(&dense, inputs));
+    }
+}
+
+#[test]
+fn a_product_with_softmax_is_softmax_and_then_the_product() {
+    let mut random = SmallRng::seed_from_u64(12);
+    let (rows, weights) = (numbers(&mut random, 7 * 300), numbers(&mut random, 20 * 300));
+    let panels = Panels::<i16>::of(&weights, 300);
+    for isa in Isa::ALL {
+        let kernels = isa.kernels();
+        let mut both = [vec![0.0; 7 * 20], vec![0.0; 7 * 20]];
+        let [apart, at_once] = &mut both;
+        let mut shares = rows.clone();
+        kernels.softmax(&mut shares, 300, 4.0);
+        kernels.multiply(Rows::dense(&shares, 300), &panels, Place::dense(apart, 20));
+        kernels.multiply_softmax(Rows::dense(&rows, 300), 4.0, &panels, Place::dense(at_once, 20));
+        assert_close(at_once, apart, 1e-4, isa.as_str());
+    }
+}
+
+#[test]
 fn bytes_are_within_half_a_step_of_the_weights() {
     let mut random = SmallRng::seed_from_u64(7);
     let weights = numbers(&mut random, 37 * 20);
@@ -200,6 +238,86 @@ fn bytes_are_within_half_a_step_of_the_weights() {
         let step = row.iter().fold(0.0_f32, |top, weight| top.max(weight.abs())) / 127.0;
         for (found, weight) in panels.row(output).zip(row) {
             assert!((found - weight).abs() <= step * 0.501, "{found} {weight}");
+        }
+    }
+}
+
+/// Tiles as tall and as wide as those of the largest registers, on any processor.
+#[cfg(target_arch = "x86_64")]
+mod tall_tiles {
+    #![expect(unsafe_code, reason = "the trait's own; here with arrays")]
+
+    use super::super::panels::{PAIR, PANEL};
+    use super::super::rowwise;
+    use super::super::tiles::{self, Lanes};
+    use super::*;
+
+    struct Arrays;
+
+    impl Lanes for Arrays {
+        type Whole = [i32; PANEL];
+        type Sums = [f32; PANEL];
+        type Pairs = [[i16; PAIR]; PANEL];
+
+        const TALLEST: usize = 12;
+        const WIDEST: usize = 2;
+
+        unsafe fn nothing() -> (Self::Whole, Self::Sums) {
+            ([0; PANEL], [0.0; PANEL])
+        }
+
+        unsafe fn words(weights: *const i16) -> Self::Pairs {
+            // SAFETY: as the caller promises.
+            unsafe { weights.cast::<Self::Pairs>().read_unaligned() }
+        }
+
+        unsafe fn bytes(weights: *const i8) -> Self::Pairs {
+            // SAFETY: as the caller promises.
+            let bytes = unsafe { weights.cast::<[[i8; PAIR]; PANEL]>().read_unaligned() };
+            bytes.map(|pair| pair.map(i16::from))
+        }
+
+        unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Pairs) -> Self::Whole {
+            let [a, b, c, d] = numbers.to_le_bytes();
+            let numbers = [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])].map(i32::from);
+            std::array::from_fn(|at| {
+                let [one, other] = weights[at].map(i32::from);
+                sums[at] + numbers[0] * one + numbers[1] * other
+            })
+        }
+
+        unsafe fn add(sums: Self::Sums, whole: Self::Whole) -> Self::Sums {
+            std::array::from_fn(|at| sums[at] + whole[at] as f32)
+        }
+
+        unsafe fn store(sums: Self::Sums, scale: f32, scales: *const f32, to: *mut f32) {
+            // SAFETY: as the caller promises.
+            unsafe {
+                let scales = scales.cast::<[f32; PANEL]>().read_unaligned();
+                to.cast::<[f32; PANEL]>().write_unaligned(std::array::from_fn(|at| sums[at] * scale * scales[at]));
+            }
+        }
+    }
+
+    #[test]
+    fn they_give_what_the_portable_kernels_give() {
+        let mut random = SmallRng::seed_from_u64(20_261_124);
+        for _ in 0..100 {
+            let (count, inputs) = (random.random_range(0..40), random.random_range(1..1_200));
+            let outputs = random.random_range(1..70);
+            let stride = outputs + random.random_range(0..5);
+            let numbers = [count * inputs, outputs * inputs].map(|count| numbers(&mut random, count));
+            let rows = Rows::dense(&numbers[0], inputs);
+            let mut both = [vec![3.0; count * stride], vec![3.0; count * stride]];
+            let [expected, found] = &mut both;
+            let weights = Panels::<i8>::of(&numbers[1], inputs);
+            Isa::Portable.kernels().multiply_bytes(rows, &weights, Place { numbers: expected, stride });
+            let make = |whole: &mut _, some| rowwise::make_whole(whole, rows, some, inputs);
+            // SAFETY: every processor has arrays, and there is room.
+            unsafe {
+                tiles::multiply::<Arrays, i8>(count, make, &weights, Place { numbers: found, stride });
+            }
+            assert_eq!(found, expected, "{count} × {inputs} × {outputs}");
         }
     }
 }
