@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use super::auth::AuthCommand;
+use super::bench::BenchArgs;
 use super::compact::CompactArgs;
 use super::config::ConfigCommand;
 use super::events::EventsArgs;
@@ -85,6 +86,11 @@ pub(super) enum Command {
     /// Compares recordings and seconds by day, with a reason for every difference. Prints a table, writes it to the
     /// table `coverage`, and changes nothing else. Exit code 4 when a recording is lost or there twice.
     Reconcile(ReconcileArgs),
+    /// Measures how much speech this machine turns into text with the configured model, and says with how many workers
+    /// and threads it does most.
+    ///
+    /// Takes about a minute, longer with a large model. Writes nothing to the lake.
+    Bench(BenchArgs),
     /// Runs until it is stopped: transcribes calls as Zoom tells of them, and sweeps now and then for what it did not.
     ///
     /// SIGTERM or Ctrl-C finishes what is in work (trigger.drain), a second one gives it back. SIGHUP reads the

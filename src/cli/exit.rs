@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::auth;
+use super::bench::NotMeasurable;
 use super::purge::NotConfirmed;
 use super::serve::CannotListen;
 use super::transcript::NoTranscript;
@@ -90,7 +91,11 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
                 "is another `transcribe serve` running? Set that key to a free address of this machine, or to \"off\"";
             return (ExitCode::Configuration, Some(hint.into()));
         }
-        if cause.is::<BadArgument>() || cause.is::<Unwritable>() || cause.is::<NotConfirmed>() {
+        if cause.is::<BadArgument>()
+            || cause.is::<NotMeasurable>()
+            || cause.is::<Unwritable>()
+            || cause.is::<NotConfirmed>()
+        {
             return (ExitCode::Usage, None);
         }
         if let Some(error) = cause.downcast_ref::<NoTranscript>() {

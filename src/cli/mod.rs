@@ -2,6 +2,7 @@
 
 mod args;
 mod auth;
+mod bench;
 mod check;
 mod compact;
 mod config;
@@ -156,6 +157,7 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Export(arguments)) => export::run(&session, &arguments),
         Some(Command::Explain(arguments)) => explain::run(&session, &arguments, cli.common.format),
         Some(Command::Search(arguments)) => search::run(&session, &arguments, cli.common.format),
+        Some(Command::Bench(arguments)) => bench::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Serve) => serve::run(&session),
         Some(Command::Events(_)) => events::run(&session, cli.common.format),

@@ -126,12 +126,14 @@ pub(super) fn zoom_source(session: &Session) -> anyhow::Result<ZoomSource> {
 }
 
 pub(super) fn models(session: &Session) -> anyhow::Result<ModelFiles> {
-    let resolved = |name: &str| -> anyhow::Result<ModelPath> {
-        let model = stored::resolve(&session.config.paths.models_dir, name)?;
-        Ok(ModelPath { path: model.path, name: model.name, sha256: model.sha256 })
-    };
     let stt = &session.config.stt;
-    Ok(ModelFiles { first: resolved(&stt.model)?, second: stt.second_model.as_deref().map(resolved).transpose()? })
+    let second = stt.second_model.as_deref().map(|name| model(session, name)).transpose()?;
+    Ok(ModelFiles { first: model(session, &stt.model)?, second })
+}
+
+pub(super) fn model(session: &Session, name: &str) -> anyhow::Result<ModelPath> {
+    let model = stored::resolve(&session.config.paths.models_dir, name)?;
+    Ok(ModelPath { path: model.path, name: model.name, sha256: model.sha256 })
 }
 
 fn print_plan(plan: &Plan, format: OutputFormat) -> anyhow::Result<()> {

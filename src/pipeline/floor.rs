@@ -56,7 +56,7 @@ impl Floor {
 
     /// Whether another recording may be begun now.
     pub(super) fn has_room(&self) -> bool {
-        !self.engine_died && !self.one_is_alone && self.in_work.len() < self.shop.speech.lanes() + 1
+        !self.engine_died && !self.one_is_alone && self.in_work.len() <= 2 * self.shop.speech.workers()
     }
 
     /// Whether work stands still until the engine was examined.

@@ -106,12 +106,11 @@ impl Shop {
             () = self.stop.aborting() => Ended::Aborted,
         };
         let Claimed { lease, .. } = claimed;
-        let mut audio = None;
+        let (mut audio, mut transcribed) = (None, None);
         let (settlement, outcome) = match ended {
             Ended::Finished(finished) => match self.put_aside(finished).await {
                 Ok(Stored { settlement, segments, audio_ms }) => {
-                    let elapsed = began.elapsed();
-                    self.reporter.emit(Event::Transcribed { id: &id, audio_ms, segments, elapsed });
+                    transcribed = Some(Event::Transcribed { id: &id, audio_ms, segments, elapsed: began.elapsed() });
                     (settlement, ItemOutcome::Staged)
                 }
                 Err(failure) => self.judge(&id, attempt, failure),
@@ -134,6 +133,8 @@ impl Shop {
         match self.queue.settle(lease, settlement, Timestamp::now()).await? {
             Settled::As(state) => {
                 failpoint::pass("settled");
+                // Not before: who reads it may take the recording for done, whatever ends this process.
+                transcribed.into_iter().for_each(|event| self.reporter.emit(event));
                 if let Some(slot) = audio.filter(|_| state == JobState::Dead) {
                     self.keep_audio(&slot, KeptFor::Dead);
                 }

@@ -173,7 +173,12 @@ pub trait Transcriber: Send {
     ///
     /// # Errors
     /// As [`transcribe`](Self::transcribe).
-    fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError>;
+    fn detect_language(
+        &mut self,
+        samples: &[f32],
+        allowed: &[Language],
+        watch: &Watch,
+    ) -> Result<Vec<(Language, f64)>, EngineError>;
 }
 
 /// Trouble inside an engine.

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -47,12 +47,12 @@ pub(super) struct Reply {
 /// for a worker that is gone.
 pub(super) struct ReplySlot {
     index: usize,
-    to: Option<SyncSender<Reply>>,
+    to: Option<Sender<Reply>>,
 }
 
 impl ReplySlot {
-    /// `to` must have room for every reply that can be outstanding: workers never wait for a reader.
-    pub(super) fn new(index: usize, to: SyncSender<Reply>) -> Self {
+    /// Workers never wait for a reader: there are no more replies than jobs were handed out.
+    pub(super) fn new(index: usize, to: Sender<Reply>) -> Self {
         Self { index, to: Some(to) }
     }
 
@@ -62,7 +62,7 @@ impl ReplySlot {
 
     fn send(&mut self, outcome: Result<Answer, EngineError>) {
         if let Some(to) = self.to.take()
-            && to.try_send(Reply { index: self.index, outcome }).is_err()
+            && to.send(Reply { index: self.index, outcome }).is_err()
         {
             tracing::debug!("a recording was given up before its window was decoded");
         }
@@ -191,7 +191,7 @@ fn perform(
 ) -> Result<Answer, EngineError> {
     match task {
         Task::Detect(allowed) => {
-            let probabilities = engine.detect_language(&window.samples, allowed)?;
+            let probabilities = engine.detect_language(&window.samples, allowed, watch)?;
             Ok(Answer::Languages(window, probabilities))
         }
         Task::Decode(hints) => {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -70,7 +70,7 @@ pub struct Session<'a> {
     /// End of the last cut of each channel.
     cut_until: Vec<u64>,
     language: LanguageState,
-    reply_to: SyncSender<Reply>,
+    reply_to: Sender<Reply>,
     replies: Receiver<Reply>,
     submitted: usize,
     pending: BTreeMap<usize, Pending>,
@@ -98,8 +98,7 @@ impl<'a> Session<'a> {
                 LanguageState::Voting { allowed: allowed.clone(), ballot: Ballot::default(), waiting: Vec::new() }
             }
         };
-        // Room for every reply that can be outstanding: workers never wait for this session.
-        let (reply_to, replies) = sync_channel(speech.lanes() + 2);
+        let (reply_to, replies) = channel();
         Self {
             speech,
             _cancel_on_drop: cancel.clone().drop_guard(),

@@ -1,7 +1,7 @@
 //! The one speech-to-text of the process: model, workers and settings.
 
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::channel;
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -225,7 +225,7 @@ impl SpeechToText {
         let samples: Vec<f32> = (0..HEALTH_SAMPLES).map(|n| 0.05 * (f32::from(n) * 0.17).sin()).collect();
         let span = Span { start: 0, end: HEALTH_SAMPLES.into() };
         let window = SpeechWindow::voiced(Channel::Mono, span, samples);
-        let (reply_to, replies) = sync_channel(1);
+        let (reply_to, replies) = channel();
         let watch = Watch::new(&CancellationToken::new());
         self.pool.submit(Job {
             window,

@@ -258,7 +258,8 @@ fn a_crash_fails_what_is_in_flight_and_the_next_window_gets_a_new_engine() {
         assert_eq!(error, EngineError::Died { ending: Ending::Signal(6) });
         assert!(ask(&mut engine, 2_000, &CancellationToken::new()).is_ok());
     }
-    let probabilities = engine.detect_language(&[0.0; 16_000], &[Language("ja".into())]).unwrap();
+    let watch = Watch::new(&CancellationToken::new());
+    let probabilities = engine.detect_language(&[0.0; 16_000], &[Language("ja".into())], &watch).unwrap();
     assert_eq!(probabilities, [(Language("ja".into()), 0.9)]);
 }
 

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "azure")]
 mod azure;
+mod bench;
 mod call_history;
 mod calls;
 mod chaos;

@@ -128,7 +128,12 @@ impl Transcriber for ScriptedEngine {
         windows.iter().map(decode).collect()
     }
 
-    fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+    fn detect_language(
+        &mut self,
+        samples: &[f32],
+        allowed: &[Language],
+        _watch: &Watch,
+    ) -> Result<Vec<(Language, f64)>, EngineError> {
         if self.script.crash_always {
             std::process::abort();
         }

@@ -10,6 +10,7 @@
 //! Whoever waits may compute for the others. What a window says depends neither on the places nor on who waits with it.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ struct Desk {
     free: usize,
     /// Windows that wait for a place to listen. They go first: the more windows have listened, the more step together.
     listeners: usize,
+    /// Windows that listen.
+    listening: usize,
     /// Windows between two steps: their next one comes soon and is worth waiting for.
     thinkers: usize,
     /// Windows whose steps wait or are being taken.
@@ -60,6 +63,7 @@ impl Conductor {
         let desk = Desk {
             free: places,
             listeners: 0,
+            listening: 0,
             thinkers: 0,
             steppers: 0,
             waiting: Vec::new(),
@@ -105,9 +109,12 @@ impl Conductor {
         }
         desk.listeners -= 1;
         desk.free -= 1;
+        desk.listening += 1;
+        // Who held back for this one may look again.
+        self.changed.notify_all();
         let mut workspace = desk.workspaces.pop().unwrap_or_default();
         drop(desk);
-        let place = Place(self);
+        let place = Ear(Place(self));
         let keep_on = || {
             self.desk().work += 1;
             !watch.is_cancelled()
@@ -133,36 +140,53 @@ impl Conductor {
         steps.extend(desk.waiting.drain(..others));
         drop(desk);
         let place = Place(self);
-        let mut unfinished = Unfinished { conductor: self, tickets: steps.iter().map(|(ticket, _)| *ticket).collect() };
-        let sizes: Vec<usize> = steps.iter().map(|(_, lines)| lines.len()).collect();
+        let tickets: Vec<(u64, usize)> = steps.iter().map(|(ticket, lines)| (*ticket, lines.len())).collect();
         let mut lines: Vec<Line> = steps.into_iter().flat_map(|(_, lines)| lines).collect();
-        let outlooks = step(self.team(model), &model.weights, &mut lines);
-        let tickets = std::mem::take(&mut unfinished.tickets);
-        let mut taken = lines.into_iter().zip(outlooks);
-        let results =
-            tickets.into_iter().zip(sizes).map(|(ticket, size)| (ticket, Some(taken.by_ref().take(size).collect())));
-        let results: Vec<(u64, Option<Vec<Taken>>)> = results.collect();
-        drop(place);
+        let team = self.team(model);
+        let take = |lines: &mut [Line]| catch_unwind(AssertUnwindSafe(|| step(team, &model.weights, lines))).ok();
+        let mut outlooks = take(&mut lines).map(Vec::into_iter);
+        let mut lines = lines.into_iter();
+        let is_alone = tickets.len() == 1;
+        let own_share = |(ticket, count): (u64, usize)| {
+            let mut own: Vec<Line> = lines.by_ref().take(count).collect();
+            let found = match &mut outlooks {
+                Some(outlooks) => Some(outlooks.take(count).collect()),
+                None if is_alone => None,
+                // One of them is at fault, and the others are not to pay for it.
+                None => {
+                    own.iter_mut().for_each(|line| line.past.forget_what_was_begun(model.weights.shape.width));
+                    take(&mut own)
+                }
+            };
+            (ticket, found.map(|found: Vec<Outlook>| own.into_iter().zip(found).collect()))
+        };
+        let results: Vec<(u64, Option<Vec<Taken>>)> = tickets.into_iter().map(own_share).collect();
         let mut desk = self.desk();
         desk.work += 1;
         desk.give(results);
-        self.changed.notify_all();
+        place.leave(&mut desk);
         desk
     }
 
-    /// How many windows step together, so that every place has some.
+    /// How many windows step together, so that every place that nobody listens in has some.
     fn together(&self, desk: &Desk) -> usize {
-        (desk.thinkers + desk.steppers).div_ceil(self.places).clamp(1, self.batch)
+        let places = (self.places - desk.listening).max(1);
+        (desk.thinkers + desk.steppers).div_ceil(places).clamp(1, self.batch)
     }
 
     /// Waits for a change, and says whether the window is not wanted any more. The watch hears of it only where anybody
     /// got on since it did last.
-    fn wait<'a>(&self, desk: MutexGuard<'a, Desk>, seen: &mut u64, watch: &Watch) -> (MutexGuard<'a, Desk>, bool) {
+    fn wait<'a>(&'a self, desk: MutexGuard<'a, Desk>, seen: &mut u64, watch: &Watch) -> (MutexGuard<'a, Desk>, bool) {
         let waited = self.changed.wait_timeout(desk, LOOK_EVERY);
         let (desk, outcome) = waited.unwrap_or_else(PoisonError::into_inner);
-        let is_cancelled = outcome.timed_out() && desk.work != *seen && watch.is_cancelled();
+        if !outcome.timed_out() || desk.work == *seen {
+            return (desk, false);
+        }
         *seen = desk.work;
-        (desk, is_cancelled)
+        // It may write to a pipe, which nobody is to wait for.
+        drop(desk);
+        let is_cancelled = watch.is_cancelled();
+        (self.desk(), is_cancelled)
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -182,6 +206,15 @@ impl Desk {
 /// A place that is taken. It is free again when this is dropped.
 struct Place<'a>(&'a Conductor);
 
+impl Place<'_> {
+    /// As dropping it, for who holds the desk.
+    fn leave(self, desk: &mut Desk) {
+        desk.free += 1;
+        self.0.changed.notify_all();
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.desk().free += 1;
@@ -189,18 +222,12 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Steps that are being taken. What is left of them when this is dropped has failed.
-struct Unfinished<'a> {
-    conductor: &'a Conductor,
-    tickets: Vec<u64>,
-}
+/// A place in which a window listens.
+struct Ear<'a>(Place<'a>);
 
-impl Drop for Unfinished<'_> {
+impl Drop for Ear<'_> {
     fn drop(&mut self) {
-        if !self.tickets.is_empty() {
-            self.conductor.desk().give(self.tickets.drain(..).map(|ticket| (ticket, None)).collect());
-            self.conductor.changed.notify_all();
-        }
+        self.0.0.desk().listening -= 1;
     }
 }
 
@@ -215,7 +242,7 @@ impl Speaker<'_> {
     /// Takes in the tokens of each line; gives the lines back in order, with what may follow.
     ///
     /// # Errors
-    /// [`EngineError::Panicked`] where another window's step, taken together with this one, did.
+    /// [`EngineError::Panicked`] where the step did.
     pub(super) fn step(&self, lines: Vec<Line>) -> Result<Vec<Taken>, EngineError> {
         let conductor = self.conductor;
         let mut desk = conductor.desk();
@@ -230,7 +257,8 @@ impl Speaker<'_> {
                 return taken.ok_or(EngineError::Panicked);
             }
             let is_worth_it = desk.thinkers == 0 || desk.waiting.len() >= conductor.together(&desk);
-            if desk.free > 0 && desk.listeners == 0 && is_worth_it {
+            let waits = desk.waiting.iter().any(|(waiting, _)| *waiting == ticket);
+            if waits && desk.free > desk.listeners && is_worth_it {
                 desk = conductor.lead(desk, ticket, self.model);
             } else {
                 (desk, _) = conductor.wait(desk, &mut seen, self.watch);
@@ -368,15 +396,22 @@ mod tests {
     }
 
     #[test]
-    fn a_step_that_panics_leaves_the_place_to_others() {
+    fn a_step_that_panics_costs_its_own_window_only() {
         let model = model();
-        let conductor = Conductor::new(1, 1, 2);
-        let too_long = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let watch = never();
-            let speaker = conductor.speaker(&model, &watch);
-            speaker.step_alone(Line { tokens: vec![0; 5_000], ..line(&model, 0, 0) }).is_ok()
-        }));
-        assert!(too_long.is_err());
-        assert_eq!(steps(&conductor, &model, 2), steps(&Conductor::new(1, 1, 1), &model, 2));
+        let conductor = Conductor::new(1, 1, 4);
+        let expected = steps(&Conductor::new(1, 1, 1), &model, 2);
+        let watch = never();
+        let too_long = conductor.speaker(&model, &watch);
+        std::thread::scope(|scope| {
+            // It waits for the other one, which is in no hurry.
+            let good = scope.spawn(|| steps(&conductor, &model, 2));
+            while conductor.desk().waiting.is_empty() {
+                std::thread::yield_now();
+            }
+            let outcome = too_long.step_alone(Line { tokens: vec![0; 5_000], ..line(&model, 0, 0) });
+            assert_eq!(outcome.err(), Some(EngineError::Panicked));
+            drop(too_long);
+            assert!(good.join().unwrap() == expected);
+        });
     }
 }

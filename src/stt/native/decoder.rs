@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use super::encoder::PART;
-use super::kernels::{Kernels, Panels, Place, Rows};
+use super::kernels::{Kernels, Panels, Place, Rows, Weight};
 use super::layers::Desk;
 use super::team::Team;
-use super::weights::{Decoder, DecoderBlock, Shape, Weights};
+use super::weights::{Decoder, DecoderBlock, Shape, SoundWeight, TextWeight, TokenWeight, Weights};
 
 /// What was heard in a window, packed for the decoder's attention to it.
 pub(super) struct Sound {
@@ -16,7 +16,7 @@ pub(super) struct Sound {
 }
 
 /// For each head, keys and values.
-type SoundBlock = Vec<(Panels<i8>, Panels<i8>)>;
+type SoundBlock = Vec<(Panels<SoundWeight>, Panels<SoundWeight>)>;
 
 impl Sound {
     /// `heard` has a row for each position of the encoder; there is room for as many keys and values.
@@ -67,6 +67,14 @@ struct PastBlock {
 impl Past {
     pub(super) fn new(decoder: &Decoder) -> Self {
         Self { blocks: vec![PastBlock::default(); decoder.blocks.len()], length: 0 }
+    }
+
+    /// Forgets what a step of a model of this width began and did not end.
+    pub(super) fn forget_what_was_begun(&mut self, width: usize) {
+        for PastBlock { keys, values } in &mut self.blocks {
+            keys.truncate(self.length * width);
+            values.truncate(self.length * width);
+        }
     }
 }
 
@@ -120,8 +128,7 @@ pub(super) fn step(team: Team<'_>, weights: &Weights, lines: &mut [Line]) -> Vec
 
     let mut last = Vec::with_capacity(lines.len() * width);
     let mut end = 0;
-    for line in lines.iter_mut() {
-        line.past.length += line.tokens.len();
+    for line in &*lines {
         end += line.tokens.len();
         last.extend_from_slice(&said[(end - 1) * width..end * width]);
     }
@@ -130,7 +137,7 @@ pub(super) fn step(team: Team<'_>, weights: &Weights, lines: &mut [Line]) -> Vec
     let mut logits: Vec<Vec<f32>> = vec![vec![0.0; shape.tokens]; lines.len()];
     let mut parts: Vec<Vec<f32>> = decoder.tokens.iter().map(|part| vec![0.0; lines.len() * part.outputs]).collect();
     team.share(parts.iter_mut().zip(&decoder.tokens), |(to, part)| {
-        kernels.multiply_bytes(Rows::dense(&normal, width), part, Place::dense(to, part.outputs));
+        TokenWeight::multiply(kernels, Rows::dense(&normal, width), part, Place::dense(to, part.outputs));
     });
     let mut first = 0;
     for (part, tokens) in parts.iter().zip(&decoder.tokens) {
@@ -138,6 +145,9 @@ pub(super) fn step(team: Team<'_>, weights: &Weights, lines: &mut [Line]) -> Vec
             logits[first..first + part.len()].copy_from_slice(part);
         }
         first += tokens.outputs;
+    }
+    for line in lines {
+        line.past.length += line.tokens.len();
     }
     let outlook = |(logits, attention): (_, Vec<f32>)| Outlook { logits, attention: attention.into() };
     logits.into_iter().zip(attention).map(outlook).collect()
@@ -159,7 +169,7 @@ impl Pass<'_> {
         attention.norm.apply(kernels, said, &mut desk.normal);
         let normal = Rows::dense(&desk.normal, width);
         attention.query.apply(kernels, normal, &mut desk.queries);
-        kernels.multiply_bytes(normal, &attention.key, Place::dense(&mut desk.keys, width));
+        TextWeight::multiply(kernels, normal, &attention.key, Place::dense(&mut desk.keys, width));
         attention.value.apply(kernels, normal, &mut desk.values);
         let mut first = 0;
         for line in lines {
@@ -203,13 +213,13 @@ impl Pass<'_> {
             for (head, (keys, values)) in line.sound.blocks[index].iter().enumerate() {
                 let at = first * width + head * size;
                 let queries = Rows { numbers: &desk.queries[at..], stride: width, count };
-                kernels.multiply_bytes(queries, keys, Place::dense(&mut self.scores, positions));
+                SoundWeight::multiply(kernels, queries, keys, Place::dense(&mut self.scores, positions));
                 kernels.softmax(&mut self.scores, positions, scale);
                 if line.listening {
                     told(number, head, &self.scores[(count - 1) * positions..]);
                 }
                 let place = Place { numbers: &mut desk.mixed[at..], stride: width };
-                kernels.multiply_bytes(Rows::dense(&self.scores, positions), values, place);
+                SoundWeight::multiply(kernels, Rows::dense(&self.scores, positions), values, place);
             }
             first += count;
         }

@@ -31,7 +31,7 @@ pub const VERSION: &str = "2";
 pub fn load(settings: &Settings, isa: Isa) -> Result<Loaded, Refusal> {
     let bad = |error: FormatError| Refusal::Model(EngineError::BadModel { why: error.to_string() });
     let model = Arc::new(Model::load(Path::new(&settings.model), isa).map_err(bad)?);
-    let conductor = Arc::new(Conductor::new(settings.workers, settings.threads, model.batch()));
+    let conductor = Arc::new(Conductor::new(settings.workers, settings.threads, model.batch(settings.beam_size)));
     let hello = Hello {
         lanes: conductor.lanes(),
         engine: ENGINE.to_owned(),
@@ -74,11 +74,15 @@ impl Transcriber for Engine {
         windows.iter().map(decode).collect()
     }
 
-    fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+    fn detect_language(
+        &mut self,
+        samples: &[f32],
+        allowed: &[Language],
+        watch: &Watch,
+    ) -> Result<Vec<(Language, f64)>, EngineError> {
         let known: Vec<Language> =
             self.model.vocabulary.languages().iter().map(|code| Language((*code).to_owned())).collect();
-        let watch = Watch::new(&tokio_util::sync::CancellationToken::new());
-        let mut hearing = Hearing::new(&self.model, &self.conductor, samples, None, &watch);
+        let mut hearing = Hearing::new(&self.model, &self.conductor, samples, None, watch);
         let mut found = languages_in(&self.model, hearing.first_logits()?, known.iter());
         found.retain(|(language, _)| allowed.is_empty() || allowed.contains(language));
         Ok(found)

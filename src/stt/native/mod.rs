@@ -102,7 +102,7 @@ impl Model {
     /// # Errors
     /// As [`Model::decode`].
     pub fn decode_all(&self, windows: &[(Language, Vec<f32>)], workers: usize) -> Result<Vec<Vec<Token>>, EngineError> {
-        let conductor = Conductor::new(workers, 1, self.batch());
+        let conductor = Conductor::new(workers, 1, self.batch(1));
         let next = AtomicUsize::new(0);
         let work = || {
             let mut found = Vec::new();
@@ -137,15 +137,19 @@ impl Model {
         Ok(said)
     }
 
-    /// Windows that one worker decodes at the same time: what was heard of each of them is kept.
-    fn batch(&self) -> usize {
+    /// Windows that one worker decodes at the same time: what was heard of each of them is kept, and what so many
+    /// candidates have said.
+    fn batch(&self, beam_size: u32) -> usize {
         /// More gain little: the decoder's weights are then a small part of what it reads.
         const MOST: usize = 4;
-        /// Bytes of what was heard, for each worker.
+        /// Bytes of both, for each worker.
         const KEPT: usize = 300_000_000;
-        let weights::Shape { width, audio_context, .. } = self.weights.shape;
-        let bytes = window::KEPT_CHUNKS * 2 * self.weights.decoder.blocks.len() * width * audio_context;
-        (KEPT / bytes.max(1)).clamp(1, MOST)
+        let weights::Shape { width, audio_context, text_context, .. } = self.weights.shape;
+        let heard = window::KEPT_CHUNKS * audio_context;
+        // A text has half of the context.
+        let said = beam_size as usize * text_context / 2 * size_of::<f32>();
+        let keys_and_values = 2 * self.weights.decoder.blocks.len() * width;
+        (KEPT / ((heard + said) * keys_and_values).max(1)).clamp(1, MOST)
     }
 
     /// The tokens that ask for what is said in this language.

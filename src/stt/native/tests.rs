@@ -77,7 +77,7 @@ fn a_window_says_the_same_whatever_is_decoded_beside_it() {
         names.iter().cycle().take(7).map(|name| (english(), speech(name))).collect();
     let alone: Vec<Vec<Token>> =
         windows[..3].iter().map(|(_, samples)| model.decode(samples, &english(), 1).unwrap()).collect();
-    assert!(model.batch() > 1);
+    assert!(model.batch(1) > 1);
     for workers in [1, 2, 3] {
         let together = model.decode_all(&windows, workers).unwrap();
         assert_eq!(together.len(), 7);
@@ -99,7 +99,7 @@ fn every_instruction_set_hears_the_same() {
         let tokens =
             Isa::ALL.map(|isa| Model::load(&path, isa).unwrap().decode(&[0.1; 32_000], &english(), 1).unwrap());
         let ids = tokens.map(|tokens| tokens.iter().map(|token| token.id).collect::<Vec<_>>());
-        assert_eq!(ids[0], ids[1], "seed {seed}");
+        assert!(ids.iter().all(|others| *others == ids[0]), "seed {seed}");
         heard.insert(ids[0].clone());
     }
     assert!(heard.len() > 1, "{heard:?}");
@@ -214,7 +214,7 @@ fn a_window_is_heard_in_the_language_that_is_spoken() {
     let transcript = heard(&mut engine, &samples, &hints);
     assert_eq!(transcript.language.as_str(), "ja");
     assert!(words_of(&transcript).starts_with("こんにちは"), "{transcript:?}");
-    let found = engine.detect_language(&samples, &[]).unwrap();
+    let found = engine.detect_language(&samples, &[], &Watch::new(&CancellationToken::new())).unwrap();
     assert_eq!(found.len(), 99);
     let likeliest = found.iter().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap();
     assert_eq!(likeliest.0.as_str(), "ja");

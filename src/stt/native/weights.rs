@@ -22,10 +22,17 @@ pub(super) struct EncoderBlock {
     pub(super) perceptron: Perceptron<i16>,
 }
 
+/// What the weights of the decoder's blocks are.
+pub(super) type TextWeight = i8;
+/// What its tokens are.
+pub(super) type TokenWeight = i8;
+/// What the keys and values of what was heard are.
+pub(super) type SoundWeight = i8;
+
 pub(super) struct DecoderBlock {
-    pub(super) attention: Attention<i8>,
-    pub(super) cross: Attention<i8, i16>,
-    pub(super) perceptron: Perceptron<i8>,
+    pub(super) attention: Attention<TextWeight>,
+    pub(super) cross: Attention<TextWeight, i16>,
+    pub(super) perceptron: Perceptron<TextWeight>,
 }
 
 pub(super) struct Encoder {
@@ -38,7 +45,7 @@ pub(super) struct Encoder {
 pub(super) struct Decoder {
     /// A row for each token: what it means when it comes in, and what is asked for when it may come out. In parts, which
     /// threads take.
-    pub(super) tokens: Vec<Panels<i8>>,
+    pub(super) tokens: Vec<Panels<TokenWeight>>,
     pub(super) positions: Vec<f32>,
     pub(super) blocks: Vec<DecoderBlock>,
     pub(super) norm: Norm,

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::super::Watch;
-use super::protocol::{self, Reply, Request, Settings};
+use super::protocol::{self, Reply, Request};
 use super::{Ending, EngineProgram};
 
 /// Silence is counted in slices that really passed in this process: one that was stopped for an hour and goes on has
@@ -44,7 +44,7 @@ enum Event {
 /// A running child.
 pub(super) struct Connection {
     shared: Arc<Shared>,
-    frames: SyncSender<Vec<u8>>,
+    frames: Sender<Vec<u8>>,
     reader: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -63,11 +63,7 @@ struct Calls {
 
 impl Connection {
     /// Starts a child; nothing was said to it yet. Whatever it says is counted in `signs_of_life`.
-    pub(super) fn open(
-        program: &EngineProgram,
-        settings: &Settings,
-        signs_of_life: &Arc<AtomicU64>,
-    ) -> io::Result<Self> {
+    pub(super) fn open(program: &EngineProgram, signs_of_life: &Arc<AtomicU64>) -> io::Result<Self> {
         let mut child = program.spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let shared = Arc::new(Shared {
@@ -76,8 +72,8 @@ impl Connection {
             signs_of_life: Arc::clone(signs_of_life),
         });
         let (stdin, stdout) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
-        // Each worker has at most one request and its cancellation under way.
-        let (frames, outgoing) = sync_channel(2 * settings.workers.max(1));
+        // Each window has at most one request and its cancellation under way.
+        let (frames, outgoing) = channel();
         let reader = {
             let shared = Arc::clone(&shared);
             std::thread::Builder::new().name("engine-out".into()).spawn(move || shared.listen(stdout))

@@ -153,9 +153,14 @@ impl Transcriber for RemoteEngine {
         windows.iter().map(decode).collect()
     }
 
-    fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+    fn detect_language(
+        &mut self,
+        samples: &[f32],
+        allowed: &[Language],
+        watch: &Watch,
+    ) -> Result<Vec<(Language, f64)>, EngineError> {
         let request = |id| Request::Detect { id, allowed: allowed.to_vec() };
-        match self.host.call(request, samples, &Watch::new(&CancellationToken::new()))? {
+        match self.host.call(request, samples, watch)? {
             Reply::Languages { probabilities, .. } => Ok(probabilities),
             _ => Err(EngineError::Panicked),
         }
@@ -174,7 +179,7 @@ fn connect(
     let watch = Watch::new(&CancellationToken::new());
     let mut why = String::new();
     for _ in 0..START_ATTEMPTS {
-        let connection = Connection::open(program, settings, signs_of_life)
+        let connection = Connection::open(program, signs_of_life)
             .map_err(|error| not_started(format!("io_error={}", error.raw_os_error().unwrap_or(0))))?;
         match connection.ask(START_ID, frame.clone(), &watch, LOADED_WITHIN) {
             Some(Ok(Reply::Hello(hello))) => return Ok((connection, hello)),

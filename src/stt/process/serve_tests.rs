@@ -33,7 +33,12 @@ impl Transcriber for Scripted {
         windows.iter().map(decode).collect()
     }
 
-    fn detect_language(&mut self, _samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+    fn detect_language(
+        &mut self,
+        _samples: &[f32],
+        allowed: &[Language],
+        _watch: &Watch,
+    ) -> Result<Vec<(Language, f64)>, EngineError> {
         Ok(allowed.iter().map(|language| (language.clone(), 1.0 / 3.0)).collect())
     }
 }

@@ -45,6 +45,7 @@ impl Transcriber for ScriptedEngine {
         &mut self,
         _samples: &[f32],
         _allowed: &[Language],
+        _watch: &Watch,
     ) -> Result<Vec<(Language, f64)>, EngineError> {
         let mut votes = self.votes.lock().unwrap();
         if votes.is_empty() { Err(EngineError::NoLanguage) } else { Ok(votes.remove(0)) }

@@ -266,7 +266,12 @@ impl Transcriber for Engine {
         windows.iter().map(decode).collect()
     }
 
-    fn detect_language(&mut self, samples: &[f32], allowed: &[Language]) -> Result<Vec<(Language, f64)>, EngineError> {
+    fn detect_language(
+        &mut self,
+        samples: &[f32],
+        allowed: &[Language],
+        _watch: &Watch,
+    ) -> Result<Vec<(Language, f64)>, EngineError> {
         self.has_first_logits = false;
         self.state.pcm_to_mel(samples, self.settings.threads).map_err(engine_error)?;
         let (_, probabilities) = self.state.lang_detect(0, self.settings.threads).map_err(engine_error)?;

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use super::scene::{RUN, assert_nothing_is_left_over, assert_same_rows, finish, workspace, zoom_with_everything};
+use super::scene::{
+    HELLO, RUN, assert_nothing_is_left_over, assert_same_rows, clip, finish, workspace, zoom_with_everything,
+};
+use crate::support::ZoomServer;
 use crate::workspace::project;
 
 const LISTING: &[&str] = &["taken-back", "leftovers-removed", "enqueued", "slice-listed", "listed"];
@@ -96,6 +99,17 @@ async fn a_run_killed_at_any_boundary_of_its_publishing_leaves_the_rows_of_an_un
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_killed_at_any_boundary_beside_its_recordings_leaves_the_rows_of_an_undisturbed_one() {
     killed_at_each_of(BESIDE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_is_said_to_be_transcribed_only_when_its_claim_is_settled() {
+    let zoom = ZoomServer::start(vec![clip("k000", 0, HELLO)]).await;
+    for (boundary, is_said) in [("staged", false), ("summed-up", true)] {
+        let mut workspace = workspace(&zoom);
+        workspace.set("FAILPOINTS", &format!("{boundary}=return"));
+        let said = workspace.run(&[RUN[0], RUN[1], "-vv"]).expect_code(-1).stderr;
+        assert_eq!(said.contains("transcribed audio_ms="), is_said, "{boundary}: {said}");
+    }
 }
 
 /// The names in `failpoint::pass("…")` below a folder.
