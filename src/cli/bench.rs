@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -200,11 +201,17 @@ fn measure(
         }
     };
     let windows = || speech.effort().0.windows;
+    let (ended, has_ended) = sync_channel(speech.lanes() + 1);
+    let session = || {
+        let outcome = transcribe();
+        let _room_for_each = ended.try_send(());
+        outcome
+    };
     let is_enough = || windows() >= 2 * speech.lanes() as u64 || (windows() == 0 && rounds.load(Ordering::Relaxed) > 0);
     std::thread::scope(|scope| {
-        let sessions: Vec<_> = (0..=speech.lanes()).map(|_| scope.spawn(transcribe)).collect();
+        let sessions: Vec<_> = (0..=speech.lanes()).map(|_| scope.spawn(session)).collect();
         while !cancel.is_cancelled() && (began.elapsed() < limit || !is_enough()) {
-            std::thread::sleep(LOOK_EVERY);
+            let _nobody_ended = has_ended.recv_timeout(LOOK_EVERY);
         }
         let done = progress.lock().unwrap_or_else(PoisonError::into_inner);
         let done_ms: u64 = done.iter().map(|done| done.load(Ordering::Relaxed)).sum();

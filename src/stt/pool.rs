@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,6 +43,12 @@ pub(super) struct Reply {
     pub(super) outcome: Result<Answer, EngineError>,
 }
 
+/// Where the replies to any number of jobs come together.
+#[expect(clippy::disallowed_methods, reason = "no more replies wait than jobs were handed out, and those are bounded")]
+pub(super) fn replies() -> (Sender<Reply>, Receiver<Reply>) {
+    channel()
+}
+
 /// The place where one job's answer goes. Dropping it unused answers [`EngineError::Panicked`], so that nobody waits
 /// for a worker that is gone.
 pub(super) struct ReplySlot {
@@ -51,7 +57,7 @@ pub(super) struct ReplySlot {
 }
 
 impl ReplySlot {
-    /// Workers never wait for a reader: there are no more replies than jobs were handed out.
+    /// Workers never wait for a reader.
     pub(super) fn new(index: usize, to: Sender<Reply>) -> Self {
         Self { index, to: Some(to) }
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Instant;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::assemble::{DecodedWindow, Parts};
 use super::crosstalk::{Leak, LeakMeter};
 use super::language::{Ballot, certain};
-use super::pool::{Answer, Job, Pool, Reply, ReplySlot, Task};
+use super::pool::{Answer, Job, Pool, Reply, ReplySlot, Task, replies};
 use super::speech::{LanguageChoice, SpeechToText};
 use super::timing::Levels;
 use super::voice::FRAME_SAMPLES;
@@ -98,7 +98,7 @@ impl<'a> Session<'a> {
                 LanguageState::Voting { allowed: allowed.clone(), ballot: Ballot::default(), waiting: Vec::new() }
             }
         };
-        let (reply_to, replies) = channel();
+        let (reply_to, replies) = replies();
         Self {
             speech,
             _cancel_on_drop: cancel.clone().drop_guard(),

@@ -1,13 +1,12 @@
 //! The one speech-to-text of the process: model, workers and settings.
 
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::guard::Confidence;
-use super::pool::{Answer, Effort, EngineFactory, Job, Pool, ReplySlot, Task};
+use super::pool::{Answer, Effort, EngineFactory, Job, Pool, ReplySlot, Task, replies};
 use super::process::{EngineProgram, Hello, Host, Refusal, Settings};
 use super::{
     DecodedSegment, EngineError, Hints, ModelFiles, ModelPath, Session, SpeechWindow, SttError, Watch,
@@ -225,7 +224,7 @@ impl SpeechToText {
         let samples: Vec<f32> = (0..HEALTH_SAMPLES).map(|n| 0.05 * (f32::from(n) * 0.17).sin()).collect();
         let span = Span { start: 0, end: HEALTH_SAMPLES.into() };
         let window = SpeechWindow::voiced(Channel::Mono, span, samples);
-        let (reply_to, replies) = channel();
+        let (reply_to, replies) = replies();
         let watch = Watch::new(&CancellationToken::new());
         self.pool.submit(Job {
             window,

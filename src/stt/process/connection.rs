@@ -72,7 +72,10 @@ impl Connection {
             signs_of_life: Arc::clone(signs_of_life),
         });
         let (stdin, stdout) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
-        // Each window has at most one request and its cancellation under way.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "each window has at most one request and its cancellation under way"
+        )]
         let (frames, outgoing) = channel();
         let reader = {
             let shared = Arc::clone(&shared);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,7 @@ pub fn serve(
         None => return Ok(()),
     };
     let desk = Arc::new(Desk { output: Mutex::new(Box::new(output)), running: Mutex::default() });
-    // No more replies wait than windows are in work, and nobody waits for room.
-    let (reply_to, replies) = channel();
+    let (reply_to, replies) = pool::replies();
     let pool = Arc::new(OnceLock::new());
     {
         let (desk, pool, settings) = (Arc::clone(&desk), Arc::clone(&pool), settings.clone());
@@ -62,7 +61,7 @@ fn take_requests(
     settings: &Settings,
     desk: &Arc<Desk>,
     pool: &OnceLock<Pool>,
-    reply_to: &std::sync::mpsc::Sender<pool::Reply>,
+    reply_to: &Sender<pool::Reply>,
 ) -> Result<(), ProtocolError> {
     while let Some((request, samples)) = protocol::read(input)? {
         let (id, window, task) = match request {
