@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-corpus eval lint fuzz bench bench-stt load clean
+.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-arm test-corpus eval lint fuzz bench bench-stt load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -81,6 +81,9 @@ test-otlp: setup models fixtures ## Runs the tests of traces, for which it build
 test-azure: setup models fixtures ## Runs the test of a lake in Azure against Azurite (needs npm), for which it builds the program again
 	npm install --silent --no-fund --no-audit --prefix $(CACHE)/azurite azurite@3.37.0
 	cargo test --features azure --test it -- azure
+
+test-arm: ## Runs the tests of the engine's kernels for 64-bit Arm in an emulator, where there is one
+	tests/arm/run.sh
 
 test-corpus: setup models ## Runs a corpus with small models: outcomes and error rates: make test-corpus CORPUS=DIR
 	@[ -n "$(CORPUS)" ] || { echo "say where the corpus is: make test-corpus CORPUS=DIR"; exit 2; }

@@ -3,12 +3,14 @@
 //! [`layers`] holds the file's shape and merges the layers in one pure function; [`settings`] holds the resolved values
 //! that the rest of the program sees; [`secrets`] reads what must not stand in a file that is passed around.
 
+mod isa;
 pub mod layers;
 mod resolve;
 pub mod secrets;
 pub mod settings;
 pub mod units;
 
+pub use isa::Isa;
 pub use settings::{
     BucketConfig, Config, FolderConfig, GuardConfig, HooksConfig, LakeConfig, LakePlace, LeftChannel, LogFormat,
     OnDeleted, Partition, PathsConfig, PrivacyConfig, QueueConfig, StoreService, SttConfig, TelemetryConfig,

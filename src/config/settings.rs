@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::Isa;
 use crate::domain::{Language, SourceKind};
 use crate::privacy::{NumberHasher, Redactor, Region};
 
@@ -234,30 +235,6 @@ pub enum EngineChoice {
 impl EngineChoice {
     pub const NAMED: [(&str, Self); 3] =
         [("auto", Self::Auto), ("whisper.cpp", Self::WhisperCpp), ("native", Self::Native)];
-}
-
-/// An instruction set that our own engine has kernels for, the fastest last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Isa {
-    /// Whatever the compiler takes for granted.
-    Portable,
-    /// AVX2 and FMA.
-    Avx2,
-    /// AVX-512 with VNNI.
-    Avx512,
-}
-
-impl Isa {
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
-
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "avx2",
-            Self::Avx512 => "avx512",
-        }
-    }
 }
 
 /// Whose voice the left channel of a stereo recording carries.

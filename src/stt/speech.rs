@@ -20,8 +20,9 @@ use crate::telemetry::LogSettings;
 /// Raised when text changes for the same settings: window lengths, decoder options, rules of the ladder or the guard.
 const DECODING_VERSION: u32 = 2;
 
-/// Two seconds.
-const HEALTH_SAMPLES: u16 = 32_000;
+/// Seconds of sound that prove that the engine works.
+pub const HEALTH_S: u16 = 3;
+const HEALTH_SAMPLES: u16 = HEALTH_S * 16_000;
 
 /// Which languages a recording may turn out to be in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +212,7 @@ impl SpeechToText {
         Session::new(self, mode, prompt, cancel)
     }
 
-    /// Has the engine decode a soft tone of two seconds, whatever it makes of it; blocks. After a crash this tells a
+    /// Has the engine decode a soft tone of [`HEALTH_S`] seconds, whatever it makes of it; blocks. After a crash this tells a
     /// broken machine, which fails here as well, from a recording that no engine survives.
     ///
     /// # Errors

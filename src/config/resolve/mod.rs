@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use self::reader::{Reader, narrowed};
 use self::service::{collector, hooks, trigger};
+use super::Isa;
 use super::layers::{ConfigError, Layers, Merged};
 use super::secrets::Environment;
 use super::settings::{
-    Config, EngineChoice, FolderConfig, GuardConfig, Isa, LeftChannel, LogFormat, OnDeleted, PathsConfig, QueueConfig,
+    Config, EngineChoice, FolderConfig, GuardConfig, LeftChannel, LogFormat, OnDeleted, PathsConfig, QueueConfig,
     SttConfig, TelemetryConfig, ZoomConfig, ZoomMode, ZoomPlan,
 };
 use crate::domain::{Language, SourceKind};

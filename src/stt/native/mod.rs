@@ -45,7 +45,7 @@ use vocabulary::Vocabulary;
 use weights::Weights;
 use window::{Hearing, Way};
 
-pub use crate::config::settings::Isa;
+pub use crate::config::Isa;
 pub use engine::{ENGINE, VERSION, load};
 pub use known_sound::known_sound;
 

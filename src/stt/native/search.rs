@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::conductor::Speaker;
 use super::decoder::{Line, Outlook, Past, Sound};
-use super::rules::log_probabilities;
+use super::rules::{log_probabilities, or_an_earlier_end};
 use super::spectrogram::{FRAMES, FRAMES_PER_POSITION};
 use super::{Model, Token};
 use crate::stt::EngineError;
@@ -85,7 +85,11 @@ pub(super) fn search(
             let likely = log_probabilities(&model.vocabulary, logits, &candidate.tokens);
             let ids = match strategy {
                 Strategy::Drawn(_) => vec![draw(&likely, &mut random)],
-                _ => highest(&likely, width),
+                Strategy::Beam(_) => highest(&likely, width),
+                Strategy::Likeliest => {
+                    let careful = |id| or_an_earlier_end(&model.vocabulary, &likely, &candidate.tokens, id);
+                    highest(&likely, 1).into_iter().map(careful).collect()
+                }
             };
             let sum = candidate.sum;
             choices.extend(ids.into_iter().map(|id| Choice {

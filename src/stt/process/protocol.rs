@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::{EngineError, Hints, WindowTranscript};
-use crate::config::settings::{EngineChoice, GuardConfig, Isa};
+use crate::config::Isa;
+use crate::config::settings::{EngineChoice, GuardConfig};
 use crate::domain::{Channel, Language, SAMPLE_RATE_HZ, Span};
 use crate::telemetry::LogSettings;
 

@@ -106,7 +106,7 @@ async fn a_recording_is_said_to_be_transcribed_only_when_its_claim_is_settled() 
     let zoom = ZoomServer::start(vec![clip("k000", 0, HELLO)]).await;
     for (boundary, is_said) in [("staged", false), ("summed-up", true)] {
         let mut workspace = workspace(&zoom);
-        workspace.set("FAILPOINTS", format!("{boundary}=return"));
+        workspace.failpoint(&format!("{boundary}=return"));
         let said = workspace.run(&[RUN[0], RUN[1], "-vv"]).expect_code(-1).stderr;
         assert_eq!(said.contains("transcribed audio_ms="), is_said, "{boundary}: {said}");
     }

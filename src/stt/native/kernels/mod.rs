@@ -8,17 +8,19 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod compiled;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod panels;
 mod portable;
 mod rowwise;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tiles;
 
 pub(super) use panels::{Panels, Weight};
 
-use crate::config::settings::Isa;
+use crate::config::Isa;
 
 impl Isa {
     /// The fastest that this processor has.
@@ -45,8 +47,12 @@ impl Isa {
             Self::Avx2 => Some(Box::new(avx2::Avx2::new()?)),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => Some(Box::new(avx512::Avx512::new()?)),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => Some(Box::new(neon::Neon::new()?)),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => None,
+            #[cfg(not(target_arch = "aarch64"))]
+            Self::Neon => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use super::rowwise::{top_of, whole};
 use super::{Kernels, Place, Rows};
 
 /// Outputs side by side: two AVX2 vectors, one of AVX-512.
-pub(in crate::stt::native) const PANEL: usize = 16;
+pub(in super::super) const PANEL: usize = 16;
 /// A panel holds the two weights of a pair of inputs side by side, which is what processors multiply and add at once.
 pub(super) const PAIR: usize = 2;
 /// The largest number of a row that meets weights: 12 bits with the sign.
@@ -16,7 +16,7 @@ pub(super) const LARGEST: i32 = 2_047;
 pub(super) const BLOCK: usize = 512;
 
 /// What a weight is stored as.
-pub(in crate::stt::native) trait Weight: Copy + Default + Send + Sync + 'static {
+pub(in super::super) trait Weight: Copy + Default + Send + Sync + 'static {
     /// The largest weight of an output becomes this, or its negative.
     const LARGEST: i32;
 
@@ -66,9 +66,9 @@ impl Weight for i8 {
 
 /// A matrix of weights, `outputs` × `inputs`, in panels of [`PANEL`] outputs. Panels and pairs are filled up with zeros.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::stt::native) struct Panels<W> {
-    pub(in crate::stt::native) outputs: usize,
-    pub(in crate::stt::native) inputs: usize,
+pub(in super::super) struct Panels<W> {
+    pub(in super::super) outputs: usize,
+    pub(in super::super) inputs: usize,
     weights: Vec<W>,
     /// One for each output, in whole panels.
     scales: Vec<f32>,
@@ -83,21 +83,21 @@ pub(super) struct Panel<'a, W> {
 }
 
 impl<W: Weight> Panels<W> {
-    pub(in crate::stt::native) fn zeros(outputs: usize, inputs: usize) -> Self {
+    pub(in super::super) fn zeros(outputs: usize, inputs: usize) -> Self {
         let panels = outputs.div_ceil(PANEL);
         let weights = vec![W::default(); panels * PANEL * PAIR * inputs.div_ceil(PAIR)];
         Self { outputs, inputs, weights, scales: vec![0.0; panels * PANEL] }
     }
 
     /// From a row of `inputs` weights for each output.
-    pub(in crate::stt::native) fn of(rows: &[f32], inputs: usize) -> Self {
+    pub(in super::super) fn of(rows: &[f32], inputs: usize) -> Self {
         let mut panels = Self::zeros(rows.len() / inputs, inputs);
         panels.set_rows(rows, inputs);
         panels
     }
 
     /// Takes a row for each output; rows begin `stride` after one another.
-    pub(in crate::stt::native) fn set_rows(&mut self, rows: &[f32], stride: usize) {
+    pub(in super::super) fn set_rows(&mut self, rows: &[f32], stride: usize) {
         let (length, inputs) = (self.length(), self.inputs);
         let mut narrowed = vec![W::default(); inputs.next_multiple_of(PAIR)];
         for output in 0..self.outputs {
@@ -115,7 +115,7 @@ impl<W: Weight> Panels<W> {
     }
 
     /// Takes a row for each input; rows begin `stride` after one another.
-    pub(in crate::stt::native) fn set_columns(&mut self, rows: &[f32], stride: usize) {
+    pub(in super::super) fn set_columns(&mut self, rows: &[f32], stride: usize) {
         let (length, outputs) = (self.length(), self.outputs);
         let mut shares = vec![0.0_f32; outputs];
         for input in 0..self.inputs {
@@ -142,7 +142,7 @@ impl<W: Weight> Panels<W> {
     }
 
     /// The weights of one output, as they count.
-    pub(in crate::stt::native) fn row(&self, output: usize) -> impl Iterator<Item = f32> + '_ {
+    pub(in super::super) fn row(&self, output: usize) -> impl Iterator<Item = f32> + '_ {
         let first = output / PANEL * self.length() + output % PANEL * PAIR;
         let scale = self.scales[output];
         let pairs = self.weights[first..].chunks(PANEL * PAIR);
