@@ -34,6 +34,11 @@ pub struct Finding {
 
 impl Finding {
     #[must_use]
+    pub const fn is_problem(&self) -> bool {
+        matches!(self.verdict, Verdict::Problem(_))
+    }
+
+    #[must_use]
     pub fn fine(name: &'static str, detail: impl Into<String>) -> Self {
         Self { name, verdict: Verdict::Fine, detail: detail.into(), hint: None }
     }

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::support::{ACCOUNT_ID, CLIENT_SECRET, Fault, Route, Script, ZoomServer};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, cached};
 
 /// Runs the check, and sees that the exit code is the printed one and that no secret is.
 #[track_caller]
@@ -34,10 +34,25 @@ fn named<'a>(checks: &'a [Value], name: &str) -> &'a Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_all_is_well_every_part_says_so_and_nothing_is_left_behind() {
     let server = ZoomServer::start(vec![]).await;
-    let workspace = Workspace::against(server.environment());
+    let mut workspace = Workspace::against(server.environment());
+    workspace.set("TRANSCRIBE__PATHS__SPOOL_MAX_BYTES", "1MiB");
     let checks = check(&workspace, 0);
     let names: Vec<_> = checks.iter().map(|check| text(check, "name")).collect();
-    let expected = ["configuration", "credentials", "token", "clock", "scopes", "listing", "model", "state", "lake"];
+    let expected = [
+        "configuration",
+        "credentials",
+        "token",
+        "clock",
+        "scopes",
+        "listing",
+        "processor",
+        "model",
+        "transcription",
+        "state",
+        "disk",
+        "ledger",
+        "lake",
+    ];
     assert_eq!(names, expected);
     assert!(checks.iter().all(|check| check["ok"] == json!(true) && check["hint"] == json!(null)), "{checks:?}");
     assert_eq!(server.listings().len(), 1);
@@ -154,9 +169,11 @@ async fn with_users_their_own_list_is_asked_for_and_its_scope_needed() {
 async fn a_folder_needs_no_zoom() {
     let mut workspace = Workspace::new();
     workspace.set("TRANSCRIBE__SOURCE__KIND", "folder");
-    std::fs::write(workspace.path().join("pipeline.toml"), "").unwrap();
+    std::fs::write(workspace.path().join("pipeline.toml"), "[folder]\npath = \"calls\"").unwrap();
+    assert_eq!(problems(&check(&workspace, 3)), ["folder"]);
+    std::fs::create_dir(workspace.path().join("calls")).unwrap();
     let checks = check(&workspace, 0);
-    assert!(text(named(&checks, "zoom"), "detail").contains("folder"));
+    assert!(text(named(&checks, "folder"), "detail").contains("Zoom is not looked at"));
     assert!(text(named(&checks, "configuration"), "detail").contains("pipeline.toml"));
 }
 
@@ -170,4 +187,41 @@ async fn a_user_that_zoom_does_not_know_is_told_from_a_wrong_address() {
     let checks = check(&workspace, 3);
     assert_eq!(problems(&checks), ["listing"]);
     assert!(text(named(&checks, "listing"), "detail").contains("zoom.users"), "{checks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_of_ten_planted_faults_is_found_alone_with_what_to_do() {
+    type Plant = fn(&ZoomServer, &mut Workspace);
+    let faults: [(&str, &str, Plant); 10] = [
+        ("token", "failed", |_, workspace| _ = workspace.set("ZOOM_CLIENT_SECRET", "wrong")),
+        ("scopes", "failed", |server, _| server.answer_tokens_with("scope", json!("phone:read:call_recording:admin"))),
+        ("clock", "failed", |server, _| server.see_clocks_ahead_by(SignedDuration::from_mins(10))),
+        ("model", "failed", |_, workspace| _ = workspace.set("TRANSCRIBE__STT__MODEL", "not-there")),
+        ("model", "failed", |_, workspace| {
+            let damaged = workspace.path().join("tiny.en.bin");
+            std::fs::write(&damaged, &std::fs::read(cached("models/tiny.en.bin")).unwrap()[..1_000_000]).unwrap();
+            workspace.set("TRANSCRIBE__PATHS__MODELS_DIR", workspace.path().to_str().unwrap().to_owned());
+        }),
+        ("vocabulary", "failed", |_, workspace| _ = workspace.set("TRANSCRIBE__STT__VOCABULARY", "terms.txt")),
+        // The model knows English only, which the engine notices when it starts.
+        ("transcription", "failed", |_, workspace| _ = workspace.set("TRANSCRIBE__STT__LANGUAGES", "ja")),
+        ("disk", "warning", |_, workspace| _ = workspace.set("TRANSCRIBE__PATHS__SPOOL_MAX_BYTES", "1000000GiB")),
+        ("ledger", "failed", |_, workspace| {
+            std::fs::create_dir(workspace.path().join("state")).unwrap();
+            std::fs::write(workspace.path().join("state/ledger.sqlite"), "something else ".repeat(1_000)).unwrap();
+        }),
+        ("lake", "failed", |_, workspace| std::fs::write(workspace.lake(), "not a folder").unwrap()),
+    ];
+    for (name, word, plant) in faults {
+        let server = ZoomServer::start(vec![]).await;
+        let mut workspace = Workspace::against(server.environment());
+        workspace.set("TRANSCRIBE__PATHS__SPOOL_MAX_BYTES", "1MiB");
+        plant(&server, &mut workspace);
+        let lines = workspace.run(&["check"]).stdout;
+        let (wrong, fine): (Vec<&str>, Vec<&str>) = lines.lines().partition(|line| !line.starts_with("ok "));
+        let [wrong] = wrong.as_slice() else { panic!("{name}: {lines}") };
+        assert!(wrong.starts_with(&format!("{word:<8} {name}: ")), "{name}: {lines}");
+        assert!(wrong.contains(" → ") || ["token", "clock", "transcription", "ledger"].contains(&name), "{lines}");
+        assert!(fine.len() > 5, "{name}: {lines}");
+    }
 }

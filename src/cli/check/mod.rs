@@ -1,37 +1,46 @@
 //! `transcribe check`: what is wrong and how to mend it.
 
+mod machine;
+mod speech;
+
 use std::io::{self, Write};
-use std::path::Path;
 
 use jiff::Timestamp;
 use serde_json::json;
 
+use self::machine::{disk, folder, ledger};
+use self::speech::{model, processor, transcription, vocabulary};
 use super::args::OutputFormat;
-use super::exit::model_exit_code;
 use super::{ExitCode, Session};
 use crate::config::secrets::ZoomSecrets;
 use crate::config::{LakePlace, ZoomMode};
 use crate::domain::{Finding, Obstacle, SourceKind, Verdict};
 use crate::lake::{Lake, LakeErrorKind};
+use crate::pipeline::RunError;
 use crate::source::zoom::ZoomSource;
 use crate::source::zoom::auth::Credentials;
 use crate::source::zoom::check::check as check_zoom;
-use crate::stt::models::{self, Assurance};
-use crate::stt::prompt::read_vocabulary;
 
 pub(super) fn run(session: &Session, format: OutputFormat) -> anyhow::Result<ExitCode> {
     let mut findings = vec![configuration(session)];
     match session.config.source {
         SourceKind::Zoom => findings.extend(zoom(session)?),
         SourceKind::Folder => {
-            findings.push(Finding::fine("zoom", "not looked at: source.kind is \"folder\""));
+            findings.push(recordings(session));
         }
     }
     let stt = &session.config.stt;
+    findings.push(processor(stt));
     findings.push(model(session, "model", &stt.model));
     findings.extend(stt.second_model.as_deref().map(|name| model(session, "second model", name)));
     findings.extend(stt.vocabulary.as_deref().map(vocabulary));
+    // What is known to be missing is not said twice.
+    if !findings.iter().any(|finding| speech::PARTS.contains(&finding.name) && finding.is_problem()) {
+        findings.push(transcription(session));
+    }
     findings.push(folder("state", "paths.state_dir", &session.config.paths.state_dir));
+    findings.push(disk(&session.config.paths));
+    findings.push(ledger(session));
     findings.push(lake(session)?);
     let codes: Vec<ExitCode> = findings.iter().map(|finding| exit_code(finding.verdict)).collect();
     let code = ExitCode::heaviest(&codes);
@@ -49,6 +58,20 @@ const fn exit_code(verdict: Verdict) -> ExitCode {
         Verdict::Problem(Obstacle::Unreachable) => ExitCode::WorkRemains,
         Verdict::Problem(Obstacle::Configuration) => ExitCode::Configuration,
     }
+}
+
+/// A finding of what was looked at, or of why it could not be.
+fn judged(name: &'static str, looked: anyhow::Result<String>) -> Finding {
+    let error = match looked {
+        Ok(detail) => return Finding::fine(name, detail),
+        Err(error) => error,
+    };
+    let run_error = error.downcast_ref::<RunError>();
+    let obstacle = match run_error.map(RunError::exit_code) {
+        Some(ExitCode::WorkRemains) => Obstacle::Unreachable,
+        _ => Obstacle::Configuration,
+    };
+    Finding::problem(name, obstacle, format!("{error:#}"), run_error.and_then(RunError::hint))
 }
 
 fn configuration(session: &Session) -> Finding {
@@ -87,33 +110,16 @@ fn zoom(session: &Session) -> anyhow::Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn vocabulary(path: &Path) -> Finding {
-    match read_vocabulary(path) {
-        Ok(terms) => Finding::fine("vocabulary", format!("{} has {} terms", path.display(), terms.len())),
+/// What is beside the recordings of a folder is Zoom's business: it is not looked at.
+fn recordings(session: &Session) -> Finding {
+    const NAME: &str = "folder";
+    let path = &session.config.folder.path;
+    match std::fs::read_dir(path) {
+        Ok(_) => Finding::fine(NAME, format!("{} is there; Zoom is not looked at", path.display())),
         Err(error) => {
             let detail = format!("{} cannot be read: {error}", path.display());
-            let hint = "let stt.vocabulary name a UTF-8 text file with a term a line, or set it to \"off\"";
-            Finding::problem("vocabulary", Obstacle::Configuration, detail, Some(hint.to_owned()))
-        }
-    }
-}
-
-fn model(session: &Session, what: &'static str, name: &str) -> Finding {
-    match models::resolve(&session.config.paths.models_dir, name) {
-        Ok(model) => {
-            let assurance = match model.assurance {
-                Assurance::Published => "equals the published file",
-                Assurance::Structure => "is a whole model of which no checksum is published",
-            };
-            Finding::fine(what, format!("{} {assurance}", model.path.display()))
-        }
-        Err(error) => {
-            let obstacle = match model_exit_code(error.kind()) {
-                ExitCode::WorkRemains => Obstacle::Unreachable,
-                _ => Obstacle::Configuration,
-            };
-            let hint = "`transcribe models list` shows what there is, `transcribe models pull` or `import` gets one";
-            Finding::problem(what, obstacle, error.to_string(), Some(hint.to_owned()))
+            let hint = "let folder.path, or --dir, name the folder with the recordings";
+            Finding::problem(NAME, Obstacle::Configuration, detail, Some(hint.to_owned()))
         }
     }
 }
@@ -139,36 +145,18 @@ fn lake(session: &Session) -> anyhow::Result<Finding> {
     })
 }
 
-/// Whether a folder can be written to, or made where it is missing. Leaves nothing behind and makes nothing.
-fn folder(name: &'static str, key: &str, path: &Path) -> Finding {
-    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or(path);
-    match write_and_remove(existing) {
-        Ok(()) if existing == path => Finding::fine(name, format!("{} is writable", path.display())),
-        Ok(()) => Finding::fine(name, format!("{} will be made", path.display())),
-        Err(error) => {
-            let detail = format!("{} cannot be written to: {error}", path.display());
-            let hint = format!("let {key} name a folder that this user can write to, on a disk with room");
-            Finding::problem(name, Obstacle::Configuration, detail, Some(hint))
-        }
+const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Fine => "ok",
+        Verdict::Warning => "warning",
+        Verdict::Problem(_) => "failed",
     }
-}
-
-fn write_and_remove(folder: &Path) -> io::Result<()> {
-    let probe = folder.join(format!("_check.{:016x}", rand::random::<u64>()));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&probe)?;
-    let written = file.write_all(b"check").and_then(|()| file.sync_all());
-    std::fs::remove_file(&probe)?;
-    written
 }
 
 fn print_human(findings: &[Finding]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for Finding { name, verdict, detail, hint } in findings {
-        let word = match verdict {
-            Verdict::Fine => "ok",
-            Verdict::Warning => "warning",
-            Verdict::Problem(_) => "problem",
-        };
+        let word = word(*verdict);
         let hint = hint.as_ref().map_or_else(String::new, |hint| format!(" → {hint}"));
         writeln!(out, "{word:<8} {name}: {detail}{hint}")?;
     }
@@ -177,8 +165,8 @@ fn print_human(findings: &[Finding]) -> io::Result<()> {
 
 fn print_json(findings: &[Finding], code: ExitCode) -> io::Result<()> {
     let check = |finding: &Finding| {
-        let ok = !matches!(finding.verdict, Verdict::Problem(_));
-        json!({"name": finding.name, "ok": ok, "detail": finding.detail, "hint": finding.hint})
+        json!({"name": finding.name, "verdict": word(finding.verdict), "ok": !finding.is_problem(),
+            "detail": finding.detail, "hint": finding.hint})
     };
     let checks: Vec<_> = findings.iter().map(check).collect();
     writeln!(io::stdout().lock(), "{}", json!({"checks": checks, "exit_code": code.number()}))
