@@ -79,7 +79,9 @@ pub(super) enum Command {
     /// Shows the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Says what is wrong with configuration, sign-in, model and folders, and how to mend it.
+    /// Says what is wrong, and how to mend it: configuration, sign-in at Zoom, clock, model, folders, disk, ledger, lake.
+    ///
+    /// Decodes three seconds of sound with the configured models, as a run would. Exit code 0 when nothing failed.
     Check,
     /// Proves that everything is there: what Zoom lists against what the lake holds.
     ///

@@ -22,6 +22,7 @@ mod run;
 mod sample;
 mod search;
 mod serve;
+mod speeds;
 mod status;
 mod transcript;
 mod window;

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::args::{OutputFormat, RunArgs};
 use super::exit::BadArgument;
+use super::speeds::{Speed, Speeds};
 use super::{ExitCode, Session, window};
 use crate::config::secrets::ZoomSecrets;
 use crate::config::units::{format_size, parse_duration};
@@ -46,7 +47,7 @@ pub(super) fn run(session: &Session, args: &RunArgs, format: OutputFormat) -> an
         if args.plan {
             let model = if sweep.redo == RedoOrder::Changed { Some(models(session)?) } else { None };
             let plan = plan(&session.config, source, model.as_ref(), &stop, &sweep).await?;
-            print_plan(&plan, format)?;
+            print_plan(session, &plan, format)?;
             return Ok(ExitCode::Done);
         }
         let model = models(session)?;
@@ -136,8 +137,10 @@ pub(super) fn model(session: &Session, name: &str) -> anyhow::Result<ModelPath> 
     Ok(ModelPath { path: model.path, name: model.name, sha256: model.sha256 })
 }
 
-fn print_plan(plan: &Plan, format: OutputFormat) -> anyhow::Result<()> {
+fn print_plan(session: &Session, plan: &Plan, format: OutputFormat) -> anyhow::Result<()> {
     let total = plan.total();
+    let speeds = Speeds::read(&session.config.paths.state_dir).0;
+    let took = |speed: &Speed| Duration::from_secs(total.audio_s).div_f64(speed.audio_s_per_s.max(0.001));
     let mut out = std::io::stdout().lock();
     match format {
         OutputFormat::Human => {
@@ -160,6 +163,18 @@ fn print_plan(plan: &Plan, format: OutputFormat) -> anyhow::Result<()> {
             if total.unknown_length > 0 {
                 writeln!(out, "{} recordings have no listed length and are not in these sums", total.unknown_length)?;
             }
+            for (model, speed) in &speeds {
+                let configured = if *model == session.config.stt.model { " (stt.model)" } else { "" };
+                let time = clock(took(speed).as_secs());
+                writeln!(out, "speech to text with {model}{configured}: about {time} on this machine")?;
+            }
+            if !speeds.contains_key(&session.config.stt.model) {
+                writeln!(
+                    out,
+                    "how long {} takes is not known: `transcribe bench RECORDING…` measures it",
+                    session.config.stt.model
+                )?;
+            }
         }
         OutputFormat::Json => {
             let days: Vec<_> = plan
@@ -170,8 +185,12 @@ fn print_plan(plan: &Plan, format: OutputFormat) -> anyhow::Result<()> {
                            "audio_seconds": day.audio_s})
                 })
                 .collect();
+            let models: Vec<_> = speeds
+                .iter()
+                .map(|(model, speed)| json!({"model": model, "speech_to_text_seconds": took(speed).as_secs()}))
+                .collect();
             let object = json!({
-                "recordings": total.recordings, "settled": total.settled, "to_do": total.to_do,
+                "models": models, "recordings": total.recordings, "settled": total.settled, "to_do": total.to_do,
                 "unfinished": plan.unfinished, "audio_seconds": total.audio_s, "unknown_length": total.unknown_length, "days": days,
             });
             writeln!(out, "{object}")?;

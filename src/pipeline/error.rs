@@ -65,6 +65,12 @@ impl RunError {
             Self::State { .. } => Some("set paths.state_dir to a folder that this user can write to".into()),
             Self::Queue(QueueError::TooNew { .. }) => Some("run the newer version of transcribe".into()),
             Self::Queue(QueueError::DiskFull { .. }) | Self::Lake(LakeError::DiskFull { .. }) => Some(MAKE_ROOM.into()),
+            Self::Queue(QueueError::Open { .. }) => Some(
+                "if it is damaged or not a ledger, move it away: a new one finds in the lake what was published".into(),
+            ),
+            Self::Speech(SttError::EnglishOnly { .. } | SttError::UnknownLanguage { .. }) => {
+                Some("let stt.languages name languages of that model, or choose another stt.model".into())
+            }
             Self::Queue(QueueError::Disk { .. }) => {
                 Some("look into the system's log for what is wrong with that disk, then run again".into())
             }

@@ -28,7 +28,8 @@ pub(super) struct Ended {
     pub(super) outcome: Result<ItemOutcome, RunError>,
 }
 
-/// One recording more than there are decoders is in work, so that the next one is fetched while they decode.
+/// Two recordings for each decoder and one more are in work: the next ones are fetched while they decode, and a decoder that
+/// takes several windows at a time finds some though each recording is short.
 pub(super) struct Floor {
     shop: Arc<Shop>,
     tasks: JoinSet<Result<ItemOutcome, RunError>>,

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{EngineError, Hints, SpeechWindow, SttError, Transcriber, Watch, WindowTranscript};
-use crate::domain::Language;
+use crate::domain::{Language, SAMPLE_RATE_HZ};
 
 /// Makes one engine per worker, and a new one after a panic.
 pub type EngineFactory = Arc<dyn Fn() -> Result<Box<dyn Transcriber>, EngineError> + Send + Sync>;
@@ -86,7 +86,9 @@ impl Drop for ReplySlot {
 pub struct Effort {
     /// Windows that were decoded.
     pub windows: u64,
-    /// How long that took, summed over the workers.
+    /// How much sound was in them.
+    pub audio: Duration,
+    /// How long that took, and to find out their languages, summed over the workers.
     pub decoding: Duration,
 }
 
@@ -94,6 +96,7 @@ pub struct Effort {
 #[derive(Debug, Default)]
 struct EffortMeter {
     windows: AtomicU64,
+    samples: AtomicU64,
     decoding_us: AtomicU64,
 }
 
@@ -131,6 +134,7 @@ impl Pool {
     pub(super) fn effort(&self) -> Effort {
         Effort {
             windows: self.effort.windows.load(Ordering::Relaxed),
+            audio: Duration::from_secs(self.effort.samples.load(Ordering::Relaxed)) / SAMPLE_RATE_HZ,
             decoding: Duration::from_micros(self.effort.decoding_us.load(Ordering::Relaxed)),
         }
     }
@@ -172,14 +176,17 @@ fn work(jobs: &Mutex<Receiver<Job>>, engine: Box<dyn Transcriber>, make: &Engine
                 continue;
             }
         };
-        let began = Instant::now();
+        let (began, samples) = (Instant::now(), window.samples.len() as u64);
         match catch_unwind(AssertUnwindSafe(|| perform(current.as_mut(), window, &task, &watch))) {
             Ok(outcome) => {
                 engine = Some(current);
-                if matches!(outcome, Ok(Answer::Text(..))) {
+                if outcome.is_ok() {
                     let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
-                    effort.windows.fetch_add(1, Ordering::Relaxed);
                     effort.decoding_us.fetch_add(took_us, Ordering::Relaxed);
+                }
+                if matches!(outcome, Ok(Answer::Text(..))) {
+                    effort.windows.fetch_add(1, Ordering::Relaxed);
+                    effort.samples.fetch_add(samples, Ordering::Relaxed);
                 }
                 reply.answer(outcome);
             }

@@ -1,7 +1,7 @@
 //! One recording's way through the workers: samples are pushed in, a transcript comes out.
 //!
 //! Windows are handed out as they are cut and their results are put back in order, so all workers may work on one
-//! recording. At most `workers + 1` windows of it are in memory at a time: [`Session::push`] blocks above that. All
+//! recording. At most one window of it more than the engine has lanes is in memory at a time: [`Session::push`] blocks above that. All
 //! methods block; call them on a thread that may.
 
 use std::collections::BTreeMap;

@@ -167,8 +167,8 @@ impl SpeechToText {
 
     /// Of the time of a window most is waiting where more of them are decoded than there are workers.
     fn own_effort(&self) -> Effort {
-        let Effort { windows, decoding } = self.pool.effort();
-        Effort { windows, decoding: decoding.mul_f64(self.workers as f64 / self.lanes() as f64) }
+        let effort = self.pool.effort();
+        Effort { decoding: effort.decoding.mul_f64(self.workers as f64 / self.lanes() as f64), ..effort }
     }
 
     /// The prompt of a recording in which these names may occur.

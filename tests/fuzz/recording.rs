@@ -12,6 +12,9 @@ use transcribe::decode::AudioStream;
 const MOST_SAMPLES: usize = 3 * 3_600 * 16_000;
 
 static PLACE: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
+    // libFuzzer's would end the process at each panic. Those of decoders are caught, the recording is refused; any other
+    // one ends the process all the same.
+    drop(std::panic::take_hook());
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("recording.mp3");
     (folder, path)

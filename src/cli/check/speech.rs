@@ -68,6 +68,8 @@ pub(super) fn model(session: &Session, what: &'static str, name: &str) -> Findin
 pub(super) fn transcription(session: &Session) -> Finding {
     const NAME: &str = "transcription";
     let stt = &session.config.stt;
+    // One decoder says as much as many, and another program may be at work here.
+    let stt = &SttConfig { workers: Some(1), ..stt.clone() };
     let decode = || -> anyhow::Result<String> {
         let files = run::models(session)?;
         let began = Instant::now();

@@ -401,16 +401,17 @@ mod tests {
         let conductor = Conductor::new(1, 1, 4);
         let expected = steps(&Conductor::new(1, 1, 1), &model, 2);
         let watch = never();
-        let too_long = conductor.speaker(&model, &watch);
+        let no_room = conductor.speaker(&model, &watch);
         std::thread::scope(|scope| {
             // It waits for the other one, which is in no hurry.
             let good = scope.spawn(|| steps(&conductor, &model, 2));
             while conductor.desk().waiting.is_empty() {
                 std::thread::yield_now();
             }
-            let outcome = too_long.step_alone(Line { tokens: vec![0; 5_000], ..line(&model, 0, 0) });
+            // It has no room for what it takes in, which is noticed when the other one has taken its token in.
+            let outcome = no_room.step_alone(Line { past: Past::default(), ..line(&model, 0, 0) });
             assert_eq!(outcome.err(), Some(EngineError::Panicked));
-            drop(too_long);
+            drop(no_room);
             assert!(good.join().unwrap() == expected);
         });
     }

@@ -38,9 +38,10 @@ pub(super) fn log_probabilities(vocabulary: &Vocabulary, mut logits: Vec<f32>, s
     logits
 }
 
-/// The token after `said`: `likeliest`, unless it is the time at which a text ends and a quarter of the weight of all
-/// times lies well before it. Then the model does not know, and the likeliest of those is taken: what lies behind it is
-/// heard again, which takes time, while speech that is skipped is lost. Whisper itself has no such rule.
+/// The token after `said`: `likeliest`, unless it is the time at which a text ends that says too little for its length, and
+/// a quarter of the weight of all times lies well before it. Then the model does not know, and the likeliest of those is
+/// taken: what lies behind it is heard again, which takes time, while speech that is skipped is lost. Whisper itself has no
+/// such rule.
 pub(super) fn or_an_earlier_end(
     vocabulary: &Vocabulary,
     log_probabilities: &[f32],
@@ -50,16 +51,22 @@ pub(super) fn or_an_earlier_end(
     /// Steps of 20 ms: 4 s.
     const WELL_BEFORE: usize = 200;
     const DOUBT: f32 = 0.25;
+    /// Who speaks says a token in a second at least; mostly it is three or four.
+    const STEPS_OF_TOKEN: usize = 50;
     let first_time = vocabulary.first_time;
-    if likeliest < first_time || said.last().is_none_or(|last| last.id >= first_time) {
+    let text = said.iter().rev().take_while(|token| token.id < first_time).count();
+    let Some(begin) = said.iter().rev().find(|token| token.id >= first_time).map(|token| token.id) else {
+        return likeliest;
+    };
+    if text == 0 || likeliest < begin + (text * STEPS_OF_TOKEN).max(WELL_BEFORE) {
         return likeliest;
     }
     let weight = |times: &[f32]| times.iter().map(|time| time.exp()).sum::<f32>();
-    let times = &log_probabilities[first_time..];
-    let before = &times[..(likeliest - first_time).saturating_sub(WELL_BEFORE)];
+    // An end is behind its beginning.
+    let before = &log_probabilities[begin + 1..(likeliest - WELL_BEFORE).max(begin + 1)];
     let earlier = (0..before.len()).max_by(|one, other| before[*one].total_cmp(&before[*other]));
     match earlier {
-        Some(earlier) if weight(before) > DOUBT * weight(times) => first_time + earlier,
+        Some(earlier) if weight(before) > DOUBT * weight(&log_probabilities[begin + 1..]) => begin + 1 + earlier,
         _ => likeliest,
     }
 }
@@ -134,18 +141,22 @@ mod tests {
         let vocabulary = vocabulary();
         let time = vocabulary.first_time;
         let mut weights = vec![NEVER; COUNT];
-        (weights[time + 1_200], weights[time + 95], weights[time + 100]) = (-2.0, -3.0, -2.5);
+        (weights[time], weights[time + 1_200], weights[time + 95], weights[time + 100]) = (-1.0, -2.0, -3.0, -2.5);
         let after_text = said(&[time, 0]);
         let end = |weights: &[f32], likeliest| or_an_earlier_end(&vocabulary, weights, &after_text, likeliest);
+        // Never where it began, however likely.
         assert_eq!(end(&weights, time + 1_200), time + 100);
         // Another text may begin whenever it likes, and what is no time stays what it is.
         let after_an_end = said(&[time, 0, time + 50]);
         assert_eq!(or_an_earlier_end(&vocabulary, &weights, &after_an_end, time + 1_200), time + 1_200);
         assert_eq!(end(&weights, 7), 7);
+        // What says enough lasts as long as it likes.
+        let fast = said(&[vec![time], vec![0; 25]].concat());
+        assert_eq!(or_an_earlier_end(&vocabulary, &weights, &fast, time + 1_200), time + 1_200);
         // What is near is as good, and what is hardly possible is nothing.
         assert_eq!(end(&weights, time + 290), time + 290);
-        assert_eq!(end(&weights, time), time);
-        (weights[time + 95], weights[time + 100]) = (-5.0, -5.0);
+        assert_eq!(end(&weights, time + 1), time + 1);
+        (weights[time], weights[time + 95], weights[time + 100]) = (NEVER, -5.0, -5.0);
         assert_eq!(end(&weights, time + 1_200), time + 1_200);
     }
 

@@ -87,8 +87,15 @@ pub(super) fn search(
                 Strategy::Drawn(_) => vec![draw(&likely, &mut random)],
                 Strategy::Beam(_) => highest(&likely, width),
                 Strategy::Likeliest => {
-                    let careful = |id| or_an_earlier_end(&model.vocabulary, &likely, &candidate.tokens, id);
-                    highest(&likely, 1).into_iter().map(careful).collect()
+                    let mut ids = highest(&likely, 1);
+                    for id in &mut ids {
+                        let likeliest = std::mem::replace(
+                            id,
+                            or_an_earlier_end(&model.vocabulary, &likely, &candidate.tokens, *id),
+                        );
+                        candidate.ends_early = *id != likeliest;
+                    }
+                    ids
                 }
             };
             let sum = candidate.sum;
@@ -133,9 +140,10 @@ pub(super) fn search(
     // Of several that are alike the first counts, which is the last one here.
     let best = judged.rev().max_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1)));
     let found = best.map(|(_, _, candidate)| {
-        let is_left_open = matches!(candidate.tokens.as_slice(), [.., before, last]
+        let is_left_open = !candidate.ends_early
+            && matches!(candidate.tokens.as_slice(), [.., before, last]
             if before.id < model.vocabulary.first_time && last.id > model.vocabulary.first_time);
-        // After a lone time nobody speaks any more.
+        // After a lone time nobody speaks any more, unless it was one in doubt.
         let advance = if is_left_open { frames.min(FRAMES) } else { candidate.advance };
         Found { advance, tokens: candidate.tokens }
     });
@@ -170,12 +178,14 @@ struct Candidate {
     counted: usize,
     /// Where the last time stands, in frames; all of them where there is none.
     advance: usize,
+    /// The last token is a time that was taken because the model does not know.
+    ends_early: bool,
     end: Option<End>,
 }
 
 impl Candidate {
     const fn new(past: Past, outlook: Outlook) -> Self {
-        Self { past, outlook, tokens: Vec::new(), sum: 0.0, counted: 0, advance: FRAMES, end: None }
+        Self { past, outlook, tokens: Vec::new(), sum: 0.0, counted: 0, advance: FRAMES, ends_early: false, end: None }
     }
 
     /// Looks at the last token: whether more counts now, and whether the text ends. `frames` = until the window ends.

@@ -56,7 +56,7 @@ impl Host {
         &self.hello
     }
 
-    /// An engine for one worker. There must be no more of them than `workers` in the settings.
+    /// An engine for one worker. There must be no more of them than [`Hello::lanes`].
     #[must_use]
     pub fn engine(self: &Arc<Self>) -> RemoteEngine {
         RemoteEngine { host: Arc::clone(self) }
