@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use transcribe::domain::{AudioLocation, Fingerprint, Recording, RecordingId, RunId, SourceKind};
 use transcribe::queue::instance::Fate;
 use transcribe::queue::sqlite::{SqliteQueue, SqliteSettings};
-use transcribe::queue::{BatchLog, Claimant, Claimed, Company, JobQueue, NewJob, Redo, Scope, Settlement};
+use transcribe::queue::{BatchLog, Claimant, Claimed, Company, Desk, JobQueue, NewJob, Redo, Scope, Settlement};
 
 const JOBS: u32 = 100_000;
 /// Whatever is neither of these is seen.

@@ -10,8 +10,9 @@
 //! window is lost and not the run.
 //!
 //! Data moves left to right and imports point one way: [`domain`] ← [`net`], [`privacy`] ← [`config`] ← [`source`], [`queue`],
-//! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`pipeline`] ← [`trigger`] ← [`cli`]. Each outside library is named in one
-//! place only: symphonia and rubato in [`decode`], whisper_rs in [`stt`], rusqlite in [`queue`], parquet in [`lake`].
+//! [`fetch`], [`decode`], [`stt`], [`lake`] ← [`fleet`] ← [`pipeline`] ← [`trigger`] ← [`cli`]. Each outside library is named in one
+//! place only: symphonia and rubato in [`decode`], whisper_rs in [`stt`], rusqlite in [`queue`], parquet in [`lake`],
+//! async_nats in [`fleet`].
 
 pub mod cli;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod decode;
 pub mod domain;
 mod failpoint;
 pub mod fetch;
+pub mod fleet;
 pub mod lake;
 pub mod net;
 pub mod pipeline;

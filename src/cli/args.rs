@@ -11,6 +11,7 @@ use super::config::ConfigCommand;
 use super::events::EventsArgs;
 use super::explain::ExplainArgs;
 use super::export::ExportArgs;
+use super::generate::GenerateArgs;
 use super::lake::LakeCommand;
 use super::models::ModelsArgs;
 use super::purge::PurgeArgs;
@@ -98,11 +99,19 @@ pub(super) enum Command {
     /// SIGTERM or Ctrl-C finishes what is in work (trigger.drain), a second one gives it back. SIGHUP reads the
     /// configuration again.
     Serve,
+    /// Takes jobs of a fleet until it is stopped: as many of these as there are machines, beside one `transcribe serve`.
+    ///
+    /// queue.url (nats://…) says where from. It keeps nothing: what it has in hand when it dies is another's. SIGTERM or
+    /// Ctrl-C finishes what is in work (trigger.drain), a second one gives it back.
+    Worker,
     /// Shows who is calling, as a running `transcribe serve` learns it.
     Events(EventsArgs),
     /// Signs a user in at Zoom and keeps the sign-in alive.
     #[command(subcommand)]
     Auth(AuthCommand),
+    /// Writes shell completions and man pages into a folder.
+    #[command(hide = true)]
+    Generate(GenerateArgs),
     /// The speech-to-text engine of a run, started by the program itself.
     #[command(hide = true)]
     Engine,

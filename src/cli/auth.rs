@@ -117,7 +117,7 @@ pub(super) fn classify(error: &LoginError) -> (ExitCode, Option<String>) {
         LoginError::TimedOut | LoginError::Callback(_) => (ExitCode::WorkRemains, "run `transcribe auth login` again"),
         LoginError::Denied => (ExitCode::CredentialsRefused, "run `transcribe auth login` again and allow the app"),
         LoginError::Refused { .. } | LoginError::NoRefreshToken => {
-            (ExitCode::CredentialsRefused, "README, \"Set up the Zoom app\", says how the app must be made")
+            (ExitCode::CredentialsRefused, "docs/zoom.md says how the app must be made")
         }
         LoginError::Zoom(error) => {
             let error = RunError::from(error.clone().into_source_error());

@@ -87,8 +87,7 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
             return (ExitCode::Configuration, None);
         }
         if cause.is::<CannotListen>() {
-            let hint =
-                "is another `transcribe serve` running? Set that key to a free address of this machine, or to \"off\"";
+            let hint = "is another `transcribe serve` or `transcribe worker` running? Set that key to a free address of this machine, or to \"off\"";
             return (ExitCode::Configuration, Some(hint.into()));
         }
         if cause.is::<BadArgument>()

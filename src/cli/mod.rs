@@ -11,10 +11,13 @@ mod events;
 mod exit;
 mod explain;
 mod export;
+mod fleet;
+mod generate;
 mod lake;
 mod ledger;
 mod lines;
 mod models;
+mod plan;
 mod purge;
 mod reconcile;
 mod retry;
@@ -26,6 +29,7 @@ mod speeds;
 mod status;
 mod transcript;
 mod window;
+mod worker;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -113,6 +117,9 @@ pub fn main() -> ExitCode {
         // It has no configuration of its own: everything comes through its stdin.
         return engine::run(&screen);
     }
+    if let Some(Command::Generate(arguments)) = &cli.command {
+        return generate::run(arguments).unwrap_or_else(|error| exit::report(&error));
+    }
     match start(cli, screen.clone()) {
         Ok(code) => code,
         Err(error) => {
@@ -161,9 +168,10 @@ fn start(cli: Cli, screen: MultiProgress) -> anyhow::Result<ExitCode> {
         Some(Command::Bench(arguments)) => bench::run(&session, &arguments, cli.common.format),
         Some(Command::Check) => check::run(&session, cli.common.format),
         Some(Command::Serve) => serve::run(&session),
+        Some(Command::Worker) => worker::run(&session),
         Some(Command::Events(_)) => events::run(&session, cli.common.format),
         Some(Command::Auth(command)) => auth::run(&session, &command),
-        Some(Command::Engine) => unreachable!("it was served before the configuration was read"),
+        Some(Command::Engine | Command::Generate(_)) => unreachable!("served before the configuration was read"),
     }
 }
 

@@ -13,7 +13,7 @@ use super::run::parse_ids;
 use super::{ExitCode, Session, ledger};
 use crate::config::units::parse_duration;
 use crate::domain::{Reason, RecordingId};
-use crate::queue::{JobQueue, Selection};
+use crate::queue::{Desk, JobQueue, Selection};
 
 /// At least one of these must be given; of several, all must hold.
 #[derive(Debug, Args)]

@@ -11,12 +11,11 @@ use serde_json::json;
 
 use super::args::{OutputFormat, RunArgs};
 use super::exit::BadArgument;
-use super::speeds::{Speed, Speeds};
 use super::{ExitCode, Session, window};
-use crate::config::secrets::ZoomSecrets;
-use crate::config::units::{format_size, parse_duration};
+use crate::config::secrets::{FleetSecrets, ZoomSecrets};
+use crate::config::units::parse_duration;
 use crate::domain::{Reason, RecordingId, SourceKind};
-use crate::pipeline::{Plan, RedoOrder, RunError, Stop, Summary, Sweep, Window, plan, run_sweep};
+use crate::pipeline::{Hands, Lead, RedoOrder, RunError, Stop, Summary, Sweep, Window, plan, run_sweep};
 use crate::queue::{JobRecord, JobState};
 use crate::source::folder::FolderSource;
 use crate::source::zoom::ZoomSource;
@@ -32,9 +31,6 @@ const DEFAULT_SINCE: SignedDuration = SignedDuration::from_hours(26);
 /// Recordings of a summary that are read from the ledger at once.
 const PAGE: u32 = 500;
 
-/// Zoom's recordings are MP3 at 128 kbit/s.
-const BYTES_PER_SECOND: u64 = 16_000;
-
 pub(super) fn run(session: &Session, args: &RunArgs, format: OutputFormat) -> anyhow::Result<ExitCode> {
     let sweep = sweep_of(session, args)?;
     let max_time = args.max_time.as_deref().map(|text| duration("--max-time", text)).transpose()?;
@@ -47,15 +43,18 @@ pub(super) fn run(session: &Session, args: &RunArgs, format: OutputFormat) -> an
         if args.plan {
             let model = if sweep.redo == RedoOrder::Changed { Some(models(session)?) } else { None };
             let plan = plan(&session.config, source, model.as_ref(), &stop, &sweep).await?;
-            print_plan(session, &plan, format)?;
+            super::plan::print(session, &plan, format)?;
             return Ok(ExitCode::Done);
         }
-        let model = models(session)?;
+        let hands = hands(session, &stop).await?;
         if let Some(max_time) = max_time {
             stop.drain_after(max_time);
         }
         let reporter = Arc::new(Reporter::new(session.show_bars.then(|| Bars::on(&session.screen))));
-        let summary = run_sweep(&session.config, source, &model, Arc::clone(&reporter), stop, sweep).await;
+        let summary = run_sweep(&session.config, source, &hands, Arc::clone(&reporter), stop, sweep).await;
+        if let Hands::Fleet(lead) = hands {
+            lead.end().await;
+        }
         reporter.finish();
         let summary = summary?;
         let printed = match format {
@@ -126,6 +125,15 @@ pub(super) fn zoom_source(session: &Session) -> anyhow::Result<ZoomSource> {
     Ok(ZoomSource::new(&session.config.zoom, credentials).map_err(RunError::from)?)
 }
 
+/// Who does the work: this process with its models, or the fleet that `queue.url` names.
+pub(super) async fn hands(session: &Session, stop: &Stop) -> anyhow::Result<Hands> {
+    if session.config.fleet().is_none() {
+        return Ok(Hands::Here(models(session)?));
+    }
+    let secrets = FleetSecrets::read(&session.environment)?;
+    Ok(Hands::Fleet(Lead::take(&session.config, &secrets, stop).await?))
+}
+
 pub(super) fn models(session: &Session) -> anyhow::Result<ModelFiles> {
     let stt = &session.config.stt;
     let second = stt.second_model.as_deref().map(|name| model(session, name)).transpose()?;
@@ -135,68 +143,6 @@ pub(super) fn models(session: &Session) -> anyhow::Result<ModelFiles> {
 pub(super) fn model(session: &Session, name: &str) -> anyhow::Result<ModelPath> {
     let model = stored::resolve(&session.config.paths.models_dir, name)?;
     Ok(ModelPath { path: model.path, name: model.name, sha256: model.sha256 })
-}
-
-fn print_plan(session: &Session, plan: &Plan, format: OutputFormat) -> anyhow::Result<()> {
-    let total = plan.total();
-    let speeds = Speeds::read(&session.config.paths.state_dir).0;
-    let took = |speed: &Speed| Duration::from_secs(total.audio_s).div_f64(speed.audio_s_per_s.max(0.001));
-    let mut out = std::io::stdout().lock();
-    match format {
-        OutputFormat::Human => {
-            writeln!(out, "{:<12} {:>10} {:>8} {:>8} {:>10}", "day", "recordings", "settled", "to do", "audio")?;
-            for (dt, day) in &plan.days {
-                let audio = clock(day.audio_s);
-                writeln!(out, "{dt:<12} {:>10} {:>8} {:>8} {audio:>10}", day.recordings, day.settled, day.to_do)?;
-            }
-            let audio = clock(total.audio_s);
-            writeln!(
-                out,
-                "{:<12} {:>10} {:>8} {:>8} {audio:>10}",
-                "total", total.recordings, total.settled, total.to_do
-            )?;
-            if plan.unfinished > 0 {
-                writeln!(out, "unfinished from earlier runs: {}, taken up first", plan.unfinished)?;
-            }
-            let size = format_size(total.audio_s * BYTES_PER_SECOND);
-            writeln!(out, "to download: about {size} in {} requests", total.to_do)?;
-            if total.unknown_length > 0 {
-                writeln!(out, "{} recordings have no listed length and are not in these sums", total.unknown_length)?;
-            }
-            for (model, speed) in &speeds {
-                let configured = if *model == session.config.stt.model { " (stt.model)" } else { "" };
-                let time = clock(took(speed).as_secs());
-                writeln!(out, "speech to text with {model}{configured}: about {time} on this machine")?;
-            }
-            if !speeds.contains_key(&session.config.stt.model) {
-                writeln!(
-                    out,
-                    "how long {} takes is not known: `transcribe bench RECORDING…` measures it",
-                    session.config.stt.model
-                )?;
-            }
-        }
-        OutputFormat::Json => {
-            let days: Vec<_> = plan
-                .days
-                .iter()
-                .map(|(dt, day)| {
-                    json!({"day": dt, "recordings": day.recordings, "settled": day.settled, "to_do": day.to_do,
-                           "audio_seconds": day.audio_s})
-                })
-                .collect();
-            let models: Vec<_> = speeds
-                .iter()
-                .map(|(model, speed)| json!({"model": model, "speech_to_text_seconds": took(speed).as_secs()}))
-                .collect();
-            let object = json!({
-                "models": models, "recordings": total.recordings, "settled": total.settled, "to_do": total.to_do,
-                "unfinished": plan.unfinished, "audio_seconds": total.audio_s, "unknown_length": total.unknown_length, "days": days,
-            });
-            writeln!(out, "{object}")?;
-        }
-    }
-    Ok(())
 }
 
 async fn print_human(summary: &Summary, session: &Session) -> anyhow::Result<()> {

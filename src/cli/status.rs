@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::args::OutputFormat;
+use super::fleet::Fleet;
 use super::run::{clock, parse_ids};
 use super::{ExitCode, Session, ledger};
 use crate::domain::Reason;
@@ -28,9 +29,17 @@ pub(super) fn run(session: &Session, args: &StatusArgs, format: OutputFormat) ->
             Some(queue) => ledger::ask(queue.overview())?,
             None => Vec::new(),
         };
+        let fleet = Fleet::look(session)?;
         match format {
-            OutputFormat::Human => print_overview(session, &lines)?,
-            OutputFormat::Json => print_overview_json(&lines)?,
+            OutputFormat::Human => {
+                print_overview(session, &lines)?;
+                if let Some(fleet) = fleet {
+                    let waits = lines.iter().filter(|line| line.state == JobState::Seen);
+                    let oldest = waits.map(|line| line.oldest_change).min();
+                    fleet.print(&mut std::io::stdout().lock(), open_audio_s(&lines), oldest)?;
+                }
+            }
+            OutputFormat::Json => print_overview_json(&lines, fleet.as_ref())?,
         }
         return Ok(ExitCode::Done);
     };
@@ -83,8 +92,14 @@ fn print_overview(session: &Session, lines: &[StateLine]) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn print_overview_json(lines: &[StateLine]) -> anyhow::Result<()> {
-    let lines: Vec<_> = lines
+/// Seconds of audio that are neither transcribed nor dead.
+fn open_audio_s(lines: &[StateLine]) -> u64 {
+    let is_open = |state| matches!(state, JobState::Seen | JobState::Claimed | JobState::Waiting);
+    lines.iter().filter(|line| is_open(line.state)).map(|line| line.audio_s).sum()
+}
+
+fn print_overview_json(lines: &[StateLine], fleet: Option<&Fleet>) -> anyhow::Result<()> {
+    let states: Vec<_> = lines
         .iter()
         .map(|line| {
             json!({"state": line.state.as_str(), "reason": line.reason, "recordings": line.jobs,
@@ -93,7 +108,11 @@ fn print_overview_json(lines: &[StateLine]) -> anyhow::Result<()> {
                    "next_due": line.next_due.map(|due| due.to_string())})
         })
         .collect();
-    writeln!(std::io::stdout().lock(), "{}", json!({ "states": lines }))?;
+    let mut object = json!({ "states": states });
+    if let Some(fleet) = fleet {
+        object["fleet"] = fleet.json(open_audio_s(lines));
+    }
+    writeln!(std::io::stdout().lock(), "{object}")?;
     Ok(())
 }
 

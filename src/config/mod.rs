@@ -12,7 +12,7 @@ pub mod units;
 
 pub use isa::Isa;
 pub use settings::{
-    BucketConfig, Config, FolderConfig, GuardConfig, HooksConfig, LakeConfig, LakePlace, LeftChannel, LogFormat,
-    OnDeleted, Partition, PathsConfig, PrivacyConfig, QueueConfig, StoreService, SttConfig, TelemetryConfig,
+    BucketConfig, Config, FleetConfig, FolderConfig, GuardConfig, HooksConfig, LakeConfig, LakePlace, LeftChannel,
+    LogFormat, OnDeleted, Partition, PathsConfig, PrivacyConfig, QueueConfig, StoreService, SttConfig, TelemetryConfig,
     TriggerConfig, WebhookConfig, WebsocketConfig, WebsocketGrant, ZoomConfig, ZoomMode, ZoomPlan,
 };

@@ -70,6 +70,36 @@ pub fn webhook_secret(environment: &Environment) -> Result<Option<SecretString>,
     read_if_set(environment, WEBHOOK_SECRET)
 }
 
+/// What signs this program in to the message server of a fleet.
+#[derive(Debug, Clone, Default)]
+pub enum FleetSecrets {
+    #[default]
+    Nothing,
+    Password {
+        user: String,
+        password: SecretString,
+    },
+    /// The content of a `.creds` file.
+    Credentials(SecretString),
+}
+
+impl FleetSecrets {
+    /// Reads the file that `NATS_CREDS_FILE` names, or `NATS_USER` and `NATS_PASSWORD`; the latter also as `…_FILE`.
+    ///
+    /// # Errors
+    /// [`SecretError`] when what is set is empty, unreadable or only half of it.
+    pub fn read(environment: &Environment) -> Result<Self, SecretError> {
+        if let Some(credentials) = read_if_set(environment, "NATS_CREDS")? {
+            return Ok(Self::Credentials(credentials));
+        }
+        match read(environment, "NATS_USER") {
+            Ok(user) => Ok(Self::Password { user, password: read(environment, "NATS_PASSWORD")?.into() }),
+            Err(SecretError::Missing { .. }) => Ok(Self::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 fn read_if_set(environment: &Environment, name: &'static str) -> Result<Option<SecretString>, SecretError> {
     match read(environment, name) {
         Ok(secret) => Ok(Some(secret.into())),

@@ -29,6 +29,14 @@ pub struct Config {
     pub privacy: PrivacyConfig,
 }
 
+impl Config {
+    /// The fleet that does the work. Files of a folder lie on this machine, and are worked on here.
+    #[must_use]
+    pub fn fleet(&self) -> Option<&FleetConfig> {
+        self.queue.fleet.as_ref().filter(|_| self.source == SourceKind::Zoom)
+    }
+}
+
 /// The account's plan decides Zoom's rate limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ZoomPlan {
@@ -159,12 +167,25 @@ pub struct FolderConfig {
 pub struct QueueConfig {
     /// The SQLite ledger's file.
     pub ledger: PathBuf,
+    /// Where other machines take the work from, if they do.
+    pub fleet: Option<FleetConfig>,
     /// Attempts a recording gets before it is dead.
     pub max_attempts: i32,
     /// How long a claim holds without a heartbeat.
     pub lease: Duration,
     /// The delay before the second attempt; doubled for each further one.
     pub backoff: Duration,
+}
+
+/// A fleet on its message server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetConfig {
+    /// `nats://host:port` or `tls://host:port`.
+    pub server: String,
+    /// Tells fleets on one server apart.
+    pub name: String,
+    /// On how many servers of a cluster everything is kept.
+    pub replicas: usize,
 }
 
 #[derive(Debug, Clone)]

@@ -126,6 +126,8 @@ pub enum Reason {
     TimedOut,
     /// A disk of this machine is full or not writable.
     Disk,
+    /// A worker of a fleet finished it, and its transcript cannot be found or read where it put it.
+    TranscriptLost,
 }
 
 impl Reason {
@@ -166,6 +168,7 @@ impl Reason {
             Self::EngineCrash => "engine_crash",
             Self::TimedOut => "timed_out",
             Self::Disk => "disk",
+            Self::TranscriptLost => "transcript_lost",
         }
     }
 }
@@ -198,6 +201,9 @@ impl Reason {
             Self::EngineCrash => "the process died each time it worked on it alone",
             Self::TimedOut => "it took much longer than it is long, or got stuck; `transcribe retry` tries it again",
             Self::Disk => "a disk of this machine is full or not writable",
+            Self::TranscriptLost => {
+                "a worker's transcript is not in the lake's _staging folder or cannot be read; run one version everywhere"
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`schema`] says what the tables are; [`write`] turns rows into the bytes of a file.
 //! * [`staging`] keeps a finished transcript on disk until it is published.
+//! * `shared` is where the machines of a fleet hand it over.
 //! * [`publish`] groups staged transcripts of one day into one file per table, under keys that follow from their
 //!   fingerprints, with puts that create and never replace. Doing the same batch again writes the same bytes.
 //! * `posted` writes the rows of the ledger's outbox the same way.
@@ -34,6 +35,7 @@ mod row;
 mod sample;
 pub mod schema;
 pub mod search;
+mod shared;
 pub mod staging;
 mod store;
 mod swap;
@@ -52,6 +54,7 @@ pub use publish::{BatchObject, BatchPlan, Published, PublishedObject};
 pub use purge::{Erased, Erasure, Quarry};
 pub use read::{OurText, PublishedId};
 pub use schema::{CoverageRow, QuarantineRow, RunRow, SCHEMA_VERSION, Table, ZoomSegmentRow, ZoomTranscriptRow};
+pub use shared::SharedStaging;
 pub use staging::{StagedRef, Staging, StagingError};
 pub use tidy::LakeLock;
 pub use transcript::{HeldSegment, HeldTranscript, HeldWindow, HeldWord};

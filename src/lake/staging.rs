@@ -154,20 +154,35 @@ impl Staging {
         if bytes.len() as u64 > MAX_BYTES {
             return Err(corrupt("it is too large"));
         }
-        let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(|| corrupt("it has no header"))?;
-        let (line, body) = (&bytes[..end], &bytes[end + 1..]);
-        let header: Header = serde_json::from_slice(line).map_err(|_not_json| corrupt("its header is not readable"))?;
-        if header.format != FORMAT {
-            return Err(StagingError::Newer { name: name(), format: header.format });
-        }
-        if header.sha256 != hex::encode(Sha256::digest(body)) {
-            return Err(corrupt("its checksum is wrong"));
-        }
-        let finished: FinishedTranscript =
-            serde_json::from_slice(body).map_err(|_not_json| corrupt("its transcript is not readable"))?;
-        if Self::name_of(&finished.recording.id, &finished.fingerprint) != staged.name {
-            return Err(corrupt("its name is that of another transcript"));
-        }
+        from_bytes(&staged.name, &bytes)
+    }
+
+    /// A transcript as it lies in the folder, to be put into another one by [`Staging::accept`]. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`StagingError::Missing`], [`StagingError::Io`].
+    pub fn bytes_of(&self, id: &RecordingId, fingerprint: &Fingerprint) -> Result<Vec<u8>, StagingError> {
+        let name = Self::name_of(id, fingerprint);
+        fs::read(self.folder.join(&name)).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StagingError::Missing { name },
+            _ => StagingError::Io { name, source },
+        })
+    }
+
+    /// Writes what another machine staged, durably, after all that [`Staging::load`] looks at. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`StagingError`].
+    pub fn accept(
+        &self,
+        id: &RecordingId,
+        fingerprint: &Fingerprint,
+        bytes: &[u8],
+    ) -> Result<FinishedTranscript, StagingError> {
+        let name = Self::name_of(id, fingerprint);
+        let finished = from_bytes(&name, bytes)?;
+        let written = durable::replace(&self.folder.join(&name), bytes, 0o600);
+        written.map_err(|source| StagingError::Io { name, source })?;
         Ok(finished)
     }
 
@@ -243,13 +258,7 @@ impl Staging {
 
     /// `<recording>.<first 16 digits of the fingerprint>.staged`.
     fn name_of(id: &RecordingId, fingerprint: &Fingerprint) -> String {
-        let mut stem = id.file_stem();
-        if stem.len() > MAX_STEM_BYTES {
-            let digest = hex::encode(Sha256::digest(id.as_str().as_bytes()));
-            stem.truncate(MAX_STEM_BYTES);
-            stem.push('-');
-            stem.push_str(&digest[..32]);
-        }
+        let stem = stem_of(id);
         let fingerprint = fingerprint.as_str();
         format!("{stem}.{}{SUFFIX}", fingerprint.get(..16).unwrap_or(fingerprint))
     }
@@ -265,6 +274,38 @@ impl Staging {
         names.sort();
         Ok(names)
     }
+}
+
+/// The id as a piece of a file name that is no longer than file systems take.
+pub(super) fn stem_of(id: &RecordingId) -> String {
+    let mut stem = id.file_stem();
+    if stem.len() > MAX_STEM_BYTES {
+        let digest = hex::encode(Sha256::digest(id.as_str().as_bytes()));
+        stem.truncate(MAX_STEM_BYTES);
+        stem.push('-');
+        stem.push_str(&digest[..32]);
+    }
+    stem
+}
+
+/// Reads a transcript that lies under `name`; damage of any kind is noticed.
+fn from_bytes(name: &str, bytes: &[u8]) -> Result<FinishedTranscript, StagingError> {
+    let corrupt = |problem| StagingError::Corrupt { name: name.to_owned(), problem };
+    let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(|| corrupt("it has no header"))?;
+    let (line, body) = (&bytes[..end], &bytes[end + 1..]);
+    let header: Header = serde_json::from_slice(line).map_err(|_not_json| corrupt("its header is not readable"))?;
+    if header.format != FORMAT {
+        return Err(StagingError::Newer { name: name.to_owned(), format: header.format });
+    }
+    if header.sha256 != hex::encode(Sha256::digest(body)) {
+        return Err(corrupt("its checksum is wrong"));
+    }
+    let finished: FinishedTranscript =
+        serde_json::from_slice(body).map_err(|_not_json| corrupt("its transcript is not readable"))?;
+    if Staging::name_of(&finished.recording.id, &finished.fingerprint) != name {
+        return Err(corrupt("its name is that of another transcript"));
+    }
+    Ok(finished)
 }
 
 fn to_bytes(finished: &FinishedTranscript) -> io::Result<Vec<u8>> {

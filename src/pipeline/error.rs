@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::ExitCode;
 use crate::domain::Treatment;
+use crate::fleet::FleetError;
 use crate::lake::{LakeError, LakeErrorKind, StagingError};
 use crate::queue::QueueError;
 use crate::source::SourceError;
@@ -30,6 +31,8 @@ pub enum RunError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Speech(#[from] SttError),
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     #[error("a stage of the pipeline ended unexpectedly")]
     Stage(#[source] tokio::task::JoinError),
 }
@@ -44,6 +47,9 @@ impl RunError {
             Self::Queue(QueueError::DiskFull { .. } | QueueError::Disk { .. } | QueueError::Busy { .. }) => {
                 ExitCode::WorkRemains
             }
+            Self::Queue(QueueError::Fleet(_))
+            | Self::Fleet(FleetError::Unreachable { .. } | FleetError::Led { .. }) => ExitCode::WorkRemains,
+            Self::Fleet(_) => ExitCode::Configuration,
             Self::Queue(_) | Self::Stage(_) => ExitCode::Bug,
             Self::Lake(error) => match error.kind() {
                 LakeErrorKind::Configuration => ExitCode::Configuration,
@@ -81,6 +87,7 @@ impl RunError {
                 "this machine lacks memory or processes for it: free some, or set stt.workers or a smaller stt.model"
                     .into(),
             ),
+            Self::Fleet(error) => Some(error.hint().into()),
             Self::Source(SourceError::Unavailable { .. }) => Some("run again later: nothing is lost".into()),
             Self::Source(SourceError::LimitReached { resumes_at }) => {
                 Some(format!("run again after {}: nothing is lost", resumes_at.strftime("%Y-%m-%d %H:%M UTC")))

@@ -3,14 +3,31 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
 use super::RunError;
-use super::item::{ItemOutcome, Shop};
+use super::item::ItemOutcome;
 use crate::domain::{Failure, Lease, RunId};
 use crate::queue::{Claimed, Company};
+
+/// Who works on what is claimed: this process, or a fleet.
+#[async_trait]
+pub(super) trait Crew: Send + Sync {
+    /// Works on one recording for `run` while extending its lease, and settles the claim.
+    async fn work_on(self: Arc<Self>, claimed: Claimed, run: &RunId) -> Result<ItemOutcome, RunError>;
+
+    /// How many recordings it takes at once.
+    fn places(&self) -> usize;
+
+    /// Whether all that it works on is in flight in one process, so that one may have to be alone.
+    fn is_one_process(&self) -> bool;
+
+    /// Has the engine decode something harmless; what is wrong with this machine if it does not survive that.
+    async fn examine_engine(self: Arc<Self>) -> Option<Failure>;
+}
 
 /// One recording in work.
 pub(super) struct InWork {
@@ -28,10 +45,9 @@ pub(super) struct Ended {
     pub(super) outcome: Result<ItemOutcome, RunError>,
 }
 
-/// Two recordings for each decoder and one more are in work: the next ones are fetched while they decode, and a decoder that
-/// takes several windows at a time finds some though each recording is short.
+/// As many recordings as the crew takes are in work.
 pub(super) struct Floor {
-    shop: Arc<Shop>,
+    crew: Arc<dyn Crew>,
     tasks: JoinSet<Result<ItemOutcome, RunError>>,
     /// What each of the tasks works on, so that one that panics is told of as well.
     in_work: HashMap<Id, InWork>,
@@ -42,8 +58,8 @@ pub(super) struct Floor {
 }
 
 impl Floor {
-    pub(super) fn new(shop: Arc<Shop>) -> Self {
-        Self { shop, tasks: JoinSet::new(), in_work: HashMap::new(), one_is_alone: false, engine_died: false }
+    pub(super) fn new(crew: Arc<dyn Crew>) -> Self {
+        Self { crew, tasks: JoinSet::new(), in_work: HashMap::new(), one_is_alone: false, engine_died: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -57,7 +73,7 @@ impl Floor {
 
     /// Whether another recording may be begun now.
     pub(super) fn has_room(&self) -> bool {
-        !self.engine_died && !self.one_is_alone && self.in_work.len() <= 2 * self.shop.speech.workers()
+        !self.engine_died && !self.one_is_alone && self.in_work.len() < self.crew.places()
     }
 
     /// Whether work stands still until the engine was examined.
@@ -67,18 +83,18 @@ impl Floor {
 
     /// What the next one would find beside it.
     pub(super) fn company(&self) -> Company {
-        if self.in_work.is_empty() { Company::Nobody } else { Company::Others }
+        if self.in_work.is_empty() || !self.crew.is_one_process() { Company::Nobody } else { Company::Others }
     }
 
     pub(super) fn begin(&mut self, claimed: Claimed, run: RunId) {
-        self.one_is_alone = claimed.alone;
+        self.one_is_alone = claimed.alone && self.crew.is_one_process();
         let lease = claimed.lease.twin();
         // Every line about a recording gets these fields, and none of its own for them.
         let Lease { id, attempt, .. } = &lease;
         let span = tracing::info_span!(parent: None, "recording", recording_id = %id, attempt, run_id = %run);
         let in_work = InWork { run: run.clone(), lease, call_ended_at: claimed.recording.end() };
-        let shop = Arc::clone(&self.shop);
-        let work = async move { shop.work_on(claimed, &run).await };
+        let crew = Arc::clone(&self.crew);
+        let work = async move { crew.work_on(claimed, &run).await };
         let task = self.tasks.spawn(work.instrument(span));
         self.in_work.insert(task.id(), in_work);
     }
@@ -102,6 +118,6 @@ impl Floor {
     /// Before anything else is thrown at an engine that died, and with nothing in work: does it survive what no
     /// recording is to blame for? What is wrong with this machine if not.
     pub(super) async fn examine(&mut self) -> Option<Failure> {
-        if std::mem::take(&mut self.engine_died) { self.shop.examine_engine().await } else { None }
+        if std::mem::take(&mut self.engine_died) { Arc::clone(&self.crew).examine_engine().await } else { None }
     }
 }

@@ -26,7 +26,7 @@ use crate::fetch::kept::{KeptAudio, KeptFor};
 use crate::fetch::slot::{Spool, SpoolSlot};
 use crate::lake::Staging;
 use crate::privacy::{NumberHasher, Redactor};
-use crate::queue::{Claimed, Fenced, JobQueue, JobState, Settled, Settlement};
+use crate::queue::{Claimed, Desk, Fenced, JobState, Settled, Settlement};
 use crate::source::{FetchedAudio, RecordingSource};
 use crate::stt::SpeechToText;
 use crate::telemetry::{Event, Reporter};
@@ -40,7 +40,7 @@ const STANDSTILL: Duration = Duration::from_secs(900);
 
 /// Everything that recordings in work share.
 pub(super) struct Shop {
-    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) desk: Arc<dyn Desk>,
     pub(super) source: Arc<dyn RecordingSource>,
     pub(super) speech: SpeechToText,
     pub(super) recipe: Recipe,
@@ -130,7 +130,7 @@ impl Shop {
             Ended::Aborted => (Settlement::Released, ItemOutcome::GivenBack),
         };
         let failure = settlement.failure().cloned();
-        match self.queue.settle(lease, settlement, Timestamp::now()).await? {
+        match self.desk.settle(lease, settlement, Timestamp::now()).await? {
             Settled::As(state) => {
                 failpoint::pass("settled");
                 // Not before: who reads it may take the recording for done, whatever ends this process.
@@ -161,7 +161,7 @@ impl Shop {
         beat.tick().await;
         loop {
             beat.tick().await;
-            match self.queue.heartbeat(lease, Timestamp::now()).await {
+            match self.desk.heartbeat(lease, Timestamp::now()).await {
                 Ok(Fenced::Held) => {}
                 Ok(Fenced::Lost) => return,
                 Err(error) => tracing::warn!(%error, "lease could not be extended"),
@@ -343,7 +343,7 @@ impl Shop {
 
     /// A recording that was purged while it was in work leaves no transcript behind.
     async fn drop_if_purged(&self, id: &RecordingId) -> Result<(), RunError> {
-        if self.queue.purged(std::slice::from_ref(id)).await?.is_empty() {
+        if self.desk.purged(std::slice::from_ref(id)).await?.is_empty() {
             return Ok(());
         }
         let (staging, audio, id) = (self.staging.clone(), self.kept_audio.clone(), id.clone());

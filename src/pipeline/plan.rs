@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::discover::windows;
 use super::pages::each_page;
-use super::process::{load_engine, recipe};
+use super::shop::{load_engine, recipe};
 use super::sweep::{RedoOrder, Sweep};
 use super::{RunError, Stop};
 use crate::config::Config;
@@ -36,6 +36,8 @@ pub struct Plan {
     /// Recordings of earlier runs that are not finished, inside and outside the window; a run takes them up first.
     pub unfinished: u64,
     pub days: BTreeMap<String, DayPlan>,
+    /// Pages that were listed; a run lists them again.
+    pub pages: u64,
 }
 
 impl Plan {
@@ -87,6 +89,7 @@ pub async fn plan(
     let mut counted = HashSet::new();
     for slice in windows.into_iter().flat_map(|window| source.slices(window)) {
         let taking = each_page(source.as_ref(), &slice, stop, async |page| {
+            plan.pages += 1;
             for recording in page {
                 let is_asked_for = sweep.recordings.is_empty() || sweep.recordings.contains(&recording.id);
                 if is_asked_for && counted.insert(short_digest(recording.id.as_str())) {

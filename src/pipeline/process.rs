@@ -1,78 +1,23 @@
-//! The work on recordings: claims, how many are in flight, what each outcome means for the run.
+//! The work on recordings: claims, and what each outcome means for the run.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
 
 use super::error::MAKE_ROOM;
 use super::floor::Floor;
-use super::item::{ItemOutcome, Shop};
+use super::item::ItemOutcome;
 use super::sweep::{Run, WAIT_FOR_RETRIES};
 use super::{ExitCode, RunError};
-use crate::config::Config;
-use crate::domain::{Reason, Recipe, RecordingId, Treatment};
-use crate::fetch::kept::KeptAudio;
-use crate::fetch::slot::Spool;
-use crate::lake::SCHEMA_VERSION;
-use crate::privacy::Redactor;
+use crate::domain::{Reason, RecordingId, Treatment};
 use crate::queue::{Claimant, Claimed, Company, Scope};
-use crate::stt::{ModelFiles, SpeechToText};
 use crate::telemetry::Event;
 
 /// How long what is due to be published may go unnoticed.
 const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(15);
 
-/// Loads the model and starts the workers.
-pub(super) async fn load_engine(config: &Config, model: &ModelFiles) -> Result<SpeechToText, RunError> {
-    let (settings, file) = (config.stt.clone(), model.clone());
-    let loading = tokio::task::spawn_blocking(move || SpeechToText::load(&settings, &file));
-    Ok(loading.await.map_err(RunError::Stage)??)
-}
-
-/// What this engine makes of any audio, and what of that is written.
-pub(super) fn recipe(speech: &SpeechToText, redactor: Option<&Redactor>) -> Recipe {
-    let mut settings_sha256 = speech.settings_sha256().to_owned();
-    if let Some(redactor) = redactor {
-        let both = [settings_sha256, redactor.description()].concat();
-        settings_sha256 = hex::encode(Sha256::digest(both.as_bytes()));
-    }
-    Recipe { engine: speech.identity().clone(), settings_sha256, schema_version: SCHEMA_VERSION }
-}
-
 impl Run<'_> {
-    /// Opens what only the work itself needs: spool, model and workers.
-    pub(super) async fn open_shop(&self, model: &ModelFiles) -> Result<Arc<Shop>, RunError> {
-        let paths = &self.config.paths;
-        let spool = Spool::open(&paths.spool_dir(), self.instance.id(), paths.spool_max_bytes)
-            .map_err(|source| RunError::State { path: paths.state_dir.clone(), source })?;
-        let began = Instant::now();
-        let speech = load_engine(self.config, model).await?;
-        let workers = speech.workers();
-        self.reporter.emit(Event::ModelLoaded { model: &model.first.name, workers, elapsed: began.elapsed() });
-        Ok(Arc::new(Shop {
-            queue: Arc::clone(&self.queue),
-            source: Arc::clone(&self.source),
-            recipe: recipe(&speech, self.config.privacy.redactor.as_ref()),
-            speech,
-            staging: self.publisher.staging.clone(),
-            spool,
-            reporter: Arc::clone(&self.reporter),
-            settings: self.config.queue.clone(),
-            prompt_from_call: self.config.stt.prompt_from_call,
-            left_channel: self.config.stt.left_channel,
-            redactor: self.config.privacy.redactor.clone(),
-            hasher: self.config.privacy.hasher.clone(),
-            kept_audio: KeptAudio::in_folder(self.config.paths.audio_dir()),
-            audio_retention: self.config.privacy.audio_retention,
-            stop: self.stop.clone(),
-            fetched: AtomicU64::new(0),
-        }))
-    }
-
     /// Claims and works until nothing is due.
     pub(super) async fn process(&mut self, scope: &Scope, floor: &mut Floor) -> Result<(), RunError> {
         let mut taken = BTreeSet::new();
@@ -136,7 +81,7 @@ impl Run<'_> {
         company: Company,
         taken: &mut BTreeSet<RecordingId>,
     ) -> Result<Option<Claimed>, RunError> {
-        let claimant = Claimant { instance: self.instance.id().to_owned(), run: self.run_id.clone() };
+        let claimant = Claimant { instance: self.holder().to_owned(), run: self.run_id.clone() };
         let claimed = self.queue.claim(&claimant, scope, company, Timestamp::now()).await?;
         if let Some(claimed) = &claimed {
             self.claimed += 1;

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::domain::{Fingerprint, FinishedTranscript, RunId};
 use crate::failpoint;
 use crate::fetch::kept::KeptAudio;
-use crate::lake::{BatchPlan, Lake, LakeLock, QuarantineRow, RunRow, Staging, StagingError};
+use crate::lake::{BatchPlan, Lake, LakeLock, QuarantineRow, RunRow, SharedStaging, Staging, StagingError};
 use crate::privacy::Redactor;
 use crate::queue::sqlite::SqliteQueue;
 use crate::queue::{BatchLog, DeadJob, Graves, OpenBatch, Outbox, QueueError, StagedJob};
@@ -30,6 +30,8 @@ pub(super) struct Publisher {
     pub(super) outbox: Arc<dyn Outbox>,
     pub(super) lake: Lake,
     pub(super) staging: Staging,
+    /// Where the workers of a fleet put transcripts.
+    pub(super) shared: Option<SharedStaging>,
     pub(super) reporter: Arc<Reporter>,
     /// Holds the file whose lock makes this process the only publisher.
     pub(super) state_dir: PathBuf,
@@ -67,6 +69,10 @@ impl Publisher {
             outbox: ledger,
             lake: Lake::open(&config.lake).await?,
             staging: Staging::open(config.paths.staging_dir()).map_err(unusable)?,
+            shared: match config.fleet() {
+                Some(_) => Some(SharedStaging::open(&config.lake.place).await?),
+                None => None,
+            },
             reporter,
             flush_bytes: config.lake.flush_bytes,
             redactor: config.privacy.redactor.clone(),

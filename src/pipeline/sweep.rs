@@ -13,6 +13,7 @@ use super::discover::{Discovered, Discovery, windows};
 use super::error::source_exit_code;
 use super::floor::Floor;
 use super::item::whole_millis;
+use super::lead::{Hands, Hired};
 use super::publisher::{PublishedCount, Publisher};
 use super::tidy::Tidied;
 use super::{ExitCode, RunError, Stop, Summary};
@@ -20,11 +21,12 @@ use crate::config::{Config, PathsConfig};
 use crate::domain::{RecordingId, RunId};
 use crate::failpoint;
 use crate::fetch::slot::Spool;
+use crate::fleet::{FleetError, HOLDER};
 use crate::queue::instance::{self, Fate, Instance};
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{JobQueue, ListingMarks, Reclaimed, Redo, Scope};
 use crate::source::{RecordingSource, SourceError, TimeWindow};
-use crate::stt::{Effort, ModelFiles};
+use crate::stt::Effort;
 use crate::telemetry::{Event, Reporter};
 
 /// A run stays for retries that come due within this time; later ones belong to the next run.
@@ -72,13 +74,13 @@ pub struct Sweep {
 pub async fn run_sweep(
     config: &Config,
     source: Arc<dyn RecordingSource>,
-    model: &ModelFiles,
+    hands: &Hands,
     reporter: Arc<Reporter>,
     stop: Stop,
     sweep: Sweep,
 ) -> Result<Summary, RunError> {
     let mut run = Run::open(config, source, reporter, stop, sweep).await?;
-    run.sweep(model).await
+    run.sweep(hands).await
 }
 
 /// What a sweep that only lists came to.
@@ -158,19 +160,22 @@ impl<'a> Run<'a> {
         })
     }
 
-    async fn sweep(&mut self, model: &ModelFiles) -> Result<Summary, RunError> {
+    async fn sweep(&mut self, hands: &Hands) -> Result<Summary, RunError> {
         self.take_back().await?;
         self.tidy_up().await?;
         self.publisher.forget_what_is_old().await?;
         let only = (!self.sweep.recordings.is_empty()).then(|| self.sweep.recordings.clone());
         let scope = Scope { source: self.config.source, only };
         // What has changed is known only with the engine that would do it.
-        let mut shop = None;
+        let mut hired = None;
         let redo = match self.sweep.redo {
             RedoOrder::Nothing => Redo::Nothing,
             RedoOrder::Failed => Redo::Failed,
             RedoOrder::All => Redo::All,
-            RedoOrder::Changed => Redo::Changed(shop.insert(self.open_shop(model).await?).recipe.clone()),
+            RedoOrder::Changed => {
+                let hired = hired.insert(self.hire(hands).await?);
+                Redo::Changed(hired.shop.as_ref().ok_or(FleetError::NoEngine)?.recipe.clone())
+            }
         };
         let discovered = self.discover(&scope, &redo).await?;
         failpoint::pass("listed");
@@ -185,12 +190,15 @@ impl<'a> Run<'a> {
         // After a listing that broke off the work that is known goes on; after a refusal it would be refused as well.
         let is_pointless =
             matches!(discovered.failure, Some(SourceError::Refused { .. } | SourceError::Misconfigured { .. }));
-        if open > 0 && !is_pointless && !self.stop.is_draining() {
-            let shop = match shop {
-                Some(shop) => shop,
-                None => self.open_shop(model).await?,
+        // What a fleet reported is settled whatever there is to do.
+        let is_fleet = self.config.fleet().is_some();
+        if (open > 0 || is_fleet) && !is_pointless && !self.stop.is_draining() {
+            let Hired { crew, shop, out } = match hired {
+                Some(hired) => hired,
+                None => self.hire(hands).await?,
             };
-            let mut floor = Floor::new(Arc::clone(&shop));
+            let mut floor = Floor::new(crew);
+            out.into_iter().for_each(|(claimed, run)| floor.begin(claimed, run));
             let processed = self.process(&scope, &mut floor).await;
             if processed.is_err() {
                 // The others are innocent: their claims are given back before the run ends.
@@ -198,9 +206,11 @@ impl<'a> Run<'a> {
                 while floor.next().await.is_some() {}
             }
             processed?;
-            let (first, second) = shop.speech.effort();
-            self.notes
-                .extend(second.zip(model.second.as_ref()).map(|(second, model)| cost_of(&model.name, second, first)));
+            if let (Some(shop), Some(models)) = (shop, hands.models()) {
+                let (first, second) = shop.speech.effort();
+                let second = second.zip(models.second.as_ref());
+                self.notes.extend(second.map(|(second, model)| cost_of(&model.name, second, first)));
+            }
         }
         self.note_publication(self.publisher.publish_all().await?);
         let is_over = |run: &RunId| *run == self.run_id || !self.is_alive(run.instance());
@@ -216,6 +226,9 @@ impl<'a> Run<'a> {
         }
         if left.claimed > 0 {
             self.notes.push(format!("{} recordings are in work in another process", left.claimed));
+            if self.config.fleet().is_some() {
+                self.noted.push(ExitCode::WorkRemains);
+            }
         }
         let summary = self.sum_up(&discovered, waiting, not_found);
         let changed =
@@ -272,7 +285,15 @@ impl<'a> Run<'a> {
     /// Claims of processes that died come back; those that are out of attempts are dead. Returns how many came back.
     pub(super) async fn take_back(&mut self) -> Result<u64, RunError> {
         let state_dir = &self.config.paths.state_dir;
-        let fate = |id: &str| if id == self.instance.id() { Fate::Runs } else { instance::fate(state_dir, id) };
+        let is_fleet = self.config.fleet().is_some();
+        if is_fleet {
+            // What is out is out until it is reported, whoever led when it was handed out.
+            for (claimed, _run) in self.queue.held_by(HOLDER).await? {
+                self.queue.heartbeat(&claimed.lease, Timestamp::now()).await?;
+            }
+        }
+        let runs = |id: &str| id == self.instance.id() || (is_fleet && id == HOLDER);
+        let fate = |id: &str| if runs(id) { Fate::Runs } else { instance::fate(state_dir, id) };
         let Reclaimed { back, died } = self.queue.reclaim(&fate, &self.run_id, Timestamp::now()).await?;
         failpoint::pass("taken-back");
         if back + died > 0 {

@@ -235,11 +235,27 @@ pub enum QueueError {
     Refused(#[from] state::Refused),
     #[error("the ledger's worker thread ended")]
     Stopped,
+    /// A worker of a fleet, whose ledger is elsewhere.
+    #[error("the coordinator could not be told")]
+    Fleet(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What whoever works on a claimed job needs of the queue, on the ledger's machine or on another.
+#[async_trait]
+pub trait Desk: Send + Sync {
+    /// Extends the lease.
+    async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<Fenced, QueueError>;
+
+    /// Ends a claim. Refused when the claim is not the current one.
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Settled, QueueError>;
+
+    /// Which of these recordings were purged, and why.
+    async fn purged(&self, ids: &[RecordingId]) -> Result<BTreeMap<RecordingId, PurgeReason>, QueueError>;
 }
 
 /// The job engine. Every method is one atomic step: a crash between two leaves a state from which the next run goes on.
 #[async_trait]
-pub trait JobQueue: Send + Sync {
+pub trait JobQueue: Desk {
     /// Adds recordings that are not known yet and takes up those that `redo` wants anew, at most `room` of both;
     /// refreshes the address and metadata of unfinished and dead ones.
     async fn enqueue(&self, found: Vec<NewJob>, room: u64, redo: &Redo, now: Timestamp)
@@ -247,9 +263,6 @@ pub trait JobQueue: Send + Sync {
 
     /// Which of these recordings are known.
     async fn known(&self, ids: &[RecordingId]) -> Result<BTreeSet<RecordingId>, QueueError>;
-
-    /// Which of these recordings were purged, and why.
-    async fn purged(&self, ids: &[RecordingId]) -> Result<BTreeMap<RecordingId, PurgeReason>, QueueError>;
 
     /// Records as published what the lake already holds (a lost ledger). A recording that is known stays as it is; one
     /// that was purged stays unknown, here and below.
@@ -281,11 +294,8 @@ pub trait JobQueue: Send + Sync {
     /// When the next job that waits is due, if one does.
     async fn next_due(&self, scope: &Scope) -> Result<Option<Timestamp>, QueueError>;
 
-    /// Extends the lease.
-    async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<Fenced, QueueError>;
-
-    /// Ends a claim. Refused when the claim is not the current one.
-    async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Settled, QueueError>;
+    /// The claims that this instance holds, and the runs that claimed them.
+    async fn held_by(&self, instance: &str) -> Result<Vec<(Claimed, RunId)>, QueueError>;
 
     /// Takes back the claims of instances that are gone and of leases that ran out. One that ended in order is not held
     /// against its jobs: it could not settle them, as on a full disk.

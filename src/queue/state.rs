@@ -19,6 +19,7 @@
 //! after two of them a job is claimed alone: only a death while alone counts, and innocent neighbours are never blamed.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Failure, Fingerprint};
 
@@ -190,7 +191,8 @@ impl Life {
 }
 
 /// How a claim ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Settlement {
     /// The transcript is durable in the staging folder.
     Staged { fingerprint: Fingerprint, audio_sha256: String, bytes: u64, audio_ms: i64 },

@@ -18,7 +18,8 @@ async fn cores_are_divided_in_every_way_the_fastest_is_proposed_and_a_plan_knows
     assert!(unknown.contains("how long tiny.en takes is not known: `transcribe bench"), "{unknown}");
 
     let recording = cached("fixtures/speech/en_quick_brown_fox.mp3");
-    let arguments = ["bench", "--seconds", "1", "--hours", "1", "--format", "json", recording.to_str().unwrap()];
+    let options = ["--seconds", "1", "--hours", "1", "--price", "2", "--format", "json"];
+    let arguments: Vec<&str> = ["bench"].into_iter().chain(options).chain(recording.to_str()).collect();
     let found = workspace.run(&arguments).expect_code(0).json();
     let cores = std::thread::available_parallelism().unwrap().get() as u64;
     assert_eq!((&found["model"], &found["cores"]), (&json!("tiny.en"), &json!(cores)));
@@ -34,6 +35,8 @@ async fn cores_are_divided_in_every_way_the_fastest_is_proposed_and_a_plan_knows
     }
     let rates = measured.iter().map(|one| one["audio_s_per_s"].as_f64().unwrap());
     assert_eq!(found["best"]["audio_s_per_s"].as_f64(), rates.max_by(f64::total_cmp));
+    let price = found["price_of_an_audio_hour"].as_f64().unwrap() * found["best"]["audio_s_per_s"].as_f64().unwrap();
+    assert!((price - 2.0).abs() < 1e-6, "{found}");
     // It cannot be proposed where an hour a day is too much for this machine.
     let keeps_up = found["best"]["audio_hours_a_day"].as_f64().unwrap() >= 1.0;
     let proposed = if keeps_up { json!("tiny.en") } else { json!(null) };

@@ -21,12 +21,15 @@ mod engine_process;
 mod events_follow;
 mod evolution;
 mod export;
+mod fleet;
 mod guard;
 mod lake;
 mod ledger;
 mod log_lines;
 mod main_job;
 mod models;
+#[path = "../support/nats_server.rs"]
+mod nats_server;
 mod otlp;
 mod privacy;
 mod purge;

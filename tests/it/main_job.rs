@@ -131,6 +131,9 @@ async fn a_plan_counts_and_writes_nothing() {
     let workspace = against(&zoom);
     let plan = workspace.run(&["--since", "7d", "--plan", "--format", "json"]).expect_code(0).json();
     assert_eq!((&plan["to_do"], &plan["audio_seconds"]), (&json!(2), &json!(180)));
+    assert_eq!((&plan["requests"], &plan["download_bytes"]), (&json!(3), &json!(180 * 16_000)));
+    assert_eq!(plan["limited_requests"], json!(null));
+    assert!(plan["state_bytes_free"].as_u64() > plan["state_bytes"].as_u64(), "{plan}");
     assert_eq!(zoom.downloads_of("d1") + zoom.downloads_of("d2"), 0);
     assert!(!workspace.lake().exists() && !workspace.path().join("state").exists());
 }

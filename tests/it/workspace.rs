@@ -227,6 +227,14 @@ impl Workspace {
         files
     }
 
+    /// Another workspace with the same environment and nothing else.
+    pub(crate) fn elsewhere(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut environment = self.environment.clone();
+        environment.insert("HOME".into(), folder.path().display().to_string());
+        Self { folder, environment }
+    }
+
     /// Copies fixtures into a folder of the workspace and returns its path.
     pub(crate) fn folder_of(&self, name: &str, files: &[&str]) -> PathBuf {
         let folder = self.path().join(name);

@@ -34,6 +34,16 @@ pub(super) struct BenchArgs {
     /// and one is proposed.
     #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(1..))]
     hours: Option<u32>,
+    /// What an hour of this machine costs, in any currency: an hour of recordings has a price then.
+    #[arg(long, value_name = "PRICE", value_parser = price)]
+    price: Option<f64>,
+}
+
+fn price(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|price: &f64| price.is_finite() && *price >= 0.0)
+        .ok_or_else(|| "it must be a number".into())
 }
 
 /// All that is printed.
@@ -48,6 +58,8 @@ struct Report {
     second_model: Option<String>,
     /// Hours a day, and the largest model that keeps up with them.
     proposal: Option<(u32, Option<String>)>,
+    /// What an hour of this machine costs.
+    price: Option<f64>,
 }
 
 pub(super) fn run(session: &Session, arguments: &BenchArgs, format: OutputFormat) -> anyhow::Result<ExitCode> {
@@ -87,6 +99,7 @@ pub(super) fn run(session: &Session, arguments: &BenchArgs, format: OutputFormat
         proposal: arguments.hours.map(|hours| (hours, largest_that_keeps_up(&speeds, hours))),
         speeds,
         second_model: session.config.stt.second_model.clone(),
+        price: arguments.price,
     };
     match format {
         OutputFormat::Human => print_human(&report)?,
@@ -182,7 +195,7 @@ fn keep(session: &Session, speeds: &[(String, u64, Speed)]) {
 
 fn print_human(report: &Report) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let Report { cores, decoding, measured, speeds, second_model, proposal } = report;
+    let Report { cores, decoding, measured, speeds, second_model, proposal, price } = report;
     let [(model, _, best), others @ ..] = speeds.as_slice() else { return Ok(()) };
     writeln!(out, "model {model}, {}, {cores} cores", best.engine)?;
     if let Some(decoding) = decoding {
@@ -196,9 +209,9 @@ fn print_human(report: &Report) -> io::Result<()> {
             "stt.workers = {workers}, stt.threads = {threads}: {rate:.1} seconds of audio in a second ({windows} windows in {took_s:.0} s)"
         )?;
     }
-    writeln!(out, "best: stt.workers = {}, stt.threads = {}; {}", best.workers, best.threads, worth(best))?;
+    writeln!(out, "best: stt.workers = {}, stt.threads = {}; {}", best.workers, best.threads, worth(best, *price))?;
     for (model, _, speed) in others {
-        writeln!(out, "model {model}, {}: {}", speed.engine, worth(speed))?;
+        writeln!(out, "model {model}, {}: {}", speed.engine, worth(speed, *price))?;
     }
     match proposal {
         Some((hours, Some(model))) => {
@@ -219,18 +232,20 @@ fn print_human(report: &Report) -> io::Result<()> {
 }
 
 /// What a speed comes to in a day, and what an hour costs.
-fn worth(speed: &Speed) -> String {
+fn worth(speed: &Speed, price: Option<f64>) -> String {
     let (hours, cost) = (speed.hours_a_day(), speed.core_hours());
-    format!("about {hours:.0} hours of recordings in a day, each for {cost:.2} hours of one core")
+    let price = price.map(|price| format!(", or for {:.4} in money", price / speed.audio_s_per_s)).unwrap_or_default();
+    format!("about {hours:.0} hours of recordings in a day, each for {cost:.2} hours of one core{price}")
 }
 
 fn print_json(report: &Report) -> io::Result<()> {
-    let Report { cores, decoding, measured, speeds, second_model, proposal } = report;
+    let Report { cores, decoding, measured, speeds, second_model, proposal, price } = report;
     let measured: Vec<_> = measured.iter().map(as_json).collect();
     let models: Vec<Value> = speeds.iter().map(|(model, _, speed)| speed_as_json(model, speed)).collect();
     let document = json!({
         "model": speeds.first().map(|(model, _, _)| model), "second_model": second_model, "cores": cores,
         "decode_audio_s_per_s": decoding, "measured": measured, "best": models.first(), "models": models,
+        "price_of_an_audio_hour": speeds.first().zip(*price).map(|((_, _, best), price)| price / best.audio_s_per_s),
         "proposal": proposal.as_ref().map(|(hours, model)| json!({"hours_a_day": hours, "model": model})),
     });
     writeln!(io::stdout().lock(), "{document}")

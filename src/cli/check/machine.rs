@@ -7,7 +7,10 @@ use std::path::Path;
 use super::super::{Session, ledger as opened};
 use super::judged;
 use crate::config::PathsConfig;
+use crate::config::secrets::FleetSecrets;
 use crate::domain::{Finding, Obstacle};
+use crate::fleet::{Link, Roll, WorkerCard};
+use crate::pipeline::RunError;
 use crate::queue::{JobQueue, Scope};
 
 /// Less room than this and nothing can be kept.
@@ -76,4 +79,29 @@ pub(super) fn ledger(session: &Session) -> Finding {
         Ok(format!("{path} can be used; {open} recordings in it are not finished, {dead} failed"))
     };
     judged(NAME, look())
+}
+
+/// The message server of a fleet, where there is one.
+pub(super) fn fleet(session: &Session) -> Option<Finding> {
+    const NAME: &str = "fleet";
+    let configured = session.config.fleet()?;
+    let look = || -> anyhow::Result<Vec<WorkerCard>> {
+        let secrets = FleetSecrets::read(&session.environment)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let cards = runtime.block_on(async {
+            let link = Link::connect(configured, session.config.queue.lease, &secrets).await?;
+            Roll::of(link).all().await
+        });
+        Ok(cards.map_err(RunError::from)?)
+    };
+    let server = &configured.server;
+    Some(match look() {
+        Ok(cards) if cards.is_empty() => Finding::warning(
+            NAME,
+            format!("{server} can be used; no worker is there"),
+            "start `transcribe worker` on the machines that are to work",
+        ),
+        Ok(cards) => Finding::fine(NAME, format!("{server} can be used; workers: {}", cards.len())),
+        Err(error) => judged(NAME, Err(error)),
+    })
 }

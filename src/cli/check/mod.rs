@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde_json::json;
 
-use self::machine::{disk, folder, ledger};
+use self::machine::{disk, fleet, folder, ledger};
 use self::speech::{model, processor, transcription, vocabulary};
 use super::args::OutputFormat;
 use super::{ExitCode, Session};
@@ -41,6 +41,7 @@ pub(super) fn run(session: &Session, format: OutputFormat) -> anyhow::Result<Exi
     findings.push(folder("state", "paths.state_dir", &session.config.paths.state_dir));
     findings.push(disk(&session.config.paths));
     findings.push(ledger(session));
+    findings.extend(fleet(session));
     findings.push(lake(session)?);
     let codes: Vec<ExitCode> = findings.iter().map(|finding| exit_code(finding.verdict)).collect();
     let code = ExitCode::heaviest(&codes);

@@ -65,6 +65,8 @@ impl Gauges {
         for (state, jobs) in jobs {
             metrics::gauge!("transcribe_jobs", "state" => state.as_str()).set(float(jobs));
         }
+        // What a fleet's workers could do now.
+        metrics::gauge!("transcribe_queue_open").set(float(seen + claimed));
         let oldest = self.queue.oldest_seen(&scope).await?;
         let age = oldest.map_or(0.0, |oldest| Timestamp::now().duration_since(oldest).as_secs_f64().max(0.0));
         metrics::gauge!("transcribe_queue_age_seconds").set(age);

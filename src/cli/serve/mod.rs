@@ -11,12 +11,15 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::sync::watch;
 
+pub(super) use self::signals::{listen_to_stop, tell_the_service_manager};
+
 use self::gauges::Gauges;
 use self::reload::Reloadable;
 use super::{ExitCode, Session, run};
 use crate::domain::SourceKind;
+use crate::fleet::FleetError;
 use crate::lake::Lake;
-use crate::pipeline::{Bell, RunError, Service, Stop, Tunables};
+use crate::pipeline::{Bell, Hands, RunError, Service, Stop, Tunables};
 use crate::queue::Inbox;
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::source::RecordingSource;
@@ -31,6 +34,12 @@ pub(super) struct CannotListen {
     address: SocketAddr,
     #[source]
     source: std::io::Error,
+}
+
+impl CannotListen {
+    pub(super) const fn metrics(address: SocketAddr, source: std::io::Error) -> Self {
+        Self { key: "telemetry.metrics_listen", address, source }
+    }
 }
 
 pub(super) fn run(session: &Session) -> anyhow::Result<ExitCode> {
@@ -55,7 +64,9 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         Some(zoom) => zoom as Arc<dyn RecordingSource>,
         None => run::source(session)?,
     };
-    let model = run::models(session)?;
+    if config.fleet().is_none() {
+        run::models(session)?;
+    }
     let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
     crate::pipeline::prepare_state(&config.paths)?;
     let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings).map_err(RunError::from)?);
@@ -66,8 +77,7 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     let _end_with_us = end.clone().drop_guard();
 
     if let Some(address) = config.telemetry.metrics_listen {
-        let key = "telemetry.metrics_listen";
-        let listener = Ops::bind(address).await.map_err(|source| CannotListen { key, address, source })?;
+        let listener = Ops::bind(address).await.map_err(|source| CannotListen::metrics(address, source))?;
         // A connection of its own: questions keep no event waiting.
         let asked = Arc::new(SqliteQueue::open(&config.queue.ledger, settings).map_err(RunError::from)?);
         let gauges = Gauges {
@@ -114,8 +124,18 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         health: Arc::clone(&health),
         tunables,
     };
-    let manager = signals::tell_the_service_manager(&stop, health);
-    Box::pin(service.run(&model)).await?;
+    let manager = tell_the_service_manager(&stop, health);
+    let ran = match hands(session, &stop, &service.health).await? {
+        Some(hands) => {
+            let ran = Box::pin(service.run(&hands)).await;
+            if let Hands::Fleet(lead) = hands {
+                lead.end().await;
+            }
+            ran
+        }
+        None => Ok(()),
+    };
+    ran?;
     manager.abort();
     if let Some(answering) = answering {
         answering.await.context("the webhook ended unexpectedly")?;
@@ -125,4 +145,25 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     }
     calls.ended().await;
     Ok(if stop.is_interrupted() { ExitCode::Interrupted } else { ExitCode::Done })
+}
+
+/// Who does the work. While another coordinator leads the fleet, this one stands by; `None` when it was told to stop.
+async fn hands(session: &Session, stop: &Stop, health: &Health) -> anyhow::Result<Option<Hands>> {
+    let mut told = false;
+    loop {
+        let error = match run::hands(session, stop).await {
+            Ok(hands) => return Ok(Some(hands)),
+            Err(error) => error,
+        };
+        let Some(RunError::Fleet(led @ FleetError::Led { .. })) = error.downcast_ref() else { return Err(error) };
+        health.missed(Need::Work, led.to_string());
+        if !told {
+            tracing::info!("{led}; standing by");
+            told = true;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(session.config.queue.lease / 3) => {}
+            () = stop.draining() => return Ok(None),
+        }
+    }
 }

@@ -19,23 +19,31 @@ pub(super) fn listen(
     health: Arc<Health>,
     mut reloadable: Reloadable,
 ) -> std::io::Result<()> {
+    listen_to_stop(stop, drain)?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tell(&[NotifyState::Reloading]);
+            reloadable.reload();
+            if health.is_met(Need::Model) && !stop.is_draining() {
+                tell(&[NotifyState::Ready]);
+            }
+        }
+    });
+    Ok(())
+}
+
+/// As [`listen`], without a configuration to read again.
+pub(crate) fn listen_to_stop(stop: &Stop, drain: Duration) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let stop = stop.clone();
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
-                _ = hangup.recv() => {
-                    tell(&[NotifyState::Reloading]);
-                    reloadable.reload();
-                    if health.is_met(Need::Model) && !stop.is_draining() {
-                        tell(&[NotifyState::Ready]);
-                    }
-                    continue;
-                }
             }
             if stop.is_interrupted() {
                 std::process::exit(130);
@@ -55,7 +63,7 @@ pub(super) fn listen(
 }
 
 /// Says `READY=1` once the model is loaded, and feeds the watchdog for as long as this task gets its turns.
-pub(super) fn tell_the_service_manager(stop: &Stop, health: Arc<Health>) -> JoinHandle<()> {
+pub(crate) fn tell_the_service_manager(stop: &Stop, health: Arc<Health>) -> JoinHandle<()> {
     let stop = stop.clone();
     // Twice as often as it is asked for.
     let feed = sd_notify::watchdog_enabled().map_or(Duration::from_secs(1), |limit| limit / 2);

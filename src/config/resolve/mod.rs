@@ -37,6 +37,7 @@ impl Config {
             folder: FolderConfig { path: read.path("folder.path")?, glob: read.text("folder.glob")? },
             queue: QueueConfig {
                 ledger: read.ledger(&paths)?,
+                fleet: read.fleet()?,
                 max_attempts: read.whole("queue.max_attempts", 1, 100)?,
                 lease: read.duration("queue.lease", Duration::from_secs(1))?,
                 backoff: read.duration("queue.backoff", Duration::ZERO)?,
@@ -249,6 +250,7 @@ mod tests {
         assert_eq!(config.queue.ledger, Path::new("/var/t/ledger.sqlite"));
         let config = resolve(None, &[], &[("queue.url", "sqlite:/data/l.sqlite")]).unwrap();
         assert_eq!(config.queue.ledger, Path::new("/data/l.sqlite"));
+        assert_eq!(config.queue.fleet, None);
     }
 
     #[test]
@@ -275,6 +277,9 @@ mod tests {
             ("zoom.users", "me"),
             ("queue.lease", "26"),
             ("queue.url", "postgres://host"),
+            ("queue.url", "nats://user:word@host:4222"),
+            ("queue.url", "nats://host/Not a name"),
+            ("queue.url", "nats://host/name?replicas=2"),
             ("lake.url", "gopher://bucket"),
             ("lake.url", "s3://x"),
             ("lake.url", "s3://bucket/a'b"),

@@ -9,7 +9,7 @@ use toml::Value;
 use url::Url;
 
 use crate::config::layers::{ConfigError, Layered, Merged, shown};
-use crate::config::settings::PathsConfig;
+use crate::config::settings::{FleetConfig, PathsConfig};
 use crate::config::units::{parse_duration, parse_size};
 use crate::net::address::{DownloadHosts, check_endpoint};
 
@@ -124,12 +124,42 @@ impl Reader<'_> {
     pub(super) fn ledger(&self, paths: &PathsConfig) -> Result<PathBuf, ConfigError> {
         let key = "queue.url";
         let text = self.text(key)?;
-        if text == DEFAULT_QUEUE {
+        if text == DEFAULT_QUEUE || self.fleet()?.is_some() {
             return Ok(paths.state_dir.join("ledger.sqlite"));
         }
         let path = text.strip_prefix("sqlite:").filter(|path| !path.is_empty());
-        let path = path.ok_or_else(|| self.bad(key, "sqlite:PATH"))?;
+        let path = path.ok_or_else(|| self.bad(key, "sqlite:PATH or nats://HOST:PORT/NAME"))?;
         Ok(self.merged.base_of(&self.merged.get(key).layer).join(path))
+    }
+
+    /// The fleet that `queue.url` names, if it names one: `nats://HOST:PORT/NAME?replicas=N`.
+    pub(super) fn fleet(&self) -> Result<Option<FleetConfig>, ConfigError> {
+        let key = "queue.url";
+        let Ok(url) = Url::parse(&self.text(key)?) else { return Ok(None) };
+        if !matches!(url.scheme(), "nats" | "tls") {
+            return Ok(None);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(self.refused(key, "user and password belong into NATS_USER and NATS_PASSWORD"));
+        }
+        let expected = "nats://HOST:PORT/NAME, NAME of a-z, 0-9 and -, and perhaps ?replicas=1, 3 or 5";
+        let host = url.host_str().ok_or_else(|| self.bad(key, expected))?;
+        let server = format!("{}://{host}:{}", url.scheme(), url.port().unwrap_or(4222));
+        let name = Some(url.path().trim_matches('/')).filter(|name| !name.is_empty()).unwrap_or("transcribe");
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if name.len() > 32 || !name.bytes().all(is_name) {
+            return Err(self.bad(key, expected));
+        }
+        let mut replicas = 1;
+        for (option, value) in url.query_pairs() {
+            replicas = match (option.as_ref(), value.as_ref()) {
+                ("replicas", "1") => 1,
+                ("replicas", "3") => 3,
+                ("replicas", "5") => 5,
+                _ => return Err(self.bad(key, expected)),
+            };
+        }
+        Ok(Some(FleetConfig { server, name: name.to_owned(), replicas }))
     }
 
     /// A text, or `None` for "off".

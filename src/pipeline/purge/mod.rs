@@ -202,6 +202,12 @@ impl Publisher {
 
     /// Removes staged transcripts and audio of these recordings, and staged transcripts that hold one of the numbers.
     async fn remove_files(&self, ids: BTreeSet<RecordingId>, numbers: Vec<WantedNumber>) -> Result<u64, RunError> {
+        for id in &ids {
+            // One that comes later finds no claim, and goes.
+            if let Some(shared) = &self.shared {
+                shared.remove_all_of(id).await?;
+            }
+        }
         let (staging, state_dir) = (self.staging.clone(), self.state_dir.clone());
         let (spool_dir, audio) = (self.spool_dir.clone(), self.kept_audio.clone());
         let removing = tokio::task::spawn_blocking(move || -> Result<u64, RunError> {

@@ -25,12 +25,12 @@ use tokio::task::JoinHandle;
 use self::clerk::Clerk;
 use self::sweeper::Sweeper;
 use self::worker::Worker;
+use super::lead::Hands;
 use super::sweep::Run;
 use super::{RedoOrder, RunError, Stop, Sweep, Window};
 use crate::config::Config;
 use crate::queue::Inbox;
 use crate::source::RecordingSource;
-use crate::stt::ModelFiles;
 use crate::telemetry::{Health, Need, Reporter};
 
 pub use bell::Bell;
@@ -75,17 +75,17 @@ impl Service<'_> {
     ///
     /// # Errors
     /// What keeps it from starting: state folder, ledger, lake or model cannot be used.
-    pub async fn run(self, model: &ModelFiles) -> Result<(), RunError> {
+    pub async fn run(self, hands: &Hands) -> Result<(), RunError> {
         let mut run = self.open("events").await?;
         run.take_back().await?;
         run.tidy_up().await?;
-        let shop = run.open_shop(model).await?;
+        let hired = run.hire(hands).await?;
         self.health.met(Need::Model);
         self.health.met(Need::Ledger);
         self.health.met(Need::Lake);
         let clerk = Clerk::new(&self).await?;
         let sweeper = Sweeper::new(&self);
-        tokio::join!(Worker::new(&self, run, shop).work(), sweeper.watch(), clerk.serve(), self.keep_night());
+        tokio::join!(Worker::new(&self, run, hired).work(), sweeper.watch(), clerk.serve(), self.keep_night());
         Ok(())
     }
 

@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::domain::{Failure, Lease, Reason, RunId};
 use crate::pipeline::error::MAKE_ROOM;
 use crate::pipeline::floor::{Ended, Floor, InWork};
-use crate::pipeline::item::{ItemOutcome, Shop};
+use crate::pipeline::item::ItemOutcome;
+use crate::pipeline::lead::Hired;
 use crate::pipeline::publisher::Publisher;
 use crate::pipeline::sweep::Run;
 use crate::pipeline::{RunError, Stop};
@@ -61,9 +62,11 @@ pub(super) struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(service: &'a Service<'_>, run: Run<'a>, shop: Arc<Shop>) -> Self {
+    pub(super) fn new(service: &'a Service<'_>, run: Run<'a>, hired: Hired) -> Self {
         // Recordings that died when the service started are of its first shift.
         let shift = Shift::of(&run);
+        let mut floor = Floor::new(hired.crew);
+        hired.out.into_iter().for_each(|(claimed, run)| floor.begin(claimed, run));
         Self {
             config: service.config,
             stop: service.stop.clone(),
@@ -71,7 +74,7 @@ impl<'a> Worker<'a> {
             health: Arc::clone(&service.health),
             tunables: service.tunables.clone(),
             scope: Scope { source: service.config.source, only: None },
-            floor: Floor::new(shop),
+            floor,
             shift,
             ending: Vec::new(),
             press: Press::new(Arc::clone(&run.publisher), service.tunables.clone()),
@@ -153,7 +156,7 @@ impl<'a> Worker<'a> {
                 // It begins with its first recording.
                 self.shift = Shift::begin(self.run.instance.id());
             }
-            let claimant = Claimant { instance: self.run.instance.id().to_owned(), run: self.shift.run.clone() };
+            let claimant = Claimant { instance: self.run.holder().to_owned(), run: self.shift.run.clone() };
             let company = self.floor.company();
             let Some(claimed) = self.run.queue.claim(&claimant, &self.scope, company, Timestamp::now()).await? else {
                 break;

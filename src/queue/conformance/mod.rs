@@ -15,6 +15,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestCaseResult,
 
 use self::model::Model;
 use self::ops::{Again, How, Listing, OF_ZOOM, Op, PROCESSES, RECORDINGS};
+use super::Desk;
 use super::instance::Fate;
 use super::{
     BatchLog, Claimant, Claimed, FoundStaged, Graves, JobQueue, JobRecord, NewJob, OpenBatch, PublishedBefore, Redo,

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::json_ids;
-use super::rows::recording_id;
-use super::steps::{LIFE_COLUMNS, life_from_row};
-use crate::domain::{Reason, RecordingId};
+use super::rows::{claimed_from_row, corrupt, recording_id};
+use super::steps::{LIFE_COLUMNS, life_from_row, life_of};
+use crate::domain::{Reason, RecordingId, RunId};
 use crate::queue::state::{DEATHS_IN_COMPANY, Life};
-use crate::queue::{Company, QueueError, Selection};
+use crate::queue::{Claimed, Company, QueueError, Selection};
 
 /// Waits that are ended in one transaction, so that a long outage ends in small steps.
 const WAITS_AT_ONCE: u32 = 500;
@@ -117,4 +117,23 @@ pub(super) fn to_revive(tx: &Transaction<'_>, which: &Selection) -> Result<Vec<(
         chosen.push((recording_id(&row.get::<_, String>(6)?)?, life_from_row(row)?));
     }
     Ok(chosen)
+}
+
+/// The claims of one holder, oldest first, and the runs that claimed them.
+pub(super) fn held_by(tx: &Transaction<'_>, instance: &str) -> Result<Vec<(Claimed, RunId)>, QueueError> {
+    let sql = "SELECT recording_id, run_id FROM jobs WHERE state = 'claimed' AND instance = ?1
+               ORDER BY started_at_ms, recording_id";
+    let mut statement = tx.prepare_cached(sql)?;
+    let held = statement.query_map([instance], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let mut claims = Vec::new();
+    for row in held {
+        let (id, run) = row?;
+        let id = recording_id(&id)?;
+        let life = life_of(tx, &id)?.ok_or_else(|| corrupt("a job that vanished"))?;
+        let claimed = tx
+            .prepare_cached("SELECT recording, started_at_ms, dt FROM jobs WHERE recording_id = ?1")?
+            .query_row([id.as_str()], |row| Ok(claimed_from_row(row, life)))??;
+        claims.push((claimed, RunId(run)));
+    }
+    Ok(claims)
 }

@@ -30,7 +30,7 @@ use self::rows::{
 use super::instance::Fate;
 use super::state::{Life, Step};
 use super::{
-    Claimant, Claimed, Company, Counts, Enqueued, Fenced, FoundStaged, JobQueue, JobRecord, JobState, NewJob,
+    Claimant, Claimed, Company, Counts, Desk, Enqueued, Fenced, FoundStaged, JobQueue, JobRecord, JobState, NewJob,
     PublishedBefore, QueueError, Reclaimed, Redo, Scope, Selection, Settled, Settlement,
 };
 use crate::config::QueueConfig;
@@ -68,6 +68,69 @@ fn json_ids<'a>(ids: impl IntoIterator<Item = &'a RecordingId>) -> String {
 
 fn scope_ids(scope: &Scope) -> Option<String> {
     scope.only.as_ref().map(json_ids)
+}
+
+#[async_trait]
+impl Desk for SqliteQueue {
+    async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<Fenced, QueueError> {
+        let (id, fence) = (lease.id.clone(), lease.fence);
+        let lease_until = millis_after(now, self.settings.lease);
+        self.transact(move |tx| {
+            let changed = tx.execute(
+                "UPDATE jobs SET lease_until_ms = ?3
+                 WHERE recording_id = ?1 AND fence = ?2 AND state = 'claimed'",
+                params![id.as_str(), fence, lease_until],
+            )?;
+            Ok(if changed == 1 { Fenced::Held } else { Fenced::Lost })
+        })
+        .await
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Settled, QueueError> {
+        let max_attempts = self.settings.max_attempts;
+        self.transact(move |tx| {
+            let id = &lease.id;
+            let Some(life) = steps::life_of(tx, id)? else { return Ok(Settled::Lost) };
+            if life.state != JobState::Claimed || life.fence != lease.fence {
+                return Ok(Settled::Lost);
+            }
+            let failure = settlement.failure();
+            if let Some(failure) = failure {
+                record_failure(tx, id, failure)?;
+            }
+            let life = steps::advance(tx, id, life, settlement.step(), max_attempts, failure, now)?;
+            match &settlement {
+                Settlement::Staged { fingerprint, audio_sha256, bytes, audio_ms } => {
+                    let (bytes, audio_ms) = (*bytes, *audio_ms);
+                    let result = rows::StagedResult { fingerprint, audio_sha256, bytes, audio_ms, staged_at: now };
+                    rows::record_result(tx, id, &result)?;
+                }
+                Settlement::Retry { not_before, .. } | Settlement::Postponed { not_before, .. } => {
+                    tx.execute(
+                        "UPDATE jobs SET not_before_ms = ?2 WHERE recording_id = ?1",
+                        params![id.as_str(), not_before.as_millisecond()],
+                    )?;
+                }
+                Settlement::Crashed { .. } | Settlement::Dead { .. } | Settlement::Released => {}
+            }
+            Ok(Settled::As(life.state))
+        })
+        .await
+    }
+
+    async fn purged(&self, ids: &[RecordingId]) -> Result<BTreeMap<RecordingId, PurgeReason>, QueueError> {
+        let ids = ids.to_vec();
+        self.look(move |tx| {
+            let mut purged = BTreeMap::new();
+            for id in ids {
+                if let Some(reason) = tombstones::reason(tx, &id)? {
+                    purged.insert(id, reason);
+                }
+            }
+            Ok(purged)
+        })
+        .await
+    }
 }
 
 #[async_trait]
@@ -137,20 +200,6 @@ impl JobQueue for SqliteQueue {
             let mut statement = tx.prepare_cached(sql)?;
             let found: Vec<String> = statement.query_map([ids], |row| row.get(0))?.collect::<Result<_, _>>()?;
             found.iter().map(|id| rows::recording_id(id)).collect()
-        })
-        .await
-    }
-
-    async fn purged(&self, ids: &[RecordingId]) -> Result<BTreeMap<RecordingId, PurgeReason>, QueueError> {
-        let ids = ids.to_vec();
-        self.look(move |tx| {
-            let mut purged = BTreeMap::new();
-            for id in ids {
-                if let Some(reason) = tombstones::reason(tx, &id)? {
-                    purged.insert(id, reason);
-                }
-            }
-            Ok(purged)
         })
         .await
     }
@@ -269,58 +318,17 @@ impl JobQueue for SqliteQueue {
         .await
     }
 
+    async fn held_by(&self, instance: &str) -> Result<Vec<(Claimed, RunId)>, QueueError> {
+        let instance = instance.to_owned();
+        self.look(move |tx| claims::held_by(tx, &instance)).await
+    }
+
     async fn next_due(&self, scope: &Scope) -> Result<Option<Timestamp>, QueueError> {
         let (source, only) = (scope.source.as_str(), scope_ids(scope));
         self.transact(move |tx| {
             let due: Option<i64> =
                 tx.prepare_cached(claims::NEXT_DUE)?.query_row(params![source, only], |row| row.get(0))?;
             due.map(timestamp).transpose()
-        })
-        .await
-    }
-
-    async fn heartbeat(&self, lease: &Lease, now: Timestamp) -> Result<Fenced, QueueError> {
-        let (id, fence) = (lease.id.clone(), lease.fence);
-        let lease_until = millis_after(now, self.settings.lease);
-        self.transact(move |tx| {
-            let changed = tx.execute(
-                "UPDATE jobs SET lease_until_ms = ?3
-                 WHERE recording_id = ?1 AND fence = ?2 AND state = 'claimed'",
-                params![id.as_str(), fence, lease_until],
-            )?;
-            Ok(if changed == 1 { Fenced::Held } else { Fenced::Lost })
-        })
-        .await
-    }
-
-    async fn settle(&self, lease: Lease, settlement: Settlement, now: Timestamp) -> Result<Settled, QueueError> {
-        let max_attempts = self.settings.max_attempts;
-        self.transact(move |tx| {
-            let id = &lease.id;
-            let Some(life) = steps::life_of(tx, id)? else { return Ok(Settled::Lost) };
-            if life.state != JobState::Claimed || life.fence != lease.fence {
-                return Ok(Settled::Lost);
-            }
-            let failure = settlement.failure();
-            if let Some(failure) = failure {
-                record_failure(tx, id, failure)?;
-            }
-            let life = steps::advance(tx, id, life, settlement.step(), max_attempts, failure, now)?;
-            match &settlement {
-                Settlement::Staged { fingerprint, audio_sha256, bytes, audio_ms } => {
-                    let (bytes, audio_ms) = (*bytes, *audio_ms);
-                    let result = rows::StagedResult { fingerprint, audio_sha256, bytes, audio_ms, staged_at: now };
-                    rows::record_result(tx, id, &result)?;
-                }
-                Settlement::Retry { not_before, .. } | Settlement::Postponed { not_before, .. } => {
-                    tx.execute(
-                        "UPDATE jobs SET not_before_ms = ?2 WHERE recording_id = ?1",
-                        params![id.as_str(), not_before.as_millisecond()],
-                    )?;
-                }
-                Settlement::Crashed { .. } | Settlement::Dead { .. } | Settlement::Released => {}
-            }
-            Ok(Settled::As(life.state))
         })
         .await
     }

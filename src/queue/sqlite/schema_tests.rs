@@ -3,6 +3,7 @@ use rusqlite::params;
 
 use super::*;
 use crate::domain::{AudioLocation, Fingerprint, Lease, Recording, RecordingId, RunId, SourceKind};
+use crate::queue::Desk;
 use crate::queue::instance::Fate;
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::queue::{

@@ -5,6 +5,15 @@
 use crate::config::ZoomPlan;
 use crate::net::RateLimiter;
 
+/// Requests with [`Label::Heavy`] that an account of this plan has in a day. The others have no limit of a day.
+#[must_use]
+pub const fn heavy_per_day(plan: ZoomPlan) -> u32 {
+    match plan {
+        ZoomPlan::Pro => 15_000,
+        ZoomPlan::Business => 30_000,
+    }
+}
+
 /// How Zoom labels an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {
@@ -27,12 +36,12 @@ impl Limits {
     /// The share (0 to 1] of what the plan allows.
     #[must_use]
     pub fn new(plan: ZoomPlan, share: f64) -> Self {
-        let (per_second, heavy_per_day) = match plan {
-            ZoomPlan::Pro => ([20.0, 10.0, 5.0], 15_000.0),
-            ZoomPlan::Business => ([40.0, 20.0, 10.0], 30_000.0),
+        let per_second = match plan {
+            ZoomPlan::Pro => [20.0, 10.0, 5.0],
+            ZoomPlan::Business => [40.0, 20.0, 10.0],
         };
         let [light, medium, heavy] = per_second.map(|rate| RateLimiter::per_second(rate * share));
-        Self { light, medium, heavy: heavy.per_day(heavy_per_day * share) }
+        Self { light, medium, heavy: heavy.per_day(f64::from(heavy_per_day(plan)) * share) }
     }
 
     /// The bucket of `label`.

@@ -1,0 +1,28 @@
+//! `transcribe generate FOLDER`: shell completions and man pages, for those who make packages.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, CommandFactory};
+use clap_complete::{Shell, generate_to};
+
+use super::ExitCode;
+use super::args::Cli;
+
+#[derive(Debug, Args)]
+pub(crate) struct GenerateArgs {
+    /// Made where it is missing; files of the same names in it are replaced.
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+}
+
+pub(super) fn run(arguments: &GenerateArgs) -> anyhow::Result<ExitCode> {
+    let folder = &arguments.folder;
+    let unwritable = || format!("{} cannot be written to", folder.display());
+    std::fs::create_dir_all(folder).with_context(unwritable)?;
+    for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+        generate_to(shell, &mut Cli::command(), "transcribe", folder).with_context(unwritable)?;
+    }
+    clap_mangen::generate_to(Cli::command(), folder).with_context(unwritable)?;
+    Ok(ExitCode::Done)
+}

@@ -1,0 +1,311 @@
+//! A coordinator's crew: claims go to the workers of a fleet, and what they report is settled here.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+use super::floor::Crew;
+use super::item::ItemOutcome;
+use super::{RunError, Stop};
+use crate::domain::{Failure, FinishedTranscript, Lease, Reason, RecordingId, RunId, Stage, Treatment};
+use crate::failpoint;
+use crate::fleet::wire::{Job, Report};
+use crate::fleet::{Link, Office, Roll};
+use crate::lake::{SharedStaging, Staging, StagingError};
+use crate::queue::{Claimed, Fenced, JobQueue, JobState, Settled, Settlement};
+use crate::telemetry::{Event, Reporter};
+
+/// How many reports are acted upon at once.
+const REPORTS_AT_ONCE: usize = 16;
+/// How long a request for reports is kept open.
+const WAIT: Duration = Duration::from_secs(2);
+/// After something that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often the workers are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often it is said that nobody works.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+/// Handed out beside what the workers have in hand, so that none waits, and one that is started finds something.
+const SPARE: usize = 16;
+/// How often it is looked whether a job is still on the server, which may have lost everything.
+const POST_AGAIN_EVERY: Duration = Duration::from_secs(300);
+
+type Key = (RecordingId, i64);
+
+/// The workers of a fleet, as the floor sees them.
+pub(super) struct Dispatch {
+    office: Office,
+    roll: Roll,
+    queue: Arc<dyn JobQueue>,
+    staging: Staging,
+    shared: SharedStaging,
+    reporter: Arc<Reporter>,
+    stop: Stop,
+    lease: Duration,
+    /// Who waits for the end of a claim.
+    waiting: Mutex<HashMap<Key, oneshot::Sender<ItemOutcome>>>,
+    places: AtomicUsize,
+}
+
+/// What a coordinator brings with it.
+pub(super) struct Desks {
+    pub(super) queue: Arc<dyn JobQueue>,
+    pub(super) staging: Staging,
+    pub(super) shared: SharedStaging,
+    pub(super) reporter: Arc<Reporter>,
+    pub(super) stop: Stop,
+    pub(super) lease: Duration,
+}
+
+impl Dispatch {
+    /// Opens the way to the workers; reports are acted upon from here on.
+    pub(super) async fn open(link: &Link, desks: Desks) -> Result<Arc<Self>, RunError> {
+        let Desks { queue, staging, shared, reporter, stop, lease } = desks;
+        let dispatch = Arc::new(Self {
+            office: Office::open(link).await?,
+            roll: Roll::of(link.clone()),
+            queue,
+            staging,
+            shared,
+            reporter,
+            stop,
+            lease,
+            waiting: Mutex::default(),
+            places: AtomicUsize::new(SPARE),
+        });
+        // What came while nobody read is settled before anything is posted again.
+        while dispatch.take_reports(None).await? {}
+        let (reports, count) = (Arc::downgrade(&dispatch), Arc::downgrade(&dispatch));
+        tokio::spawn(async move {
+            while let Some(dispatch) = reports.upgrade() {
+                if let Err(error) = dispatch.take_reports(Some(WAIT)).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "reports cannot be read; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        });
+        tokio::spawn(async move {
+            let mut said: Option<Instant> = None;
+            while let Some(dispatch) = count.upgrade() {
+                dispatch.count_workers(&mut said).await;
+                drop(dispatch);
+                tokio::time::sleep(COUNT_EVERY).await;
+            }
+        });
+        Ok(dispatch)
+    }
+
+    /// Acts upon the next reports; false when there were none for so long.
+    async fn take_reports(&self, patience: Option<Duration>) -> Result<bool, RunError> {
+        let reports = self.office.reports(REPORTS_AT_ONCE, patience).await?;
+        let came = !reports.is_empty();
+        futures::stream::iter(reports)
+            .for_each_concurrent(None, async |arrived| match self.settle(&arrived.report).await {
+                Ok(outcome) => {
+                    let Report { id, fence, .. } = &arrived.report;
+                    let waits = self.waiting().remove(&(id.clone(), *fence));
+                    arrived.done().await;
+                    let _nobody_waits = waits.map(|waits| waits.send(outcome));
+                }
+                // It comes again when a lease has passed.
+                Err(error) => tracing::error!(
+                    recording_id = %arrived.report.id,
+                    error = &error as &dyn std::error::Error,
+                    "what a worker reported cannot be settled; trying again"
+                ),
+            })
+            .await;
+        Ok(came)
+    }
+
+    /// Takes over what a worker made, and settles its claim.
+    async fn settle(&self, report: &Report) -> Result<ItemOutcome, RunError> {
+        let Report { id, attempt, settlement, worker, .. } = report;
+        let lease = report.lease();
+        if self.queue.heartbeat(&lease, Timestamp::now()).await? == Fenced::Lost {
+            return self.too_late(report).await;
+        }
+        let (settlement, finished) = match self.take_over(report).await? {
+            Some(finished) => (settlement.clone(), finished),
+            None => {
+                let detail = format!("worker={worker}");
+                let failure = Failure::new(Stage::Stage, Reason::TranscriptLost, Treatment::Transient, detail);
+                (Settlement::Retry { failure, not_before: Timestamp::now() }, None)
+            }
+        };
+        failpoint::pass("taken-over");
+        let failure = settlement.failure().cloned();
+        let wait = match &settlement {
+            Settlement::Retry { not_before, .. } | Settlement::Postponed { not_before, .. } => {
+                Duration::try_from(not_before.duration_since(Timestamp::now())).unwrap_or_default()
+            }
+            _ => Duration::ZERO,
+        };
+        let settled = self.queue.settle(lease, settlement.clone(), Timestamp::now()).await?;
+        let Settled::As(state) = settled else { return self.too_late(report).await };
+        failpoint::pass("report-settled");
+        if let Settlement::Staged { fingerprint, .. } = &report.settlement {
+            self.shared.remove(id, fingerprint).await?;
+        }
+        let attempt = *attempt;
+        match (state, &failure) {
+            (JobState::Staged, _) => {
+                if let Some(finished) = finished {
+                    let (audio_ms, segments) = (finished.audio.audio_ms, finished.transcript.spoken().count());
+                    let elapsed = Duration::try_from(Timestamp::now().duration_since(finished.transcribed_at));
+                    let elapsed = elapsed.unwrap_or_default();
+                    self.reporter.emit(Event::Transcribed { id, audio_ms, segments, elapsed });
+                }
+                Ok(ItemOutcome::Staged)
+            }
+            (JobState::Dead, Some(failure)) => {
+                self.reporter.emit(Event::Dead { id, attempt, failure });
+                Ok(ItemOutcome::Dead)
+            }
+            (JobState::Waiting, Some(failure)) => {
+                self.reporter.emit(Event::Retrying { id, attempt, failure, wait });
+                let is_everywhere = matches!(failure.reason, Reason::DailyLimit | Reason::CredentialsRefused);
+                Ok(if is_everywhere { ItemOutcome::Halt(failure.clone()) } else { ItemOutcome::Waiting })
+            }
+            (_, Some(failure)) => {
+                self.reporter.emit(Event::Crashed { id, failure });
+                Ok(ItemOutcome::Waiting)
+            }
+            (_, None) => Ok(ItemOutcome::GivenBack),
+        }
+    }
+
+    /// Brings a finished transcript to this machine; `Some(None)` where there is none to bring, `None` where it is lost.
+    async fn take_over(&self, report: &Report) -> Result<Option<Option<FinishedTranscript>>, RunError> {
+        let Settlement::Staged { fingerprint, .. } = &report.settlement else { return Ok(Some(None)) };
+        let Some(bytes) = self.shared.read(&report.id, fingerprint).await? else {
+            tracing::error!(recording_id = %report.id, worker = report.worker, "a worker's transcript is not in the store");
+            return Ok(None);
+        };
+        let (staging, id, fingerprint) = (self.staging.clone(), report.id.clone(), fingerprint.clone());
+        let accepted = {
+            let (id, fingerprint) = (id.clone(), fingerprint.clone());
+            tokio::task::spawn_blocking(move || staging.accept(&id, &fingerprint, &bytes))
+        };
+        match accepted.await.map_err(RunError::Stage)? {
+            Ok(finished) => Ok(Some(Some(finished))),
+            Err(error @ StagingError::Io { .. }) => Err(error.into()),
+            Err(error) => {
+                tracing::error!(recording_id = %id, worker = report.worker, %error, "a worker's transcript is of no use");
+                self.shared.remove(&id, &fingerprint).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A report of a claim that is not the current one. What it made goes, unless the current one may make the same.
+    async fn too_late(&self, report: &Report) -> Result<ItemOutcome, RunError> {
+        let id = &report.id;
+        tracing::info!(recording_id = %id, worker = report.worker, "reported too late: the claim is another's or settled");
+        let record = self.queue.record(id).await?;
+        let is_open = record
+            .as_ref()
+            .is_some_and(|job| matches!(job.state, JobState::Seen | JobState::Claimed | JobState::Waiting));
+        if let (Settlement::Staged { fingerprint, .. }, false) = (&report.settlement, is_open) {
+            self.shared.remove(id, fingerprint).await?;
+        }
+        if record.is_none() {
+            // Purged: nothing of it stays.
+            let (staging, id) = (self.staging.clone(), id.clone());
+            let removing = tokio::task::spawn_blocking(move || staging.remove_all_of(&id));
+            let removed = removing.await.map_err(RunError::Stage)?;
+            removed.map_err(|source| StagingError::Io { name: "of a purged recording".into(), source })?;
+        }
+        Ok(ItemOutcome::GivenBack)
+    }
+
+    async fn count_workers(&self, said: &mut Option<Instant>) {
+        let Ok(cards) = self.roll.all().await else { return };
+        let slots: usize = cards.iter().map(|card| 2 * card.workers + 1).sum();
+        self.places.store(slots + SPARE, Ordering::Relaxed);
+        let is_time = said.is_none_or(|at| at.elapsed() >= SAY_EVERY);
+        if cards.is_empty() && is_time && !self.waiting().is_empty() {
+            *said = Some(Instant::now());
+            tracing::warn!("recordings wait, and no worker is there: start `transcribe worker` somewhere");
+        }
+    }
+
+    /// Posts the job, and now and then again: a server that lost it takes it.
+    async fn keep_posted(&self, job: &Job) {
+        loop {
+            match self.office.post(job).await {
+                Ok(()) => tokio::time::sleep(POST_AGAIN_EVERY).await,
+                Err(error) => {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a job cannot be handed out; trying again"
+                    );
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Extends the lease until the claim is lost, as by a purge.
+    async fn hold(&self, lease: &Lease) {
+        let mut beat = tokio::time::interval(self.lease / 3);
+        beat.tick().await;
+        loop {
+            beat.tick().await;
+            match self.queue.heartbeat(lease, Timestamp::now()).await {
+                Ok(Fenced::Held) => {}
+                Ok(Fenced::Lost) => return,
+                Err(error) => tracing::warn!(%error, "lease could not be extended"),
+            }
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, oneshot::Sender<ItemOutcome>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Crew for Dispatch {
+    async fn work_on(self: Arc<Self>, claimed: Claimed, run: &RunId) -> Result<ItemOutcome, RunError> {
+        let job = Job::of(&claimed, run);
+        let lease = &claimed.lease;
+        let (id, attempt) = (&lease.id, lease.attempt);
+        let (answer, outcome) = oneshot::channel();
+        self.waiting().insert((id.clone(), lease.fence), answer);
+        self.reporter.emit(Event::Claimed { id, attempt, duration_s: claimed.recording.duration_s });
+        failpoint::pass("claimed");
+        tokio::select! {
+            Ok(outcome) = outcome => return Ok(outcome),
+            () = self.keep_posted(&job) => {}
+            () = self.hold(lease) => {
+                self.reporter.emit(Event::ClaimLost { id, stage: Stage::Stt });
+                // Where this fails, somebody works in vain.
+                let _in_vain = self.office.withdraw(id).await;
+            }
+            // It stays with the fleet: the next coordinator goes on from its ledger.
+            () = self.stop.draining() => {}
+        }
+        self.waiting().remove(&(id.clone(), lease.fence));
+        Ok(ItemOutcome::GivenBack)
+    }
+
+    fn places(&self) -> usize {
+        self.places.load(Ordering::Relaxed)
+    }
+
+    fn is_one_process(&self) -> bool {
+        false
+    }
+
+    /// Each worker examines its own.
+    async fn examine_engine(self: Arc<Self>) -> Option<Failure> {
+        None
+    }
+}

@@ -1,0 +1,285 @@
+//! `transcribe worker`: takes jobs of a fleet, works on them as a run does, and reports. It keeps nothing that matters:
+//! what it had in hand when it ends is another's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+
+use super::floor::{Ended, Floor};
+use super::item::{ItemOutcome, Shop};
+use super::lead::host;
+use super::shop::Premises;
+use super::sweep::{prepare_state, random_word};
+use super::{RunError, Stop};
+use crate::config::Config;
+use crate::config::secrets::FleetSecrets;
+use crate::domain::{Failure, Lease, PurgeReason, RecordingId};
+use crate::failpoint;
+use crate::fetch::slot::Spool;
+use crate::fleet::{FleetError, Hand, Link, Pace, Roll, Taken, WorkerCard};
+use crate::lake::{LakeError, SharedStaging, Staging};
+use crate::queue::instance::{self, Instance};
+use crate::queue::{Desk, Fenced, JobState, QueueError, Settled, Settlement};
+use crate::source::RecordingSource;
+use crate::stt::ModelFiles;
+use crate::telemetry::{Event, Health, Need, Reporter};
+
+/// After something that failed.
+const A_MOMENT: Duration = Duration::from_secs(1);
+/// After trouble of this machine or of the other side.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How long a finished transcript is tried to be put into the store.
+const PUT_FOR: Duration = Duration::from_secs(600);
+
+/// A worker of a fleet.
+pub struct Hired<'a> {
+    pub config: &'a Config,
+    pub secrets: FleetSecrets,
+    pub source: Arc<dyn RecordingSource>,
+    pub reporter: Arc<Reporter>,
+    pub health: Arc<Health>,
+    pub stop: Stop,
+}
+
+/// What a worker did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Worked {
+    pub recordings: u64,
+    pub audio_ms: u64,
+}
+
+impl Hired<'_> {
+    /// Works until it is told to stop. What is in work then is finished, or given back when the stop is an abort.
+    ///
+    /// # Errors
+    /// What keeps it from starting: state folder, message server, lake or model cannot be used.
+    pub async fn work(self, models: &ModelFiles) -> Result<Worked, RunError> {
+        let config = self.config;
+        let fleet = config.fleet().ok_or(FleetError::NotConfigured)?;
+        prepare_state(&config.paths)?;
+        let state_dir = &config.paths.state_dir;
+        let unusable = |source| RunError::State { path: state_dir.clone(), source };
+        let instance = Instance::register(state_dir, random_word()).map_err(unusable)?;
+        instance::sweep(state_dir).map_err(unusable)?;
+        let is_alive = |id: &str| id == instance.id() || instance::is_alive(state_dir, id);
+        Spool::remove_abandoned(&config.paths.spool_dir(), &is_alive).map_err(unusable)?;
+        // A folder of its own: what an earlier process left in its own was reported lost.
+        let staging = config.paths.staging_dir().join(instance.id());
+        let staging = Staging::open(staging).map_err(unusable)?;
+        let link = Link::connect(fleet, config.queue.lease, &self.secrets).await?;
+        let mut card = WorkerCard {
+            host: host(),
+            pid: std::process::id(),
+            instance: instance.id().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model: config.stt.model.clone(),
+            workers: 0,
+            in_work: Vec::new(),
+            done: 0,
+            audio_ms: 0,
+            since: Timestamp::now(),
+            pace: None,
+        };
+        let hand = Arc::new(Hand::open(&link, card.name()).await?);
+        let desk = Arc::new(Remote {
+            hand: Arc::clone(&hand),
+            staging: staging.clone(),
+            shared: SharedStaging::open(&config.lake.place).await?,
+            recordings: AtomicU64::new(0),
+            audio_ms: AtomicU64::new(0),
+        });
+        let premises = Premises {
+            config,
+            instance: instance.id(),
+            desk: Arc::clone(&desk) as _,
+            source: Arc::clone(&self.source),
+            staging,
+            reporter: Arc::clone(&self.reporter),
+            stop: self.stop.clone(),
+        };
+        let shop = Shop::open(premises, models).await?;
+        card.workers = shop.speech.workers();
+        self.health.met(Need::Model);
+        self.health.met(Need::Work);
+        let roll = Roll::of(link.clone());
+        self.until_stopped(Floor::new(shop), hand, &desk, &roll, &mut card).await;
+        roll.leave(&card).await;
+        link.flush().await;
+        Ok(desk.worked())
+    }
+
+    async fn until_stopped(
+        &self,
+        mut floor: Floor,
+        hand: Arc<Hand>,
+        desk: &Remote,
+        roll: &Roll,
+        card: &mut WorkerCard,
+    ) {
+        let mut taking: Option<JoinHandle<Result<Option<Taken>, FleetError>>> = None;
+        let mut paused_until: Option<Instant> = None;
+        let mut pace = Pace::from(Instant::now());
+        let mut beat = tokio::time::interval((self.config.queue.lease / 3).min(Duration::from_secs(5)));
+        while !(self.stop.is_draining() && floor.is_empty() && taking.is_none()) {
+            if floor.is_empty()
+                && let Some(broken) = floor.examine().await
+            {
+                paused_until = Some(self.rest(&broken));
+            }
+            paused_until = paused_until.filter(|until| *until > Instant::now());
+            if taking.is_none() && paused_until.is_none() && !self.stop.is_draining() && floor.has_room() {
+                let (hand, company) = (Arc::clone(&hand), floor.company());
+                taking = Some(tokio::spawn(async move { hand.take(company).await }));
+            }
+            tokio::select! {
+                Some(Ended { work, outcome }) = floor.next() => {
+                    beat.reset_immediately();
+                    match outcome {
+                        Ok(ItemOutcome::Halt(failure)) => paused_until = Some(self.rest(&failure)),
+                        Ok(_) => self.health.met(Need::Work),
+                        Err(error) => {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::error!(recording_id = %work.lease.id, error, "left to another worker");
+                            paused_until = Some(Instant::now() + A_MOMENT);
+                        }
+                    }
+                }
+                taken = joined(&mut taking) => match taken {
+                    Ok(Some((claimed, _run))) if self.stop.is_draining() => {
+                        let _lapses = hand.report(&claimed.lease, Settlement::Released).await;
+                    }
+                    Ok(Some((claimed, run))) => {
+                        failpoint::pass("taken");
+                        floor.begin(claimed, run);
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "no job can be taken; trying again");
+                        paused_until = Some(Instant::now() + A_MOMENT);
+                    }
+                },
+                () = until(paused_until) => {}
+                _ = beat.tick() => {
+                    let done = desk.worked();
+                    if done.audio_ms > card.audio_ms {
+                        pace.note(done.audio_ms - card.audio_ms, Instant::now());
+                    }
+                    (card.done, card.audio_ms) = (done.recordings, done.audio_ms);
+                    card.pace = pace.per_second(Instant::now());
+                    card.in_work = floor.in_work().map(|work| work.lease.id.clone()).collect();
+                    roll.show(card).await;
+                }
+                () = self.stop.draining(), if !self.stop.is_draining() => {}
+            }
+        }
+    }
+
+    /// This machine or the other side is at fault: nothing is taken for a while.
+    fn rest(&self, failure: &Failure) -> Instant {
+        self.reporter.emit(Event::Stopping { why: failure.reason.as_str() });
+        self.health.missed(Need::Work, failure.reason.in_words().to_owned());
+        Instant::now() + failure.retry_after().max(PAUSE)
+    }
+}
+
+/// What is being taken, once it is; never without.
+async fn joined(taking: &mut Option<JoinHandle<Result<Option<Taken>, FleetError>>>) -> Result<Option<Taken>, RunError> {
+    let Some(task) = taking else { return std::future::pending().await };
+    let taken = task.await;
+    *taking = None;
+    Ok(taken.map_err(RunError::Stage)??)
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The ledger, as far as a worker on another machine reaches it.
+struct Remote {
+    hand: Arc<Hand>,
+    staging: Staging,
+    shared: SharedStaging,
+    recordings: AtomicU64,
+    audio_ms: AtomicU64,
+}
+
+impl Remote {
+    fn worked(&self) -> Worked {
+        Worked { recordings: self.recordings.load(Ordering::Relaxed), audio_ms: self.audio_ms.load(Ordering::Relaxed) }
+    }
+
+    /// Puts a finished transcript where the coordinator finds it; lost when another may have the job by now.
+    async fn hand_over(&self, lease: &Lease, settlement: &Settlement) -> Result<Fenced, QueueError> {
+        let Settlement::Staged { fingerprint, audio_ms, .. } = settlement else { return Ok(Fenced::Held) };
+        let (staging, id, fp) = (self.staging.clone(), lease.id.clone(), fingerprint.clone());
+        let read = tokio::task::spawn_blocking(move || staging.bytes_of(&id, &fp)).await;
+        let bytes = bytes::Bytes::from(read.map_err(not_told)?.map_err(not_told)?);
+        let until = Instant::now() + PUT_FOR;
+        loop {
+            match self.shared.put(&lease.id, fingerprint, bytes.clone()).await {
+                Ok(()) => break,
+                Err(error @ LakeError::Credentials { .. }) => return Err(not_told(error)),
+                Err(error) if Instant::now() >= until => return Err(not_told(error)),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "a finished transcript cannot be put into the store; trying again");
+                }
+            }
+            tokio::time::sleep(A_MOMENT).await;
+            if self.hand.keep(lease).await.map_err(not_told)? == Fenced::Lost {
+                return Ok(Fenced::Lost);
+            }
+        }
+        failpoint::pass("handed-over");
+        self.recordings.fetch_add(1, Ordering::Relaxed);
+        self.audio_ms.fetch_add(u64::try_from(*audio_ms).unwrap_or(0), Ordering::Relaxed);
+        Ok(Fenced::Held)
+    }
+}
+
+fn not_told(error: impl std::error::Error + Send + Sync + 'static) -> QueueError {
+    QueueError::Fleet(Box::new(error))
+}
+
+#[async_trait]
+impl Desk for Remote {
+    async fn heartbeat(&self, lease: &Lease, _now: Timestamp) -> Result<Fenced, QueueError> {
+        self.hand.keep(lease).await.map_err(not_told)
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement, _now: Timestamp) -> Result<Settled, QueueError> {
+        let state = match &settlement {
+            Settlement::Staged { .. } => JobState::Staged,
+            Settlement::Retry { .. } | Settlement::Postponed { .. } => JobState::Waiting,
+            Settlement::Dead { .. } => JobState::Dead,
+            Settlement::Crashed { .. } | Settlement::Released => JobState::Seen,
+        };
+        let mut held = self.hand.keep(&lease).await.map_err(not_told)?;
+        if held == Fenced::Held {
+            held = self.hand_over(&lease, &settlement).await?;
+        }
+        if held == Fenced::Held {
+            held = self.hand.report(&lease, settlement).await.map_err(not_told)?;
+        }
+        failpoint::pass("reported");
+        let (staging, id) = (self.staging.clone(), lease.id.clone());
+        let removed = tokio::task::spawn_blocking(move || staging.remove_all_of(&id)).await.map_err(not_told)?;
+        if let Err(error) = removed {
+            tracing::warn!(%error, "a transcript that was handed over could not be removed here");
+        }
+        Ok(if held == Fenced::Held { Settled::As(state) } else { Settled::Lost })
+    }
+
+    /// Only the coordinator knows; what is purged is dropped there.
+    async fn purged(&self, _ids: &[RecordingId]) -> Result<BTreeMap<RecordingId, PurgeReason>, QueueError> {
+        Ok(BTreeMap::new())
+    }
+}
