@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-arm test-corpus eval lint fuzz bench bench-stt load clean
+.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-arm test-corpus quick-start packages eval lint fuzz bench bench-stt load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -66,6 +66,9 @@ demo: ## Runs everything once against a local server that speaks Zoom's API, and
 test: setup models fixtures ## Runs the tests
 	$(PYTHON) -m unittest discover --quiet --start-directory tests/eval --top-level-directory .
 	cargo test
+	cargo build --bin transcribe --example zoom_server
+	$(PYTHON) -m unittest discover --quiet --start-directory tests/docs --top-level-directory .
+	$(PYTHON) -m unittest discover --quiet --start-directory tests/packaging --top-level-directory .
 
 test-slow: setup models fixtures ## Runs the tests that take minutes
 	cargo build --example scripted_engine
@@ -81,6 +84,11 @@ test-otlp: setup models fixtures ## Runs the tests of traces, for which it build
 test-azure: setup models fixtures ## Runs the test of a lake in Azure against Azurite (needs npm), for which it builds the program again
 	npm install --silent --no-fund --no-audit --prefix $(CACHE)/azurite azurite@3.37.0
 	cargo test --features azure --test it -- azure
+
+quick-start: ## Executes the quick start of README.md, and nothing else, in a clean clone of what is committed
+	rm -rf $(CACHE)/clone
+	git clone --quiet . $(CACHE)/clone
+	cd $(CACHE)/clone && python3 -m tests.docs.quick_start
 
 test-arm: ## Runs the tests of the engine's kernels for 64-bit Arm in an emulator, where there is one
 	tests/arm/run.sh
@@ -103,6 +111,17 @@ fuzz: setup fixtures ## Fuzzes model files and recordings under the address sani
 	@if ! cargo +nightly --version >/dev/null 2>&1; then \
 	    echo "no nightly compiler here, so nothing was fuzzed: rustup toolchain install nightly"; exit 0; fi; \
 	tests/fuzz/run.sh $(FUZZ_SECONDS)
+
+$(VENV)/stamp-packages: $(VENV)/stamp packaging/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r packaging/requirements.txt
+	@touch $@
+
+packages: build $(VENV)/stamp-packages ## Makes a Debian package of the development build, and checks all packages with the tools that are here
+	@rm -rf target/generated target/packages
+	$(TRANSCRIBE) generate target/generated
+	packaging/debian/build.sh $(TRANSCRIBE) target/generated target/packages
+	packaging/check.sh target/packages/transcribe_*.deb
+	packaging/sbom.py > target/packages/transcribe.cdx.json
 
 load: setup models fixtures ## Storms the service with 1,000 events a second while it works; takes five minutes
 	$(PYTHON) tests/support/fixtures.py --long $(CACHE)/fixtures

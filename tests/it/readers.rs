@@ -537,17 +537,17 @@ fn the_program_says_what_it_wrote_and_what_to_do_with_it() {
 }
 
 #[test]
-fn the_readme_has_the_tables_as_they_are() {
+fn the_documentation_has_the_tables_as_they_are() {
     const BEGIN: &str = "<!-- tables: begin -->\n";
     const END: &str = "<!-- tables: end -->";
-    let path = project().join("README.md");
-    let readme = fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).expect("README.md has the mark for the tables");
-    let (_, after) = rest.split_once(END).expect("README.md has the mark for their end");
+    let path = project().join("docs/tables.md");
+    let written = fs::read_to_string(&path).unwrap();
+    let (before, rest) = written.split_once(BEGIN).expect("docs/tables.md has the mark for the tables");
+    let (_, after) = rest.split_once(END).expect("docs/tables.md has the mark for their end");
     let renewed = format!("{before}{BEGIN}\n{}\n{END}{after}", dictionary());
-    if std::env::var_os("UPDATE_README").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, &renewed).unwrap();
     } else {
-        assert!(readme == renewed, "the tables of README.md are old: run this test with UPDATE_README=1");
+        assert!(written == renewed, "the tables of docs/tables.md are old: run this test with UPDATE_DOCS=1");
     }
 }

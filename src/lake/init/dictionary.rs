@@ -3,7 +3,7 @@
 use super::super::schema::{ColumnType, Content, Table, describe};
 use super::PARTITION_KEY;
 
-/// All tables in Markdown, as the README has them.
+/// All tables in Markdown, as `docs/tables.md` has them.
 #[must_use]
 pub fn dictionary() -> String {
     Table::ALL.map(of_table).join("\n")

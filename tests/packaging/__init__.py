@@ -1,0 +1,1 @@
+"""What is in packaging/, compared with the program."""
