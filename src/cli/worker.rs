@@ -1,8 +1,10 @@
 //! `transcribe worker`: takes the jobs of a fleet until it is stopped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::serve::{CannotListen, listen_to_stop, tell_the_service_manager};
 use super::{ExitCode, Session, run};
@@ -36,6 +38,7 @@ async fn work(session: &Session) -> anyhow::Result<ExitCode> {
         tokio::spawn(ops.serve(listener, end));
     }
     listen_to_stop(&stop, config.trigger.drain).context("signals cannot be listened for")?;
+    drain_on_hang_up(&stop, config.trigger.drain).context("signals cannot be listened for")?;
     let manager = tell_the_service_manager(&stop, Arc::clone(&health));
     let reporter = Arc::new(Reporter::new(session.show_bars.then(|| Bars::on(&session.screen))));
     let hired = Hired {
@@ -52,4 +55,16 @@ async fn work(session: &Session) -> anyhow::Result<ExitCode> {
     let Worked { recordings, audio_ms } = worked?;
     tracing::info!(recordings, audio_s = audio_ms / 1000, "this worker has ended");
     Ok(if stop.is_interrupted() { ExitCode::Interrupted } else { ExitCode::Done })
+}
+
+/// The terminal that it was started from is closed.
+fn drain_on_hang_up(stop: &Stop, drain: Duration) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        hangup.recv().await;
+        stop.drain();
+        stop.abort_after(drain);
+    });
+    Ok(())
 }

@@ -26,8 +26,9 @@ const ADDRESSES_WITH_TOKENS: [&str; 2] = ["hooks.url", "trigger.websocket.url"];
 /// A key's value for people to read: of an address that may hold a token only scheme and host.
 #[must_use]
 pub fn shown(key: &str, value: &Value) -> String {
-    let is_file = value.as_str().is_some_and(|text| text.starts_with("sqlite:"));
-    if !ADDRESSES_WITH_TOKENS.contains(&key) || value.as_str() == Some("off") || is_file {
+    // Refused with a password, and the refusal must not tell it.
+    let has_password = key == "queue.url" && value.as_str().is_some_and(|text| text.contains('@'));
+    if !(ADDRESSES_WITH_TOKENS.contains(&key) || has_password) || value.as_str() == Some("off") {
         return value.to_string();
     }
     let url = value.as_str().and_then(|text| Url::parse(text).ok()).filter(Url::has_host);

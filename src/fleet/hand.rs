@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::{AckKind, Message};
-use futures::StreamExt;
 
 use super::wire::{Job, Report};
 use super::{FleetError, Link};
@@ -83,6 +82,12 @@ impl Hand {
         }
         let info = self.alone.get_info().await.map_err(|error| self.link.unreachable(error))?;
         let waits = info.num_pending > 0;
+        if !waits && info.num_ack_pending > 0 {
+            // Only one whose worker was lost can come, and is reported lost; one that is new is for empty hands.
+            if let Some((claimed, _run)) = self.take_from(&self.alone, None).await? {
+                self.report(&claimed.lease, Settlement::Released).await?;
+            }
+        }
         *self.alone_waits.lock().unwrap_or_else(PoisonError::into_inner) = (waits, Some(Instant::now()));
         Ok(waits)
     }
@@ -93,14 +98,18 @@ impl Hand {
             None => jobs.fetch().max_messages(1).messages().await,
         };
         let mut batch = batch.map_err(|error| self.link.unreachable(error))?;
-        let Some(message) = batch.next().await else { return Ok(None) };
-        let message = message.map_err(|error| self.link.unreachable(error))?;
+        let Some(message) = self.link.next_of(&mut batch, wait.unwrap_or_default()).await? else { return Ok(None) };
         let Ok(job) = serde_json::from_slice::<Job>(&message.payload) else {
             tracing::error!("a job cannot be read and is left out");
             let _comes_again = message.ack_with(AckKind::Term).await;
             return Ok(None);
         };
         let lease = job.lease();
+        if let Some(kept) = self.kept().get_mut(&(lease.id.clone(), lease.fence)) {
+            // Our own: the server was away for longer than a lease.
+            *kept = Kept { message, told_at: Instant::now() };
+            return Ok(None);
+        }
         if message.info().is_ok_and(|info| info.delivered > 1) {
             // Who had it is dead, or stood still for a lease. The ledger decides what that means.
             let failure = Failure::new(Stage::Stt, Reason::EngineCrash, Treatment::Crashed, "worker_lost");
@@ -129,11 +138,19 @@ impl Hand {
             }
             kept.message.clone()
         };
-        message.ack_with(AckKind::Progress).await.map_err(|error| self.link.unreachable(error))?;
+        // Answered, not only sent: while the server is away nobody knows that it is kept.
+        message.double_ack_with(AckKind::Progress).await.map_err(|error| self.link.unreachable(error))?;
         if let Some(kept) = self.kept().get_mut(&key) {
             kept.told_at = Instant::now();
         }
         Ok(Fenced::Held)
+    }
+
+    /// Makes again what a server may have lost.
+    pub async fn mend(&self) {
+        if let Err(error) = self.link.mend().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the message server is not as it should be yet");
+        }
     }
 
     /// Reports how the job ended, and lets go of it. Tries for a while; lost when another may have it by now.
@@ -143,7 +160,8 @@ impl Hand {
     pub async fn report(&self, lease: &Lease, settlement: Settlement) -> Result<Fenced, FleetError> {
         let until = Instant::now() + SEND_FOR;
         loop {
-            if self.keep(lease).await? == Fenced::Lost {
+            // A server that lost the job may take the report all the same: the ledger decides.
+            if matches!(self.keep(lease).await, Ok(Fenced::Lost)) {
                 return Ok(Fenced::Lost);
             }
             match self.send(lease, settlement.clone()).await {

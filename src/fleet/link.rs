@@ -10,10 +10,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::pull::{self, Batch};
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, Stream};
-use async_nats::jetstream::{self, Context, kv};
+use async_nats::jetstream::{self, Context, Message, kv};
 use async_nats::{Client, ConnectOptions};
+use futures::StreamExt;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -42,8 +44,7 @@ pub(super) struct Kept {
     pub(super) leader: kv::Store,
     pub(super) workers: kv::Store,
     pub(super) lease: Duration,
-    name: String,
-    server: String,
+    config: FleetConfig,
 }
 
 impl Link {
@@ -66,17 +67,12 @@ impl Link {
         format!("{}.{}", self.job_branch(alone), job_key(id))
     }
 
-    /// Every subject that a recording's job may have.
-    pub(super) fn any_job_subject(&self, id: &RecordingId) -> String {
-        format!("{}.jobs.v{VERSION}.*.{}", self.kept.name, job_key(id))
-    }
-
     fn job_branch(&self, alone: bool) -> String {
-        format!("{}.jobs.v{VERSION}.{}", self.kept.name, if alone { "alone" } else { "any" })
+        format!("{}.jobs.v{VERSION}.{}", self.kept.config.name, if alone { "alone" } else { "any" })
     }
 
     pub(super) fn report_subject(&self) -> String {
-        format!("{}.reports.v{VERSION}", self.kept.name)
+        format!("{}.reports.v{VERSION}", self.kept.config.name)
     }
 
     /// The jobs that are worked on alone, or all others, to take from.
@@ -85,12 +81,37 @@ impl Link {
         consumer(self, &self.kept.jobs, name, format!("{}.*", self.job_branch(alone))).await
     }
 
+    /// Makes again what a server may have lost.
+    ///
+    /// # Errors
+    /// [`FleetError`].
+    pub async fn mend(&self) -> Result<(), FleetError> {
+        let Kept { jetstream, config, lease, .. } = self.kept.as_ref();
+        Box::pin(There::make(jetstream, config, *lease)).await?;
+        for alone in [true, false] {
+            self.jobs_to_take(alone).await?;
+        }
+        self.reports_to_take().await.map(drop)
+    }
+
+    /// The next message of a batch that waits for one no longer than `patience`. An answer that is lost on its way is one
+    /// that does not come.
+    ///
+    /// # Errors
+    /// [`FleetError::Unreachable`].
+    pub(super) async fn next_of(&self, batch: &mut Batch, patience: Duration) -> Result<Option<Message>, FleetError> {
+        match tokio::time::timeout(patience + PATIENCE, batch.next()).await {
+            Ok(message) => message.transpose().map_err(|error| self.unreachable(error)),
+            Err(elapsed) => Err(self.unreachable(elapsed)),
+        }
+    }
+
     pub(super) async fn reports_to_take(&self) -> Result<PullConsumer, FleetError> {
         consumer(self, &self.kept.reports, "coordinator", self.report_subject()).await
     }
 
     pub(super) fn unreachable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> FleetError {
-        FleetError::Unreachable { server: self.kept.server.clone(), source: source.into() }
+        FleetError::Unreachable { server: self.kept.config.server.clone(), source: source.into() }
     }
 }
 
@@ -106,8 +127,25 @@ impl Kept {
             }
         })?;
         let mut jetstream = jetstream::new(client.clone());
-        jetstream.set_timeout(PATIENCE);
-        let name = &config.name;
+        jetstream.set_timeout(PATIENCE.min(lease));
+        let there = There::make(&jetstream, config, lease).await?;
+        let There { jobs, reports, leader, workers } = there;
+        Ok(Self { jetstream, client, jobs, reports, leader, workers, lease, config: config.clone() })
+    }
+}
+
+/// What is kept on the server.
+struct There {
+    jobs: Stream,
+    reports: Stream,
+    leader: kv::Store,
+    workers: kv::Store,
+}
+
+impl There {
+    /// Finds it or makes it.
+    async fn make(jetstream: &Context, config: &FleetConfig, lease: Duration) -> Result<Self, FleetError> {
+        let FleetConfig { server, name, replicas } = config;
         let jobs = StreamConfig {
             name: format!("{name}-jobs-v{VERSION}"),
             subjects: vec![format!("{name}.jobs.v{VERSION}.>")],
@@ -115,30 +153,31 @@ impl Kept {
             max_messages_per_subject: 1,
             discard: DiscardPolicy::New,
             discard_new_per_subject: true,
-            num_replicas: config.replicas,
+            num_replicas: *replicas,
             ..StreamConfig::default()
         };
         let reports = StreamConfig {
             name: format!("{name}-reports-v{VERSION}"),
             subjects: vec![format!("{name}.reports.v{VERSION}")],
             retention: RetentionPolicy::WorkQueue,
-            num_replicas: config.replicas,
+            num_replicas: *replicas,
             ..StreamConfig::default()
         };
-        let cards = |what: &str| kv::Config {
-            bucket: format!("{name}-{what}"),
-            max_age: lease,
-            history: 1,
-            num_replicas: config.replicas,
-            ..kv::Config::default()
+        let bucket = async |what: &str| {
+            let config = kv::Config {
+                bucket: format!("{name}-{what}"),
+                max_age: lease,
+                history: 1,
+                num_replicas: *replicas,
+                ..kv::Config::default()
+            };
+            let made = jetstream.create_or_update_key_value(config).await;
+            made.map_err(|error| refused(server, "a bucket of cards")(error.into()))
         };
-        let stream = refused(&server, "a stream of jobs");
+        let stream = refused(server, "a stream of jobs");
         let jobs = jetstream.get_or_create_stream(jobs).await.map_err(|error| stream(error.into()))?;
         let reports = jetstream.get_or_create_stream(reports).await.map_err(|error| stream(error.into()))?;
-        let (leader, workers) =
-            (bucket(&jetstream, cards("leader"), &server), bucket(&jetstream, cards("workers"), &server));
-        let (leader, workers) = (leader.await?, workers.await?);
-        Ok(Self { jetstream, client, jobs, reports, leader, workers, lease, name: name.clone(), server })
+        Ok(Self { jobs, reports, leader: bucket("leader").await?, workers: bucket("workers").await? })
     }
 }
 
@@ -153,17 +192,10 @@ async fn consumer(link: &Link, stream: &Stream, name: &str, subject: String) -> 
         filter_subject: subject,
         ..pull::Config::default()
     };
-    stream.create_consumer(config).await.map_err(|error| refused(&link.kept.server, "a reader of jobs")(error.into()))
-}
-
-async fn bucket(jetstream: &Context, config: kv::Config, server: &str) -> Result<kv::Store, FleetError> {
-    let there = jetstream.get_key_value(&config.bucket).await;
-    match there {
-        Ok(bucket) => Ok(bucket),
-        Err(_not_there) => {
-            jetstream.create_key_value(config).await.map_err(|error| refused(server, "a bucket of cards")(error.into()))
-        }
-    }
+    stream
+        .create_consumer(config)
+        .await
+        .map_err(|error| refused(&link.kept.config.server, "a reader of jobs")(error.into()))
 }
 
 fn refused(server: &str, what: &'static str) -> impl Fn(async_nats::Error) -> FleetError + use<> {

@@ -1,8 +1,10 @@
 //! The coordinator's side: claims go out, reports come in.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::consumer::pull::Batch;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{AckKind, Message};
@@ -48,6 +50,12 @@ impl Office {
     pub async fn post(&self, job: &Job) -> Result<(), FleetError> {
         let subject = self.link.job_subject(&job.recording.id, job.alone);
         let payload = serde_json::to_vec(job).expect("a job is plain text");
+        if job.alone {
+            // An earlier claim was not.
+            let others = self.link.job_subject(&job.recording.id, false);
+            let purged = self.link.kept.jobs.purge().filter(others).await;
+            purged.map_err(|error| self.link.unreachable(error))?;
+        }
         loop {
             let message = PublishMessage::build().payload(payload.clone().into()).expected_last_subject_sequence(0);
             let sent = match self.link.kept.jetstream.send_publish(subject.clone(), message).await {
@@ -59,22 +67,57 @@ impl Office {
                 Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
                 Err(error) => return Err(self.link.unreachable(error)),
             }
-            let there = self.link.kept.jobs.get_last_raw_message_by_subject(&subject).await;
-            let there: Option<Job> = there.ok().and_then(|message| serde_json::from_slice(&message.payload).ok());
-            if there.is_some_and(|there| there.fence == job.fence) {
-                return Ok(());
+            match self.posted(&subject).await {
+                Some((_, there)) if there.fence >= job.fence => return Ok(()),
+                // An earlier claim's.
+                Some((sequence, _)) => {
+                    let _gone_already = self.link.kept.jobs.delete_message(sequence).await;
+                }
+                None => {}
             }
-            self.withdraw(&job.recording.id).await?;
         }
     }
 
-    /// Takes a recording's job back; who works on it reports in vain.
+    /// Takes the message of a claim back, where it is still there; who works on it reports in vain.
+    pub async fn withdraw(&self, job: &Job) {
+        let subject = self.link.job_subject(&job.recording.id, job.alone);
+        if let Some((sequence, there)) = self.posted(&subject).await
+            && there.fence == job.fence
+        {
+            let _gone_already = self.link.kept.jobs.delete_message(sequence).await;
+        }
+    }
+
+    /// Takes back the messages of all recordings but these: their claims ended while nobody led.
     ///
     /// # Errors
     /// [`FleetError::Unreachable`].
-    pub async fn withdraw(&self, id: &RecordingId) -> Result<(), FleetError> {
-        let subject = self.link.any_job_subject(id);
-        self.link.kept.jobs.purge().filter(subject).await.map(drop).map_err(|error| self.link.unreachable(error))
+    pub async fn keep_only(&self, recordings: &[RecordingId]) -> Result<(), FleetError> {
+        let branches = [true, false].map(|alone| recordings.iter().map(move |id| self.link.job_subject(id, alone)));
+        let kept: BTreeSet<String> = branches.into_iter().flatten().collect();
+        let listed = self.link.kept.jobs.info_with_subjects(">").await;
+        let mut listed = listed.map_err(|error| self.link.unreachable(error))?;
+        while let Some(subject) = listed.next().await {
+            let (subject, _) = subject.map_err(|error| self.link.unreachable(error))?;
+            if !kept.contains(subject.as_str()) {
+                let purged = self.link.kept.jobs.purge().filter(subject.clone()).await;
+                purged.map_err(|error| self.link.unreachable(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is posted under a subject, and its number.
+    async fn posted(&self, subject: &str) -> Option<(u64, Job)> {
+        let message = self.link.kept.jobs.get_last_raw_message_by_subject(subject).await.ok()?;
+        Some((message.sequence, serde_json::from_slice(&message.payload).ok()?))
+    }
+
+    /// Makes again what a server may have lost.
+    pub async fn mend(&self) {
+        if let Err(error) = self.link.mend().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the message server is not as it should be yet");
+        }
     }
 
     /// The next reports, at most `limit`; with `patience` it waits for the first one for so long.
@@ -83,18 +126,17 @@ impl Office {
     /// [`FleetError::Unreachable`].
     pub async fn reports(&self, limit: usize, patience: Option<Duration>) -> Result<Vec<Arrived>, FleetError> {
         let batch = self.reports.fetch().max_messages(limit).messages().await;
-        let mut arrived = self.read(batch.map_err(|error| self.link.unreachable(error))?).await?;
+        let mut arrived = self.read(batch.map_err(|error| self.link.unreachable(error))?, Duration::ZERO).await?;
         if let (true, Some(patience)) = (arrived.is_empty(), patience) {
             let batch = self.reports.batch().max_messages(1).expires(patience).messages().await;
-            arrived = self.read(batch.map_err(|error| self.link.unreachable(error))?).await?;
+            arrived = self.read(batch.map_err(|error| self.link.unreachable(error))?, patience).await?;
         }
         Ok(arrived)
     }
 
-    async fn read(&self, mut batch: async_nats::jetstream::consumer::pull::Batch) -> Result<Vec<Arrived>, FleetError> {
+    async fn read(&self, mut batch: Batch, patience: Duration) -> Result<Vec<Arrived>, FleetError> {
         let mut arrived = Vec::new();
-        while let Some(message) = batch.next().await {
-            let message = message.map_err(|error| self.link.unreachable(error))?;
+        while let Some(message) = self.link.next_of(&mut batch, patience).await? {
             match serde_json::from_slice(&message.payload) {
                 Ok(report) => arrived.push(Arrived { report, message }),
                 Err(error) => {

@@ -1,6 +1,6 @@
 //! A coordinator's crew: claims go to the workers of a fleet, and what they report is settled here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::{RunError, Stop};
 use crate::domain::{Failure, FinishedTranscript, Lease, Reason, RecordingId, RunId, Stage, Treatment};
 use crate::failpoint;
 use crate::fleet::wire::{Job, Report};
-use crate::fleet::{Link, Office, Roll};
+use crate::fleet::{HOLDER, Link, Office, Roll};
 use crate::lake::{SharedStaging, Staging, StagingError};
 use crate::queue::{Claimed, Fenced, JobQueue, JobState, Settled, Settlement};
 use crate::telemetry::{Event, Reporter};
@@ -34,7 +34,7 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 /// Handed out beside what the workers have in hand, so that none waits, and one that is started finds something.
 const SPARE: usize = 16;
 /// How often it is looked whether a job is still on the server, which may have lost everything.
-const POST_AGAIN_EVERY: Duration = Duration::from_secs(300);
+const POST_AGAIN_EVERY: Duration = Duration::from_secs(30);
 
 type Key = (RecordingId, i64);
 
@@ -50,6 +50,8 @@ pub(super) struct Dispatch {
     lease: Duration,
     /// Who waits for the end of a claim.
     waiting: Mutex<HashMap<Key, oneshot::Sender<ItemOutcome>>>,
+    /// Claims that were reported and could not be settled yet: they are not on the server any more.
+    reported: Mutex<HashSet<Key>>,
     places: AtomicUsize,
 }
 
@@ -77,15 +79,20 @@ impl Dispatch {
             stop,
             lease,
             waiting: Mutex::default(),
+            reported: Mutex::default(),
             places: AtomicUsize::new(SPARE),
         });
         // What came while nobody read is settled before anything is posted again.
         while dispatch.take_reports(None).await? {}
+        let out: Vec<RecordingId> =
+            dispatch.queue.held_by(HOLDER).await?.into_iter().map(|(claimed, _)| claimed.lease.id).collect();
+        dispatch.office.keep_only(&out).await?;
         let (reports, count) = (Arc::downgrade(&dispatch), Arc::downgrade(&dispatch));
         tokio::spawn(async move {
             while let Some(dispatch) = reports.upgrade() {
                 if let Err(error) = dispatch.take_reports(Some(WAIT)).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "reports cannot be read; trying again");
+                    dispatch.office.mend().await;
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -106,19 +113,27 @@ impl Dispatch {
         let reports = self.office.reports(REPORTS_AT_ONCE, patience).await?;
         let came = !reports.is_empty();
         futures::stream::iter(reports)
-            .for_each_concurrent(None, async |arrived| match self.settle(&arrived.report).await {
-                Ok(outcome) => {
-                    let Report { id, fence, .. } = &arrived.report;
-                    let waits = self.waiting().remove(&(id.clone(), *fence));
-                    arrived.done().await;
-                    let _nobody_waits = waits.map(|waits| waits.send(outcome));
+            .for_each_concurrent(None, async |arrived| {
+                let key = (arrived.report.id.clone(), arrived.report.fence);
+                // Taken out first: who finds the claim lost from here on waits for what it came to.
+                let waits = self.waiting().remove(&key);
+                match self.settle(&arrived.report).await {
+                    Ok(outcome) => {
+                        self.reported().remove(&key);
+                        let _nobody_waits = waits.map(|waits| waits.send(outcome));
+                        arrived.done().await;
+                    }
+                    // It comes again when a lease has passed.
+                    Err(error) => {
+                        self.reported().insert(key.clone());
+                        self.waiting().extend(waits.map(|waits| (key, waits)));
+                        tracing::error!(
+                            recording_id = %arrived.report.id,
+                            error = &error as &dyn std::error::Error,
+                            "what a worker reported cannot be settled; trying again"
+                        );
+                    }
                 }
-                // It comes again when a lease has passed.
-                Err(error) => tracing::error!(
-                    recording_id = %arrived.report.id,
-                    error = &error as &dyn std::error::Error,
-                    "what a worker reported cannot be settled; trying again"
-                ),
             })
             .await;
         Ok(came)
@@ -150,8 +165,15 @@ impl Dispatch {
         let settled = self.queue.settle(lease, settlement.clone(), Timestamp::now()).await?;
         let Settled::As(state) = settled else { return self.too_late(report).await };
         failpoint::pass("report-settled");
-        if let Settlement::Staged { fingerprint, .. } = &report.settlement {
-            self.shared.remove(id, fingerprint).await?;
+        // Whatever of it lies between the machines has done its work.
+        let removed = match (state, &report.settlement) {
+            (JobState::Dead, _) => self.shared.remove_all_of(id).await,
+            (_, Settlement::Staged { fingerprint, .. }) => self.shared.remove(id, fingerprint).await,
+            _ => Ok(()),
+        };
+        if let Err(error) = removed {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(recording_id = %id, error, "a transcript that was taken over could not be removed");
         }
         let attempt = *attempt;
         match (state, &failure) {
@@ -217,6 +239,7 @@ impl Dispatch {
         }
         if record.is_none() {
             // Purged: nothing of it stays.
+            self.shared.remove_all_of(id).await?;
             let (staging, id) = (self.staging.clone(), id.clone());
             let removing = tokio::task::spawn_blocking(move || staging.remove_all_of(&id));
             let removed = removing.await.map_err(RunError::Stage)?;
@@ -238,10 +261,18 @@ impl Dispatch {
 
     /// Posts the job, and now and then again: a server that lost it takes it.
     async fn keep_posted(&self, job: &Job) {
+        let key = (job.recording.id.clone(), job.fence);
+        let again = failpoint::value("post-again-ms").and_then(|millis| millis.parse().ok());
+        let again = again.map_or(POST_AGAIN_EVERY, Duration::from_millis);
         loop {
+            if self.reported().contains(&key) {
+                tokio::time::sleep(again).await;
+                continue;
+            }
             match self.office.post(job).await {
-                Ok(()) => tokio::time::sleep(POST_AGAIN_EVERY).await,
+                Ok(()) => tokio::time::sleep(again).await,
                 Err(error) => {
+                    self.office.mend().await;
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
                         "a job cannot be handed out; trying again"
@@ -266,6 +297,10 @@ impl Dispatch {
         }
     }
 
+    fn reported(&self) -> MutexGuard<'_, HashSet<Key>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn waiting(&self) -> MutexGuard<'_, HashMap<Key, oneshot::Sender<ItemOutcome>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -277,22 +312,29 @@ impl Crew for Dispatch {
         let job = Job::of(&claimed, run);
         let lease = &claimed.lease;
         let (id, attempt) = (&lease.id, lease.attempt);
-        let (answer, outcome) = oneshot::channel();
-        self.waiting().insert((id.clone(), lease.fence), answer);
+        let (answer, mut outcome) = oneshot::channel();
+        let key = (id.clone(), lease.fence);
+        self.waiting().insert(key.clone(), answer);
         self.reporter.emit(Event::Claimed { id, attempt, duration_s: claimed.recording.duration_s });
         failpoint::pass("claimed");
-        tokio::select! {
-            Ok(outcome) = outcome => return Ok(outcome),
-            () = self.keep_posted(&job) => {}
-            () = self.hold(lease) => {
-                self.reporter.emit(Event::ClaimLost { id, stage: Stage::Stt });
-                // Where this fails, somebody works in vain.
-                let _in_vain = self.office.withdraw(id).await;
-            }
+        let is_lost = tokio::select! {
+            Ok(outcome) = &mut outcome => return Ok(outcome),
+            () = self.keep_posted(&job) => false,
+            () = self.hold(lease) => true,
             // It stays with the fleet: the next coordinator goes on from its ledger.
-            () = self.stop.draining() => {}
+            () = self.stop.draining() => false,
+        };
+        self.reported().remove(&key);
+        if self.waiting().remove(&key).is_none()
+            && let Ok(outcome) = outcome.await
+        {
+            // It was reported and settled just now.
+            return Ok(outcome);
         }
-        self.waiting().remove(&(id.clone(), lease.fence));
+        if is_lost {
+            self.reporter.emit(Event::ClaimLost { id, stage: Stage::Stt });
+            self.office.withdraw(&job).await;
+        }
         Ok(ItemOutcome::GivenBack)
     }
 

@@ -48,7 +48,9 @@ impl RunError {
                 ExitCode::WorkRemains
             }
             Self::Queue(QueueError::Fleet(_))
-            | Self::Fleet(FleetError::Unreachable { .. } | FleetError::Led { .. }) => ExitCode::WorkRemains,
+            | Self::Fleet(FleetError::Unreachable { .. } | FleetError::Refused { .. } | FleetError::Led { .. }) => {
+                ExitCode::WorkRemains
+            }
             Self::Fleet(_) => ExitCode::Configuration,
             Self::Queue(_) | Self::Stage(_) => ExitCode::Bug,
             Self::Lake(error) => match error.kind() {

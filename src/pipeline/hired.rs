@@ -2,6 +2,7 @@
 //! what it had in hand when it ends is another's.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use super::sweep::{prepare_state, random_word};
 use super::{RunError, Stop};
 use crate::config::Config;
 use crate::config::secrets::FleetSecrets;
-use crate::domain::{Failure, Lease, PurgeReason, RecordingId};
+use crate::domain::{Failure, Lease, PurgeReason, Reason, RecordingId, Stage, Treatment};
 use crate::failpoint;
 use crate::fetch::slot::Spool;
 use crate::fleet::{FleetError, Hand, Link, Pace, Roll, Taken, WorkerCard};
@@ -69,8 +70,10 @@ impl Hired<'_> {
         let is_alive = |id: &str| id == instance.id() || instance::is_alive(state_dir, id);
         Spool::remove_abandoned(&config.paths.spool_dir(), &is_alive).map_err(unusable)?;
         // A folder of its own: what an earlier process left in its own was reported lost.
-        let staging = config.paths.staging_dir().join(instance.id());
-        let staging = Staging::open(staging).map_err(unusable)?;
+        let staged = config.paths.staging_dir();
+        remove_abandoned(&staged, &is_alive).map_err(unusable)?;
+        let own_staged = staged.join(instance.id());
+        let staging = Staging::open(&own_staged).map_err(unusable)?;
         let link = Link::connect(fleet, config.queue.lease, &self.secrets).await?;
         let mut card = WorkerCard {
             host: host(),
@@ -87,6 +90,8 @@ impl Hired<'_> {
         };
         let hand = Arc::new(Hand::open(&link, card.name()).await?);
         let desk = Arc::new(Remote {
+            stop: self.stop.clone(),
+            backoff: config.queue.backoff,
             hand: Arc::clone(&hand),
             staging: staging.clone(),
             shared: SharedStaging::open(&config.lake.place).await?,
@@ -101,6 +106,8 @@ impl Hired<'_> {
             staging,
             reporter: Arc::clone(&self.reporter),
             stop: self.stop.clone(),
+            // Nothing here would remove it, nor would a purge find it.
+            keeps_audio: false,
         };
         let shop = Shop::open(premises, models).await?;
         card.workers = shop.speech.workers();
@@ -110,6 +117,7 @@ impl Hired<'_> {
         self.until_stopped(Floor::new(shop), hand, &desk, &roll, &mut card).await;
         roll.leave(&card).await;
         link.flush().await;
+        let _is_empty = std::fs::remove_dir_all(&own_staged);
         Ok(desk.worked())
     }
 
@@ -145,7 +153,8 @@ impl Hired<'_> {
                         Err(error) => {
                             let error = &error as &dyn std::error::Error;
                             tracing::error!(recording_id = %work.lease.id, error, "left to another worker");
-                            paused_until = Some(Instant::now() + A_MOMENT);
+                            self.health.missed(Need::Work, error.to_string());
+                            paused_until = Some(Instant::now() + PAUSE);
                         }
                     }
                 }
@@ -160,6 +169,7 @@ impl Hired<'_> {
                     Ok(None) => {}
                     Err(error) => {
                         tracing::warn!(error = &error as &dyn std::error::Error, "no job can be taken; trying again");
+                        hand.mend().await;
                         paused_until = Some(Instant::now() + A_MOMENT);
                     }
                 },
@@ -187,6 +197,18 @@ impl Hired<'_> {
     }
 }
 
+/// Removes what workers left that are gone.
+fn remove_abandoned(staged: &Path, is_alive: &dyn Fn(&str) -> bool) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(staged).into_iter().flatten() {
+        let entry = entry?;
+        let is_own = entry.file_name().to_str().is_some_and(is_alive);
+        if entry.file_type()?.is_dir() && !is_own {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// What is being taken, once it is; never without.
 async fn joined(taking: &mut Option<JoinHandle<Result<Option<Taken>, FleetError>>>) -> Result<Option<Taken>, RunError> {
     let Some(task) = taking else { return std::future::pending().await };
@@ -205,6 +227,9 @@ async fn until(at: Option<Instant>) {
 /// The ledger, as far as a worker on another machine reaches it.
 struct Remote {
     hand: Arc<Hand>,
+    stop: Stop,
+    /// Before a recording whose transcript could not be put is tried again.
+    backoff: Duration,
     staging: Staging,
     shared: SharedStaging,
     recordings: AtomicU64,
@@ -227,7 +252,7 @@ impl Remote {
             match self.shared.put(&lease.id, fingerprint, bytes.clone()).await {
                 Ok(()) => break,
                 Err(error @ LakeError::Credentials { .. }) => return Err(not_told(error)),
-                Err(error) if Instant::now() >= until => return Err(not_told(error)),
+                Err(error) if Instant::now() >= until || self.stop.is_aborting() => return Err(not_told(error)),
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "a finished transcript cannot be put into the store; trying again");
@@ -262,9 +287,20 @@ impl Desk for Remote {
             Settlement::Dead { .. } => JobState::Dead,
             Settlement::Crashed { .. } | Settlement::Released => JobState::Seen,
         };
-        let mut held = self.hand.keep(&lease).await.map_err(not_told)?;
+        // Where the server does not answer, the report will tell.
+        let mut held = self.hand.keep(&lease).await.unwrap_or(Fenced::Held);
         if held == Fenced::Held {
-            held = self.hand_over(&lease, &settlement).await?;
+            match self.hand_over(&lease, &settlement).await {
+                Ok(still) => held = still,
+                Err(error) => {
+                    // This machine's trouble or the store's: nothing of it counts against the recording.
+                    let failure = Failure::new(Stage::Stage, Reason::TranscriptLost, Treatment::Local, "not_put");
+                    let not_before = Timestamp::now().checked_add(self.backoff).unwrap_or(Timestamp::MAX);
+                    let postponed = Settlement::Postponed { failure, not_before };
+                    self.hand.report(&lease, postponed).await.map_err(not_told)?;
+                    return Err(error);
+                }
+            }
         }
         if held == Fenced::Held {
             held = self.hand.report(&lease, settlement).await.map_err(not_told)?;

@@ -53,7 +53,8 @@ pub(super) struct Shop {
     pub(super) redactor: Option<Redactor>,
     pub(super) hasher: Option<NumberHasher>,
     /// Where audio is kept that is not thrown away at once, and how long that of finished recordings is.
-    pub(super) kept_audio: KeptAudio,
+    /// `None` where nobody would remove it: on a fleet's workers.
+    pub(super) kept_audio: Option<KeptAudio>,
     pub(super) audio_retention: Duration,
     pub(super) stop: Stop,
     /// Downloads that succeeded since the host last failed: evidence that it is up.
@@ -336,7 +337,9 @@ impl Shop {
 
     /// Moves the audio to where it stays for a while; without it the work is as good.
     fn keep_audio(&self, slot: &SpoolSlot, why: KeptFor) {
-        if let Err(error) = self.kept_audio.keep(slot.path(), why) {
+        if let Some(kept) = &self.kept_audio
+            && let Err(error) = kept.keep(slot.path(), why)
+        {
             tracing::warn!(kind = %error.kind(), "audio could not be kept");
         }
     }
@@ -348,7 +351,7 @@ impl Shop {
         }
         let (staging, audio, id) = (self.staging.clone(), self.kept_audio.clone(), id.clone());
         let dropping = tokio::task::spawn_blocking(move || {
-            audio.remove_of(&id)?;
+            audio.map(|audio| audio.remove_of(&id)).transpose()?;
             staging.remove_all_of(&id)
         });
         let dropped = dropping.await.map_err(RunError::Stage)?;

@@ -76,10 +76,12 @@ impl Lead {
         Ok(Self { link, leadership, _instance: instance })
     }
 
-    /// Lets the next one lead at once.
-    pub async fn end(self) {
+    /// Lets the next one lead at once; false when another one led already.
+    pub async fn end(self) -> bool {
+        let led = !self.leadership.lost().is_cancelled();
         self.leadership.end().await;
         self.link.flush().await;
+        led
     }
 }
 
@@ -104,6 +106,7 @@ impl Run<'_> {
                     staging: self.publisher.staging.clone(),
                     reporter: Arc::clone(&self.reporter),
                     stop: self.stop.clone(),
+                    keeps_audio: true,
                 };
                 let shop = Shop::open(premises, models).await?;
                 Ok(Hired { crew: Arc::clone(&shop) as _, shop: Some(shop), out: Vec::new() })

@@ -48,12 +48,14 @@ pub(super) struct Premises<'a> {
     pub(super) staging: Staging,
     pub(super) reporter: Arc<Reporter>,
     pub(super) stop: Stop,
+    /// Whether audio may be kept: somebody must remove it.
+    pub(super) keeps_audio: bool,
 }
 
 impl Shop {
     /// Opens what only the work itself needs: spool, model and workers.
     pub(super) async fn open(premises: Premises<'_>, model: &ModelFiles) -> Result<Arc<Self>, RunError> {
-        let Premises { config, instance, desk, source, staging, reporter, stop } = premises;
+        let Premises { config, instance, desk, source, staging, reporter, stop, keeps_audio } = premises;
         let paths = &config.paths;
         let spool = Spool::open(&paths.spool_dir(), instance, paths.spool_max_bytes)
             .map_err(|source| RunError::State { path: paths.state_dir.clone(), source })?;
@@ -74,7 +76,7 @@ impl Shop {
             left_channel: config.stt.left_channel,
             redactor: config.privacy.redactor.clone(),
             hasher: config.privacy.hasher.clone(),
-            kept_audio: KeptAudio::in_folder(paths.audio_dir()),
+            kept_audio: keeps_audio.then(|| KeptAudio::in_folder(paths.audio_dir())),
             audio_retention: config.privacy.audio_retention,
             stop,
             fetched: AtomicU64::new(0),

@@ -285,13 +285,14 @@ impl<'a> Run<'a> {
     /// Claims of processes that died come back; those that are out of attempts are dead. Returns how many came back.
     pub(super) async fn take_back(&mut self) -> Result<u64, RunError> {
         let state_dir = &self.config.paths.state_dir;
-        let is_fleet = self.config.fleet().is_some();
-        if is_fleet {
+        if self.config.fleet().is_some() {
             // What is out is out until it is reported, whoever led when it was handed out.
             for (claimed, _run) in self.queue.held_by(HOLDER).await? {
                 self.queue.heartbeat(&claimed.lease, Timestamp::now()).await?;
             }
         }
+        // A run over a folder beside a fleet has the same ledger.
+        let is_fleet = self.config.queue.fleet.is_some();
         let runs = |id: &str| id == self.instance.id() || (is_fleet && id == HOLDER);
         let fate = |id: &str| if runs(id) { Fate::Runs } else { instance::fate(state_dir, id) };
         let Reclaimed { back, died } = self.queue.reclaim(&fate, &self.run_id, Timestamp::now()).await?;

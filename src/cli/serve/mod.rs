@@ -125,11 +125,12 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         tunables,
     };
     let manager = tell_the_service_manager(&stop, health);
+    let mut leads = true;
     let ran = match hands(session, &stop, &service.health).await? {
         Some(hands) => {
             let ran = Box::pin(service.run(&hands)).await;
             if let Hands::Fleet(lead) = hands {
-                lead.end().await;
+                leads = lead.end().await;
             }
             ran
         }
@@ -144,7 +145,12 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         connected.await.context("the WebSocket client ended unexpectedly")?;
     }
     calls.ended().await;
-    Ok(if stop.is_interrupted() { ExitCode::Interrupted } else { ExitCode::Done })
+    Ok(match (stop.is_interrupted(), leads) {
+        (true, _) => ExitCode::Interrupted,
+        // Another coordinator leads: whoever starts this one again has it stand by.
+        (false, false) => ExitCode::WorkRemains,
+        (false, true) => ExitCode::Done,
+    })
 }
 
 /// Who does the work. While another coordinator leads the fleet, this one stands by; `None` when it was told to stop.
@@ -155,10 +161,14 @@ async fn hands(session: &Session, stop: &Stop, health: &Health) -> anyhow::Resul
             Ok(hands) => return Ok(Some(hands)),
             Err(error) => error,
         };
-        let Some(RunError::Fleet(led @ FleetError::Led { .. })) = error.downcast_ref() else { return Err(error) };
-        health.missed(Need::Work, led.to_string());
+        let why = match error.downcast_ref() {
+            Some(RunError::Fleet(led @ FleetError::Led { .. })) => led,
+            Some(RunError::Fleet(away @ (FleetError::Unreachable { .. } | FleetError::Refused { .. }))) if told => away,
+            _ => return Err(error),
+        };
+        health.missed(Need::Work, why.to_string());
         if !told {
-            tracing::info!("{led}; standing by");
+            tracing::info!("{why}; standing by");
             told = true;
         }
         tokio::select! {

@@ -293,6 +293,7 @@ mod tests {
         ] {
             let error = resolve(None, &[], &[(key, value)]).unwrap_err().to_string();
             assert!(error.contains(key) && error.contains("must be"), "{error}");
+            assert!(!error.contains(":word@"), "{error}");
         }
     }
 

@@ -140,7 +140,8 @@ impl Reader<'_> {
             return Ok(None);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(self.refused(key, "user and password belong into NATS_USER and NATS_PASSWORD"));
+            let expected = "an address without user and password, which belong into NATS_USER and NATS_PASSWORD";
+            return Err(self.bad(key, expected));
         }
         let expected = "nats://HOST:PORT/NAME, NAME of a-z, 0-9 and -, and perhaps ?replicas=1, 3 or 5";
         let host = url.host_str().ok_or_else(|| self.bad(key, expected))?;

@@ -44,6 +44,10 @@ pub(crate) const COMPACTING: &[&str] = &["swap-announced", "swap-put", "swap-dec
 /// What putting a large object into a bucket passes; `s3` is killed there.
 pub(crate) const UPLOADING: &[&str] = &["upload-noted", "upload-parts-put"];
 
+/// What a coordinator passes with a report, and a worker with a job; `fleet` kills them there.
+pub(crate) const LEADING: &[&str] = &["taken-over", "report-settled"];
+pub(crate) const HIRED: &[&str] = &["taken", "handed-over", "reported"];
+
 /// What a purge passes; `purge` is killed there.
 pub(crate) const PURGING: &[&str] = &[
     "purge-begun",
@@ -130,6 +134,7 @@ fn boundaries_in(folder: &Path, found: &mut BTreeSet<String>) {
 fn every_boundary_in_the_program_is_one_that_a_run_is_killed_at() {
     let mut in_program = BTreeSet::new();
     boundaries_in(&project().join("src"), &mut in_program);
-    let killed_at = [LISTING, WORK, PUBLISHING, BESIDE, TAKING_UP, SERVICE, COMPACTING, UPLOADING, PURGING].concat();
-    assert_eq!(in_program, killed_at.into_iter().map(str::to_owned).collect());
+    let runs = [LISTING, WORK, PUBLISHING, BESIDE, TAKING_UP, SERVICE].concat();
+    let others = [COMPACTING, UPLOADING, PURGING, LEADING, HIRED].concat();
+    assert_eq!(in_program, runs.into_iter().chain(others).map(str::to_owned).collect());
 }

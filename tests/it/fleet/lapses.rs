@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{RUN, Worker, ago, assert_nothing_stays_on_its_way, coordinator, machine, nats};
+use crate::crash::boundaries::{HIRED, LEADING};
 use crate::started::Started;
 use crate::support::{Clip, ZoomServer};
 use crate::workspace::{Workspace, cached};
@@ -73,7 +74,7 @@ async fn a_coordinator_that_dies_between_any_two_steps_of_a_report_loses_and_dou
     let (nats, zoom) = (nats().await, ZoomServer::start(Vec::new()).await);
     let leader = coordinator(&zoom, &nats);
     let worker = Worker::on(machine(&leader));
-    let boundaries = ["claimed", "taken-over", "report-settled"];
+    let boundaries = [&["claimed"], LEADING].concat();
     for (number, boundary) in boundaries.iter().enumerate() {
         zoom.add(clip(&format!("c{number}")));
         assert!(leader.dies_at(&RUN, boundary, 0), "{boundary}");
@@ -89,7 +90,7 @@ async fn a_coordinator_that_dies_between_any_two_steps_of_a_report_loses_and_dou
 async fn a_worker_that_dies_between_any_two_steps_loses_and_doubles_nothing() {
     let (nats, zoom) = (nats().await, ZoomServer::start(Vec::new()).await);
     let leader = coordinator(&zoom, &nats);
-    let boundaries = ["taken", "fetched", "staged", "handed-over", "reported"];
+    let boundaries = [HIRED, &["fetched", "staged"]].concat();
     for (number, boundary) in boundaries.iter().enumerate() {
         zoom.add(clip(&format!("c{number}")));
         let mut mortal = machine(&leader);
@@ -148,4 +149,107 @@ async fn a_message_server_that_forgets_everything_costs_time_and_no_recording() 
     worker.dismiss();
     assert_eq!(leader.query(ROWS), [[json!(2), json!(2)]]);
     assert_nothing_stays_on_its_way(&nats, &leader).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_server_that_forgets_everything_while_all_run_is_made_ready_again() {
+    let (mut nats, zoom) = (nats().await, ZoomServer::start(vec![clip("c1")]).await);
+    let mut leader = coordinator(&zoom, &nats);
+    leader.failpoint("post-again-ms=return(500)");
+    let mut slow = machine(&leader);
+    slow.failpoint("staged=sleep(3000)");
+    let mut worker = Worker::on(slow);
+    let leading = Started::run(&leader, &RUN);
+    worker.process.wait_for(&["audio fetched"]);
+    nats.forget_all().await;
+    let ended = leading.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    worker.dismiss();
+    assert_eq!(leader.query(ROWS), [[json!(1), json!(1)]]);
+    assert_nothing_stays_on_its_way(&nats, &leader).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_no_transcript_counts_against_no_recording() {
+    let (nats, zoom) = (nats().await, ZoomServer::start(vec![clip("c1")]).await);
+    let leader = coordinator(&zoom, &nats);
+    std::fs::create_dir_all(leader.lake()).unwrap();
+    let in_the_way = leader.lake().join("_staging");
+    std::fs::write(&in_the_way, "not a folder").unwrap();
+    let mut refusing = machine(&leader);
+    refusing.set("TRANSCRIBE__TRIGGER__DRAIN", "1ms");
+    let mut refused = Worker::on(refusing);
+    let leading = Started::run(&leader, &RUN);
+    refused.process.wait_for(&["a finished transcript cannot be put into the store"]);
+    // Told to stop now, it gives up and says so.
+    refused.dismiss();
+    std::fs::remove_file(&in_the_way).unwrap();
+    let successor = Worker::on(machine(&leader));
+    let ended = leading.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    successor.dismiss();
+    let status = leader.run(&["status", "--recording", "c1", "--format", "json"]).expect_code(0).json();
+    assert_eq!(status["attempt"], json!(1), "{status}");
+    assert!(!steps(&leader, "c1").contains(&"crashed".to_owned()), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_over_a_folder_beside_a_fleet_leaves_its_claims_alone() {
+    let (nats, zoom) = (nats().await, ZoomServer::start(vec![clip("c1")]).await);
+    let mut leader = coordinator(&zoom, &nats);
+    leader.with_scripted_engine(&[]);
+    let mut leading = Started::run(&leader, &RUN);
+    leading.wait_for(&["recording claimed"]);
+    let folder = leader.folder_of("calls", &["speech/en_quick_brown_fox.mp3"]);
+    leader.run(&["--dir", folder.to_str().unwrap()]).expect_code(0);
+    let worker = Worker::on(machine(&leader));
+    assert_eq!(leading.end().code, Some(0));
+    worker.dismiss();
+    assert_eq!(steps(&leader, "c1"), ["seen", "claimed", "staged", "published"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_purged_while_nobody_leads_is_on_the_server_no_more_when_somebody_does() {
+    let (nats, zoom) = (nats().await, ZoomServer::start(vec![clip("c1")]).await);
+    let leader = coordinator(&zoom, &nats);
+    let mut leading = Started::run(&leader, &RUN);
+    leading.wait_for(&["recording claimed"]);
+    while nats.messages().await.iter().any(|(name, count)| name.starts_with("tests-jobs") && *count == 0) {
+        tokio::task::yield_now().await;
+    }
+    leading.signal("KILL");
+    leading.end();
+    leader.run(&["purge", "--recording", "c1", "--yes"]).expect_code(0);
+    leader.run(&RUN).expect_code(0);
+    assert_nothing_stays_on_its_way(&nats, &leader).await;
+    assert!(!leader.lake().join("recordings").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_stands_by_while_another_leads_and_leads_when_that_one_is_gone() {
+    // Of today: such calls are published at once.
+    let clip = |id: &str| clip(id).started_at(ago(0));
+    let (nats, zoom) = (nats().await, ZoomServer::start(vec![clip("c1")]).await);
+    let service = || {
+        let mut service = coordinator(&zoom, &nats);
+        service.set("TRANSCRIBE__LAKE__FRESH_EVERY", "0s").set("TRANSCRIBE__TRIGGER__WEBHOOK__LISTEN", "off");
+        service
+    };
+    let (first, mut second) = (service(), service());
+    second.set("TRANSCRIBE__LAKE__URL", first.lake().display().to_string());
+    let worker = Worker::on(machine(&first));
+    let mut leading = Started::run(&first, &["serve"]);
+    leading.wait_for(&[" published "]);
+    let mut standing_by = Started::run(&second, &["serve"]);
+    standing_by.wait_for(&["standing by"]);
+    leading.signal("KILL");
+    leading.end();
+    zoom.add(clip("c2"));
+    standing_by.wait_for(&[" published "]);
+    standing_by.signal("TERM");
+    let ended = standing_by.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    worker.dismiss();
+    // Its ledger knew nothing of the first one: the lake did.
+    assert_eq!(first.query(ROWS), [[json!(2), json!(2)]]);
 }
