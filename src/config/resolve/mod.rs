@@ -174,10 +174,8 @@ mod tests {
     ) -> Result<Config, ConfigError> {
         let environment: Environment =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let flags: Vec<(String, String, String)> = flags
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned(), format!("--set {key}={value}")))
-            .collect();
+        let flags: Vec<(String, String, String)> =
+            flags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned(), format!("--set {key}"))).collect();
         let merged = Merged::from_layers(&Layers {
             file: file.map(|text| (Path::new("/etc/transcribe/pipeline.toml"), text)),
             environment: &environment,
