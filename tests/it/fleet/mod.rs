@@ -28,7 +28,7 @@ fn coordinator(zoom: &ZoomServer, nats: &NatsServer) -> Workspace {
     let lake = workspace.lake().display().to_string();
     workspace
         .set("TRANSCRIBE__QUEUE__URL", nats.url())
-        .set("TRANSCRIBE__QUEUE__LEASE", "2s")
+        .set("TRANSCRIBE__QUEUE__LEASE", "3s")
         .set("TRANSCRIBE__TELEMETRY__METRICS_LISTEN", "off")
         .set("TRANSCRIBE__LAKE__URL", lake);
     workspace
