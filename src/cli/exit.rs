@@ -74,10 +74,11 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
         if cause.is::<ConfigError>() || cause.is::<Unreadable>() {
             return (ExitCode::Configuration, Some("`transcribe config show` prints every key and its value".into()));
         }
-        if cause.is::<SecretError>() {
-            let hint = "set it in the environment, or name a file that holds it in the variable with _FILE appended; \
-                        the values are on the page of your app in the Zoom App Marketplace";
-            return (ExitCode::Configuration, Some(hint.into()));
+        if let Some(error) = cause.downcast_ref::<SecretError>() {
+            let hint = "set it in the environment, or name a file that holds it in the variable with _FILE appended";
+            let is_of_zoom = error.variable().starts_with("ZOOM_");
+            let place = "; the values are on the page of your app in the Zoom App Marketplace";
+            return (ExitCode::Configuration, Some(format!("{hint}{}", if is_of_zoom { place } else { "" })));
         }
         if cause.is::<BindError>() || cause.is::<WebSocketError>() || cause.is::<CallsError>() {
             return (ExitCode::Configuration, None);
@@ -87,7 +88,8 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
             return (ExitCode::Configuration, None);
         }
         if cause.is::<CannotListen>() {
-            let hint = "is another `transcribe serve` or `transcribe worker` running? Set that key to a free address of this machine, or to \"off\"";
+            let hint = "is another `transcribe serve` or `transcribe worker` running? Set that key to a free address of \
+                        this machine, or to \"off\"";
             return (ExitCode::Configuration, Some(hint.into()));
         }
         if cause.is::<BadArgument>()

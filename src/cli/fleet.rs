@@ -9,8 +9,19 @@ use serde_json::{Value, json};
 use super::Session;
 use super::run::clock;
 use crate::config::secrets::FleetSecrets;
-use crate::fleet::{Link, Roll, WorkerCard};
+use crate::fleet::{FleetError, Link, Roll, WorkerCard};
 use crate::pipeline::RunError;
+
+/// The connection to the message server that `queue.url` names.
+pub(super) async fn link(session: &Session) -> anyhow::Result<Link> {
+    let secrets = FleetSecrets::read(&session.environment)?;
+    let fleet = session.config.fleet().ok_or(FleetError::NotConfigured).map_err(fail)?;
+    Link::connect(fleet, session.config.queue.lease, &secrets).await.map_err(fail)
+}
+
+fn fail(error: FleetError) -> anyhow::Error {
+    RunError::from(error).into()
+}
 
 /// What is there now.
 pub(super) struct Fleet {
@@ -22,13 +33,13 @@ impl Fleet {
     /// Asks the message server; `None` without a fleet.
     pub(super) fn look(session: &Session) -> anyhow::Result<Option<Self>> {
         let Some(fleet) = session.config.fleet() else { return Ok(None) };
-        let secrets = FleetSecrets::read(&session.environment)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let cards = runtime.block_on(async {
-            let link = Link::connect(fleet, session.config.queue.lease, &secrets).await?;
-            Roll::of(link).all().await
-        });
-        Ok(Some(Self { server: fleet.server.clone(), cards: cards.map_err(RunError::from)? }))
+        let cards = runtime.block_on(async { Roll::of(link(session).await?).all().await.map_err(fail) })?;
+        Ok(Some(Self { server: fleet.server.clone(), cards }))
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.cards.len()
     }
 
     /// Seconds of audio in a second, of all workers together.

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate_to};
 
 use super::ExitCode;
 use super::args::Cli;
+use super::exit::Unwritable;
 
 #[derive(Debug, Args)]
 pub(crate) struct GenerateArgs {
@@ -18,11 +18,11 @@ pub(crate) struct GenerateArgs {
 
 pub(super) fn run(arguments: &GenerateArgs) -> anyhow::Result<ExitCode> {
     let folder = &arguments.folder;
-    let unwritable = || format!("{} cannot be written to", folder.display());
-    std::fs::create_dir_all(folder).with_context(unwritable)?;
+    let unwritable = |source| Unwritable { path: folder.clone(), source };
+    std::fs::create_dir_all(folder).map_err(unwritable)?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-        generate_to(shell, &mut Cli::command(), "transcribe", folder).with_context(unwritable)?;
+        generate_to(shell, &mut Cli::command(), "transcribe", folder).map_err(unwritable)?;
     }
-    clap_mangen::generate_to(Cli::command(), folder).with_context(unwritable)?;
+    clap_mangen::generate_to(Cli::command(), folder).map_err(unwritable)?;
     Ok(ExitCode::Done)
 }

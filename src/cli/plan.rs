@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::Session;
 use super::args::OutputFormat;
+use super::check::free_bytes;
 use super::run::clock;
 use super::speeds::{Speed, Speeds};
 use crate::config::ZoomMode;
@@ -51,7 +52,7 @@ impl Outlook {
             // As many pages as recordings have, at least one.
             limited: is_heavy.then(|| (plan.pages.max(1), share_of(heavy_per_day(zoom.plan), zoom.rate_share))),
             disk: bytes.min(config.paths.spool_max_bytes) + total.audio_s * TRANSCRIPT_BYTES_PER_SECOND,
-            free: free_bytes(&config.paths.state_dir),
+            free: free_bytes(&config.paths.state_dir).ok(),
             models: speeds.iter().map(|(model, speed)| (model.clone(), took(speed))).collect(),
             total,
         }
@@ -138,11 +139,4 @@ fn print_json(out: &mut impl Write, plan: &Plan, outlook: &Outlook) -> io::Resul
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of some thousands, above 0")]
 fn share_of(limit: u32, share: f64) -> u64 {
     (f64::from(limit) * share) as u64
-}
-
-/// What is free where a folder is, or would be.
-fn free_bytes(folder: &std::path::Path) -> Option<u64> {
-    let existing = folder.ancestors().find(|path| path.exists()).filter(|path| !path.as_os_str().is_empty());
-    let disk = rustix::fs::statvfs(existing.unwrap_or(std::path::Path::new("."))).ok()?;
-    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::args::{OutputFormat, RunArgs};
 use super::exit::BadArgument;
+use super::fleet::link;
 use super::{ExitCode, Session, window};
-use crate::config::secrets::{FleetSecrets, ZoomSecrets};
+use crate::config::secrets::ZoomSecrets;
 use crate::config::units::parse_duration;
 use crate::domain::{Reason, RecordingId, SourceKind};
 use crate::pipeline::{Hands, Lead, RedoOrder, RunError, Stop, Summary, Sweep, Window, plan, run_sweep};
@@ -126,12 +127,11 @@ pub(super) fn zoom_source(session: &Session) -> anyhow::Result<ZoomSource> {
 }
 
 /// Who does the work: this process with its models, or the fleet that `queue.url` names.
-pub(super) async fn hands(session: &Session, stop: &Stop) -> anyhow::Result<Hands> {
+async fn hands(session: &Session, stop: &Stop) -> anyhow::Result<Hands> {
     if session.config.fleet().is_none() {
         return Ok(Hands::Here(models(session)?));
     }
-    let secrets = FleetSecrets::read(&session.environment)?;
-    Ok(Hands::Fleet(Lead::take(&session.config, &secrets, stop).await?))
+    Ok(Hands::Fleet(Lead::take(&session.config, link(session).await?, stop).await?))
 }
 
 pub(super) fn models(session: &Session) -> anyhow::Result<ModelFiles> {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::serve::{CannotListen, listen_to_stop, tell_the_service_manager};
+use super::fleet::link;
+use super::serve::{listen_to_stop, offer, tell_the_service_manager};
 use super::{ExitCode, Session, run};
-use crate::config::secrets::FleetSecrets;
 use crate::pipeline::{Hired, Stop, Worked};
 use crate::telemetry::{Bars, Health, Metrics, Need, Ops, Reporter};
 
@@ -23,7 +23,6 @@ pub(super) fn run(session: &Session) -> anyhow::Result<ExitCode> {
 
 async fn work(session: &Session) -> anyhow::Result<ExitCode> {
     let config = &session.config;
-    let secrets = FleetSecrets::read(&session.environment)?;
     let models = run::models(session)?;
     let (stop, health) = (Stop::default(), Arc::new(Health::default()));
     health.missed(Need::Model, "the model is being loaded");
@@ -32,10 +31,8 @@ async fn work(session: &Session) -> anyhow::Result<ExitCode> {
     let metrics = Metrics::install().context("metrics cannot be kept")?;
     tokio::spawn(metrics.clone().keep_up());
     if let Some(address) = config.telemetry.metrics_listen {
-        let listener = Ops::bind(address).await.map_err(|source| CannotListen::metrics(address, source))?;
-        tracing::info!(address = %listener.local_addr().unwrap_or(address), "health and metrics are served");
         let ops = Ops { health: Arc::clone(&health), metrics, refresh: Arc::new(|| Box::pin(async {})) };
-        tokio::spawn(ops.serve(listener, end));
+        offer(ops, address, end).await?;
     }
     listen_to_stop(&stop, config.trigger.drain).context("signals cannot be listened for")?;
     drain_on_hang_up(&stop, config.trigger.drain).context("signals cannot be listened for")?;
@@ -43,7 +40,7 @@ async fn work(session: &Session) -> anyhow::Result<ExitCode> {
     let reporter = Arc::new(Reporter::new(session.show_bars.then(|| Bars::on(&session.screen))));
     let hired = Hired {
         config,
-        secrets,
+        link: link(session).await?,
         source: Arc::new(run::zoom_source(session)?),
         reporter: Arc::clone(&reporter),
         health,

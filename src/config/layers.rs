@@ -23,15 +23,14 @@ pub const ENVIRONMENT_PREFIX: &str = "TRANSCRIBE__";
 /// Keys of addresses that may hold a token.
 const ADDRESSES_WITH_TOKENS: [&str; 2] = ["hooks.url", "trigger.websocket.url"];
 
-/// A key's value for people to read: of an address that may hold a token only scheme and host.
+/// A key's value for people to read: of an address that may hold a token, or holds a password, only scheme and host.
 #[must_use]
 pub fn shown(key: &str, value: &Value) -> String {
-    // Refused with a password, and the refusal must not tell it.
-    let has_password = key == "queue.url" && value.as_str().is_some_and(|text| text.contains('@'));
-    if !(ADDRESSES_WITH_TOKENS.contains(&key) || has_password) || value.as_str() == Some("off") {
+    let url = value.as_str().and_then(|text| Url::parse(text).ok()).filter(Url::has_host);
+    let names_somebody = url.as_ref().is_some_and(|url| !url.username().is_empty() || url.password().is_some());
+    if !(ADDRESSES_WITH_TOKENS.contains(&key) || names_somebody) || value.as_str() == Some("off") {
         return value.to_string();
     }
-    let url = value.as_str().and_then(|text| Url::parse(text).ok()).filter(Url::has_host);
     url.map_or_else(|| "\"…\"".to_owned(), |url| format!("\"{}\"", Redacted(&url)))
 }
 

@@ -28,6 +28,16 @@ pub enum SecretError {
     Empty { name: &'static str },
 }
 
+impl SecretError {
+    /// The variable that is at fault.
+    #[must_use]
+    pub const fn variable(&self) -> &'static str {
+        match self {
+            Self::Missing { name } | Self::Unreadable { name, .. } | Self::Empty { name } => name,
+        }
+    }
+}
+
 /// What signs this program in to Zoom.
 #[derive(Debug, Clone)]
 pub struct ZoomSecrets {

@@ -148,9 +148,7 @@ impl Hand {
 
     /// Makes again what a server may have lost.
     pub async fn mend(&self) {
-        if let Err(error) = self.link.mend().await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the message server is not as it should be yet");
-        }
+        self.link.mend().await;
     }
 
     /// Reports how the job ended, and lets go of it. Tries for a while; lost when another may have it by now.

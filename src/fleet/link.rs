@@ -81,11 +81,14 @@ impl Link {
         consumer(self, &self.kept.jobs, name, format!("{}.*", self.job_branch(alone))).await
     }
 
-    /// Makes again what a server may have lost.
-    ///
-    /// # Errors
-    /// [`FleetError`].
-    pub async fn mend(&self) -> Result<(), FleetError> {
+    /// Makes again what a server may have lost. Where it cannot, the next try to use it says so.
+    pub(super) async fn mend(&self) {
+        if let Err(error) = self.make_again().await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the message server is not as it should be yet");
+        }
+    }
+
+    async fn make_again(&self) -> Result<(), FleetError> {
         let Kept { jetstream, config, lease, .. } = self.kept.as_ref();
         Box::pin(There::make(jetstream, config, *lease)).await?;
         for alone in [true, false] {

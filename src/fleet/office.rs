@@ -7,6 +7,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::jetstream::consumer::pull::Batch;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt;
 
@@ -67,8 +68,8 @@ impl Office {
                 Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
                 Err(error) => return Err(self.link.unreachable(error)),
             }
-            match self.posted(&subject).await {
-                Some((_, there)) if there.fence >= job.fence => return Ok(()),
+            match self.posted(&subject).await? {
+                Some((_, fence)) if fence >= Some(job.fence) => return Ok(()),
                 // An earlier claim's.
                 Some((sequence, _)) => {
                     let _gone_already = self.link.kept.jobs.delete_message(sequence).await;
@@ -81,8 +82,9 @@ impl Office {
     /// Takes the message of a claim back, where it is still there; who works on it reports in vain.
     pub async fn withdraw(&self, job: &Job) {
         let subject = self.link.job_subject(&job.recording.id, job.alone);
-        if let Some((sequence, there)) = self.posted(&subject).await
-            && there.fence == job.fence
+        // Where the server does not answer, somebody works in vain.
+        if let Ok(Some((sequence, fence))) = self.posted(&subject).await
+            && fence == Some(job.fence)
         {
             let _gone_already = self.link.kept.jobs.delete_message(sequence).await;
         }
@@ -92,9 +94,9 @@ impl Office {
     ///
     /// # Errors
     /// [`FleetError::Unreachable`].
-    pub async fn keep_only(&self, recordings: &[RecordingId]) -> Result<(), FleetError> {
-        let branches = [true, false].map(|alone| recordings.iter().map(move |id| self.link.job_subject(id, alone)));
-        let kept: BTreeSet<String> = branches.into_iter().flatten().collect();
+    pub async fn keep_only(&self, recordings: impl Iterator<Item = &RecordingId>) -> Result<(), FleetError> {
+        let subjects = recordings.flat_map(|id| [true, false].map(|alone| self.link.job_subject(id, alone)));
+        let kept: BTreeSet<String> = subjects.collect();
         let listed = self.link.kept.jobs.info_with_subjects(">").await;
         let mut listed = listed.map_err(|error| self.link.unreachable(error))?;
         while let Some(subject) = listed.next().await {
@@ -107,17 +109,21 @@ impl Office {
         Ok(())
     }
 
-    /// What is posted under a subject, and its number.
-    async fn posted(&self, subject: &str) -> Option<(u64, Job)> {
-        let message = self.link.kept.jobs.get_last_raw_message_by_subject(subject).await.ok()?;
-        Some((message.sequence, serde_json::from_slice(&message.payload).ok()?))
+    /// What is posted under a subject: its number, and the fencing token of its claim where it can be read.
+    async fn posted(&self, subject: &str) -> Result<Option<(u64, Option<i64>)>, FleetError> {
+        match self.link.kept.jobs.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => {
+                let job: Option<Job> = serde_json::from_slice(&message.payload).ok();
+                Ok(Some((message.sequence, job.map(|job| job.fence))))
+            }
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(self.link.unreachable(error)),
+        }
     }
 
     /// Makes again what a server may have lost.
     pub async fn mend(&self) {
-        if let Err(error) = self.link.mend().await {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the message server is not as it should be yet");
-        }
+        self.link.mend().await;
     }
 
     /// The next reports, at most `limit`; with `patience` it waits for the first one for so long.

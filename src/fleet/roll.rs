@@ -67,11 +67,15 @@ impl Roll {
     /// # Errors
     /// [`FleetError::Unreachable`].
     pub async fn all(&self) -> Result<Vec<WorkerCard>, FleetError> {
-        let mut keys = self.link.kept.workers.keys().await.map_err(|error| self.link.unreachable(error))?;
+        // A reader of all keys would stay on the server for minutes, and this is asked every few seconds.
+        let bucket = &self.link.kept.workers;
+        let subjects = bucket.stream.info_with_subjects(format!("{}>", bucket.prefix)).await;
+        let mut subjects = subjects.map_err(|error| self.link.unreachable(error))?;
         let mut cards: Vec<WorkerCard> = Vec::new();
-        while let Some(key) = keys.next().await {
-            let key = key.map_err(|error| self.link.unreachable(error))?;
-            let card = self.link.kept.workers.get(key).await.map_err(|error| self.link.unreachable(error))?;
+        while let Some(subject) = subjects.next().await {
+            let (subject, _) = subject.map_err(|error| self.link.unreachable(error))?;
+            let Some(key) = subject.strip_prefix(&bucket.prefix) else { continue };
+            let card = bucket.get(key).await.map_err(|error| self.link.unreachable(error))?;
             cards.extend(card.and_then(|bytes| serde_json::from_slice(&bytes).ok()));
         }
         cards.sort_by_key(WorkerCard::name);

@@ -1,6 +1,7 @@
 //! A coordinator's crew: claims go to the workers of a fleet, and what they report is settled here.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,9 +12,9 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::floor::Crew;
-use super::item::ItemOutcome;
+use super::item::{ItemOutcome, hold};
 use super::{RunError, Stop};
-use crate::domain::{Failure, FinishedTranscript, Lease, Reason, RecordingId, RunId, Stage, Treatment};
+use crate::domain::{Failure, FinishedTranscript, Reason, RecordingId, RunId, Stage, Treatment};
 use crate::failpoint;
 use crate::fleet::wire::{Job, Report};
 use crate::fleet::{HOLDER, Link, Office, Roll};
@@ -38,6 +39,21 @@ const POST_AGAIN_EVERY: Duration = Duration::from_secs(30);
 
 type Key = (RecordingId, i64);
 
+/// A claim that is out.
+struct Waiting {
+    answer: oneshot::Sender<ItemOutcome>,
+    /// It is not on the server any more: its report could not be settled yet.
+    is_reported: bool,
+}
+
+/// What a report brought beside itself.
+enum Brought {
+    Nothing,
+    Transcript(Box<FinishedTranscript>),
+    /// The transcript that it tells of cannot be found or read.
+    Lost,
+}
+
 /// The workers of a fleet, as the floor sees them.
 pub(super) struct Dispatch {
     office: Office,
@@ -48,10 +64,8 @@ pub(super) struct Dispatch {
     reporter: Arc<Reporter>,
     stop: Stop,
     lease: Duration,
-    /// Who waits for the end of a claim.
-    waiting: Mutex<HashMap<Key, oneshot::Sender<ItemOutcome>>>,
-    /// Claims that were reported and could not be settled yet: they are not on the server any more.
-    reported: Mutex<HashSet<Key>>,
+    /// Who waits for the end of a claim; none of a claim whose report is being settled.
+    waiting: Mutex<HashMap<Key, Waiting>>,
     places: AtomicUsize,
 }
 
@@ -66,8 +80,9 @@ pub(super) struct Desks {
 }
 
 impl Dispatch {
-    /// Opens the way to the workers; reports are acted upon from here on.
-    pub(super) async fn open(link: &Link, desks: Desks) -> Result<Arc<Self>, RunError> {
+    /// Opens the way to the workers; reports are acted upon from here on. Also returns what an earlier coordinator handed
+    /// out, and the runs that claimed it.
+    pub(super) async fn open(link: &Link, desks: Desks) -> Result<(Arc<Self>, Vec<(Claimed, RunId)>), RunError> {
         let Desks { queue, staging, shared, reporter, stop, lease } = desks;
         let dispatch = Arc::new(Self {
             office: Office::open(link).await?,
@@ -79,14 +94,12 @@ impl Dispatch {
             stop,
             lease,
             waiting: Mutex::default(),
-            reported: Mutex::default(),
             places: AtomicUsize::new(SPARE),
         });
         // What came while nobody read is settled before anything is posted again.
         while dispatch.take_reports(None).await? {}
-        let out: Vec<RecordingId> =
-            dispatch.queue.held_by(HOLDER).await?.into_iter().map(|(claimed, _)| claimed.lease.id).collect();
-        dispatch.office.keep_only(&out).await?;
+        let out = dispatch.queue.held_by(HOLDER).await?;
+        dispatch.office.keep_only(out.iter().map(|(claimed, _)| &claimed.lease.id)).await?;
         let (reports, count) = (Arc::downgrade(&dispatch), Arc::downgrade(&dispatch));
         tokio::spawn(async move {
             while let Some(dispatch) = reports.upgrade() {
@@ -105,7 +118,7 @@ impl Dispatch {
                 tokio::time::sleep(COUNT_EVERY).await;
             }
         });
-        Ok(dispatch)
+        Ok((dispatch, out))
     }
 
     /// Acts upon the next reports; false when there were none for so long.
@@ -119,14 +132,13 @@ impl Dispatch {
                 let waits = self.waiting().remove(&key);
                 match self.settle(&arrived.report).await {
                     Ok(outcome) => {
-                        self.reported().remove(&key);
-                        let _nobody_waits = waits.map(|waits| waits.send(outcome));
+                        let _nobody_waits = waits.map(|waits| waits.answer.send(outcome));
                         arrived.done().await;
                     }
                     // It comes again when a lease has passed.
                     Err(error) => {
-                        self.reported().insert(key.clone());
-                        self.waiting().extend(waits.map(|waits| (key, waits)));
+                        let waits = waits.map(|waits| (key, Waiting { is_reported: true, ..waits }));
+                        self.waiting().extend(waits);
                         tracing::error!(
                             recording_id = %arrived.report.id,
                             error = &error as &dyn std::error::Error,
@@ -147,8 +159,9 @@ impl Dispatch {
             return self.too_late(report).await;
         }
         let (settlement, finished) = match self.take_over(report).await? {
-            Some(finished) => (settlement.clone(), finished),
-            None => {
+            Brought::Nothing => (settlement.clone(), None),
+            Brought::Transcript(finished) => (settlement.clone(), Some(finished)),
+            Brought::Lost => {
                 let detail = format!("worker={worker}");
                 let failure = Failure::new(Stage::Stage, Reason::TranscriptLost, Treatment::Transient, detail);
                 (Settlement::Retry { failure, not_before: Timestamp::now() }, None)
@@ -203,12 +216,12 @@ impl Dispatch {
         }
     }
 
-    /// Brings a finished transcript to this machine; `Some(None)` where there is none to bring, `None` where it is lost.
-    async fn take_over(&self, report: &Report) -> Result<Option<Option<FinishedTranscript>>, RunError> {
-        let Settlement::Staged { fingerprint, .. } = &report.settlement else { return Ok(Some(None)) };
+    /// Brings a finished transcript to this machine.
+    async fn take_over(&self, report: &Report) -> Result<Brought, RunError> {
+        let Settlement::Staged { fingerprint, .. } = &report.settlement else { return Ok(Brought::Nothing) };
         let Some(bytes) = self.shared.read(&report.id, fingerprint).await? else {
             tracing::error!(recording_id = %report.id, worker = report.worker, "a worker's transcript is not in the store");
-            return Ok(None);
+            return Ok(Brought::Lost);
         };
         let (staging, id, fingerprint) = (self.staging.clone(), report.id.clone(), fingerprint.clone());
         let accepted = {
@@ -216,12 +229,12 @@ impl Dispatch {
             tokio::task::spawn_blocking(move || staging.accept(&id, &fingerprint, &bytes))
         };
         match accepted.await.map_err(RunError::Stage)? {
-            Ok(finished) => Ok(Some(Some(finished))),
+            Ok(finished) => Ok(Brought::Transcript(Box::new(finished))),
             Err(error @ StagingError::Io { .. }) => Err(error.into()),
             Err(error) => {
                 tracing::error!(recording_id = %id, worker = report.worker, %error, "a worker's transcript is of no use");
                 self.shared.remove(&id, &fingerprint).await?;
-                Ok(None)
+                Ok(Brought::Lost)
             }
         }
     }
@@ -260,12 +273,12 @@ impl Dispatch {
     }
 
     /// Posts the job, and now and then again: a server that lost it takes it.
-    async fn keep_posted(&self, job: &Job) {
+    async fn keep_posted(&self, job: &Job) -> Infallible {
         let key = (job.recording.id.clone(), job.fence);
         let again = failpoint::value("post-again-ms").and_then(|millis| millis.parse().ok());
         let again = again.map_or(POST_AGAIN_EVERY, Duration::from_millis);
         loop {
-            if self.reported().contains(&key) {
+            if self.waiting().get(&key).is_none_or(|waits| waits.is_reported) {
                 tokio::time::sleep(again).await;
                 continue;
             }
@@ -283,25 +296,7 @@ impl Dispatch {
         }
     }
 
-    /// Extends the lease until the claim is lost, as by a purge.
-    async fn hold(&self, lease: &Lease) {
-        let mut beat = tokio::time::interval(self.lease / 3);
-        beat.tick().await;
-        loop {
-            beat.tick().await;
-            match self.queue.heartbeat(lease, Timestamp::now()).await {
-                Ok(Fenced::Held) => {}
-                Ok(Fenced::Lost) => return,
-                Err(error) => tracing::warn!(%error, "lease could not be extended"),
-            }
-        }
-    }
-
-    fn reported(&self) -> MutexGuard<'_, HashSet<Key>> {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, oneshot::Sender<ItemOutcome>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<Key, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -314,17 +309,16 @@ impl Crew for Dispatch {
         let (id, attempt) = (&lease.id, lease.attempt);
         let (answer, mut outcome) = oneshot::channel();
         let key = (id.clone(), lease.fence);
-        self.waiting().insert(key.clone(), answer);
+        self.waiting().insert(key.clone(), Waiting { answer, is_reported: false });
         self.reporter.emit(Event::Claimed { id, attempt, duration_s: claimed.recording.duration_s });
         failpoint::pass("claimed");
         let is_lost = tokio::select! {
             Ok(outcome) = &mut outcome => return Ok(outcome),
-            () = self.keep_posted(&job) => false,
-            () = self.hold(lease) => true,
+            never = self.keep_posted(&job) => match never {},
+            () = hold(self.queue.as_ref(), lease, self.lease) => true,
             // It stays with the fleet: the next coordinator goes on from its ledger.
             () = self.stop.draining() => false,
         };
-        self.reported().remove(&key);
         if self.waiting().remove(&key).is_none()
             && let Ok(outcome) = outcome.await
         {

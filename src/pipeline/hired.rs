@@ -14,15 +14,15 @@ use tokio::task::JoinHandle;
 use super::floor::{Ended, Floor};
 use super::item::{ItemOutcome, Shop};
 use super::lead::host;
+use super::service::joined;
 use super::shop::Premises;
 use super::sweep::{prepare_state, random_word};
 use super::{RunError, Stop};
 use crate::config::Config;
-use crate::config::secrets::FleetSecrets;
 use crate::domain::{Failure, Lease, PurgeReason, Reason, RecordingId, Stage, Treatment};
 use crate::failpoint;
 use crate::fetch::slot::Spool;
-use crate::fleet::{FleetError, Hand, Link, Pace, Roll, Taken, WorkerCard};
+use crate::fleet::{Hand, Link, Pace, Roll, Taken, WorkerCard};
 use crate::lake::{LakeError, SharedStaging, Staging};
 use crate::queue::instance::{self, Instance};
 use crate::queue::{Desk, Fenced, JobState, QueueError, Settled, Settlement};
@@ -40,7 +40,7 @@ const PUT_FOR: Duration = Duration::from_secs(600);
 /// A worker of a fleet.
 pub struct Hired<'a> {
     pub config: &'a Config,
-    pub secrets: FleetSecrets,
+    pub link: Link,
     pub source: Arc<dyn RecordingSource>,
     pub reporter: Arc<Reporter>,
     pub health: Arc<Health>,
@@ -61,7 +61,6 @@ impl Hired<'_> {
     /// What keeps it from starting: state folder, message server, lake or model cannot be used.
     pub async fn work(self, models: &ModelFiles) -> Result<Worked, RunError> {
         let config = self.config;
-        let fleet = config.fleet().ok_or(FleetError::NotConfigured)?;
         prepare_state(&config.paths)?;
         let state_dir = &config.paths.state_dir;
         let unusable = |source| RunError::State { path: state_dir.clone(), source };
@@ -74,7 +73,7 @@ impl Hired<'_> {
         remove_abandoned(&staged, &is_alive).map_err(unusable)?;
         let own_staged = staged.join(instance.id());
         let staging = Staging::open(&own_staged).map_err(unusable)?;
-        let link = Link::connect(fleet, config.queue.lease, &self.secrets).await?;
+        let link = self.link.clone();
         let mut card = WorkerCard {
             host: host(),
             pid: std::process::id(),
@@ -129,7 +128,7 @@ impl Hired<'_> {
         roll: &Roll,
         card: &mut WorkerCard,
     ) {
-        let mut taking: Option<JoinHandle<Result<Option<Taken>, FleetError>>> = None;
+        let mut taking: Option<JoinHandle<Result<Option<Taken>, RunError>>> = None;
         let mut paused_until: Option<Instant> = None;
         let mut pace = Pace::from(Instant::now());
         let mut beat = tokio::time::interval((self.config.queue.lease / 3).min(Duration::from_secs(5)));
@@ -142,7 +141,7 @@ impl Hired<'_> {
             paused_until = paused_until.filter(|until| *until > Instant::now());
             if taking.is_none() && paused_until.is_none() && !self.stop.is_draining() && floor.has_room() {
                 let (hand, company) = (Arc::clone(&hand), floor.company());
-                taking = Some(tokio::spawn(async move { hand.take(company).await }));
+                taking = Some(tokio::spawn(async move { Ok(hand.take(company).await?) }));
             }
             tokio::select! {
                 Some(Ended { work, outcome }) = floor.next() => {
@@ -158,21 +157,25 @@ impl Hired<'_> {
                         }
                     }
                 }
-                taken = joined(&mut taking) => match taken {
-                    Ok(Some((claimed, _run))) if self.stop.is_draining() => {
-                        let _lapses = hand.report(&claimed.lease, Settlement::Released).await;
+                taken = joined(taking.as_mut()) => {
+                    taking = None;
+                    match taken {
+                        Ok(Some((claimed, _run))) if self.stop.is_draining() => {
+                            let _lapses = hand.report(&claimed.lease, Settlement::Released).await;
+                        }
+                        Ok(Some((claimed, run))) => {
+                            failpoint::pass("taken");
+                            floor.begin(claimed, run);
+                        }
+                        Ok(None) => {}
+                        Err(error) => {
+                            let error = &error as &dyn std::error::Error;
+                            tracing::warn!(error, "no job can be taken; trying again");
+                            hand.mend().await;
+                            paused_until = Some(Instant::now() + A_MOMENT);
+                        }
                     }
-                    Ok(Some((claimed, run))) => {
-                        failpoint::pass("taken");
-                        floor.begin(claimed, run);
-                    }
-                    Ok(None) => {}
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "no job can be taken; trying again");
-                        hand.mend().await;
-                        paused_until = Some(Instant::now() + A_MOMENT);
-                    }
-                },
+                }
                 () = until(paused_until) => {}
                 _ = beat.tick() => {
                     let done = desk.worked();
@@ -207,14 +210,6 @@ fn remove_abandoned(staged: &Path, is_alive: &dyn Fn(&str) -> bool) -> std::io::
         }
     }
     Ok(())
-}
-
-/// What is being taken, once it is; never without.
-async fn joined(taking: &mut Option<JoinHandle<Result<Option<Taken>, FleetError>>>) -> Result<Option<Taken>, RunError> {
-    let Some(task) = taking else { return std::future::pending().await };
-    let taken = task.await;
-    *taking = None;
-    Ok(taken.map_err(RunError::Stage)??)
 }
 
 async fn until(at: Option<Instant>) {

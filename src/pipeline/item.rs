@@ -99,7 +99,7 @@ impl Shop {
             ended = AssertUnwindSafe(self.transcribe(&claimed, run, &cancel)).catch_unwind() => {
                 ended.unwrap_or_else(|_panic| Ended::Failed(panicked(Stage::Fetch), None))
             }
-            () = self.hold(&claimed.lease) => {
+            () = hold(self.desk.as_ref(), &claimed.lease, self.settings.lease) => {
                 self.drop_if_purged(&id).await?;
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stt });
                 return Ok(ItemOutcome::GivenBack);
@@ -152,20 +152,6 @@ impl Shop {
                 self.drop_if_purged(&id).await?;
                 self.reporter.emit(Event::ClaimLost { id: &id, stage: Stage::Stage });
                 Ok(ItemOutcome::GivenBack)
-            }
-        }
-    }
-
-    /// Extends the lease until somebody else holds it.
-    async fn hold(&self, lease: &Lease) {
-        let mut beat = tokio::time::interval(self.settings.lease / 3);
-        beat.tick().await;
-        loop {
-            beat.tick().await;
-            match self.desk.heartbeat(lease, Timestamp::now()).await {
-                Ok(Fenced::Held) => {}
-                Ok(Fenced::Lost) => return,
-                Err(error) => tracing::warn!(%error, "lease could not be extended"),
             }
         }
     }
@@ -396,6 +382,20 @@ impl Shop {
         stored
             .await
             .unwrap_or_else(|_panicked| Err(Failure::new(Stage::Stage, Reason::Disk, Treatment::Local, "panicked")))
+    }
+}
+
+/// Extends the lease, of this length, until somebody else holds it or the recording is purged.
+pub(super) async fn hold(desk: &dyn Desk, lease: &Lease, length: Duration) {
+    let mut beat = tokio::time::interval(length / 3);
+    beat.tick().await;
+    loop {
+        beat.tick().await;
+        match desk.heartbeat(lease, Timestamp::now()).await {
+            Ok(Fenced::Held) => {}
+            Ok(Fenced::Lost) => return,
+            Err(error) => tracing::warn!(%error, "lease could not be extended"),
+        }
     }
 }
 

@@ -12,7 +12,6 @@ use super::shop::Premises;
 use super::sweep::{Run, prepare_state, random_word};
 use super::{RunError, Stop};
 use crate::config::Config;
-use crate::config::secrets::FleetSecrets;
 use crate::domain::RunId;
 use crate::fleet::wire::LeaderCard;
 use crate::fleet::{FleetError, HOLDER, Leadership, Link};
@@ -49,17 +48,15 @@ pub struct Lead {
 }
 
 impl Lead {
-    /// Connects and takes the lead. When another coordinator takes it later, `stop` drains.
+    /// Takes the lead. When another coordinator takes it later, `stop` drains.
     ///
     /// # Errors
     /// [`FleetError::Led`] by another one; [`RunError::State`].
-    pub async fn take(config: &Config, secrets: &FleetSecrets, stop: &Stop) -> Result<Self, RunError> {
-        let fleet = config.fleet().ok_or(FleetError::NotConfigured)?;
+    pub async fn take(config: &Config, link: Link, stop: &Stop) -> Result<Self, RunError> {
         prepare_state(&config.paths)?;
         let state_dir = &config.paths.state_dir;
         let unusable = |source| RunError::State { path: state_dir.clone(), source };
         let instance = Instance::register(state_dir, random_word()).map_err(unusable)?;
-        let link = Link::connect(fleet, config.queue.lease, secrets).await?;
         let card = LeaderCard {
             host: host(),
             pid: std::process::id(),
@@ -120,10 +117,21 @@ impl Run<'_> {
                     stop: self.stop.clone(),
                     lease: self.config.queue.lease,
                 };
-                let crew = Dispatch::open(&lead.link, desks).await?;
-                Ok(Hired { crew, shop: None, out: self.queue.held_by(HOLDER).await? })
+                let (crew, out) = Dispatch::open(&lead.link, desks).await?;
+                Ok(Hired { crew, shop: None, out })
             }
         }
+    }
+
+    /// What is out with a fleet stays out until it is reported, whoever led when it was handed out: before anything is
+    /// taken back. The floor holds it from then on.
+    pub(super) async fn hold_what_is_out(&self) -> Result<(), RunError> {
+        if self.config.fleet().is_some() {
+            for (claimed, _run) in self.queue.held_by(HOLDER).await? {
+                self.queue.heartbeat(&claimed.lease, Timestamp::now()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Who holds what this run claims.

@@ -161,6 +161,7 @@ impl<'a> Run<'a> {
     }
 
     async fn sweep(&mut self, hands: &Hands) -> Result<Summary, RunError> {
+        self.hold_what_is_out().await?;
         self.take_back().await?;
         self.tidy_up().await?;
         self.publisher.forget_what_is_old().await?;
@@ -285,12 +286,6 @@ impl<'a> Run<'a> {
     /// Claims of processes that died come back; those that are out of attempts are dead. Returns how many came back.
     pub(super) async fn take_back(&mut self) -> Result<u64, RunError> {
         let state_dir = &self.config.paths.state_dir;
-        if self.config.fleet().is_some() {
-            // What is out is out until it is reported, whoever led when it was handed out.
-            for (claimed, _run) in self.queue.held_by(HOLDER).await? {
-                self.queue.heartbeat(&claimed.lease, Timestamp::now()).await?;
-            }
-        }
         // A run over a folder beside a fleet has the same ledger.
         let is_fleet = self.config.queue.fleet.is_some();
         let runs = |id: &str| id == self.instance.id() || (is_fleet && id == HOLDER);

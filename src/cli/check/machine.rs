@@ -4,13 +4,11 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::super::fleet::Fleet;
 use super::super::{Session, ledger as opened};
 use super::judged;
 use crate::config::PathsConfig;
-use crate::config::secrets::FleetSecrets;
 use crate::domain::{Finding, Obstacle};
-use crate::fleet::{Link, Roll, WorkerCard};
-use crate::pipeline::RunError;
 use crate::queue::{JobQueue, Scope};
 
 /// Less room than this and nothing can be kept.
@@ -44,12 +42,18 @@ fn existing(path: &Path) -> &Path {
     path.ancestors().find(|folder| folder.exists()).unwrap_or(path)
 }
 
+/// What is free on the disk where a folder is, or would be.
+pub(in crate::cli) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(existing(folder))?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Room for downloads, and for transcripts that wait to be published.
 pub(super) fn disk(paths: &PathsConfig) -> Finding {
     const NAME: &str = "disk";
     let (path, wanted) = (&paths.state_dir, paths.spool_max_bytes);
-    let free = match rustix::fs::statvfs(existing(path)) {
-        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+    let free = match free_bytes(path) {
+        Ok(free) => free,
         Err(error) => {
             let detail = format!("the room on the disk of {} is not known: {error}", path.display());
             return Finding::warning(NAME, detail, "let paths.state_dir lie on a disk of this machine");
@@ -84,24 +88,16 @@ pub(super) fn ledger(session: &Session) -> Finding {
 /// The message server of a fleet, where there is one.
 pub(super) fn fleet(session: &Session) -> Option<Finding> {
     const NAME: &str = "fleet";
-    let configured = session.config.fleet()?;
-    let look = || -> anyhow::Result<Vec<WorkerCard>> {
-        let secrets = FleetSecrets::read(&session.environment)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let cards = runtime.block_on(async {
-            let link = Link::connect(configured, session.config.queue.lease, &secrets).await?;
-            Roll::of(link).all().await
-        });
-        Ok(cards.map_err(RunError::from)?)
-    };
-    let server = &configured.server;
-    Some(match look() {
-        Ok(cards) if cards.is_empty() => Finding::warning(
-            NAME,
-            format!("{server} can be used; no worker is there"),
-            "start `transcribe worker` on the machines that are to work",
-        ),
-        Ok(cards) => Finding::fine(NAME, format!("{server} can be used; workers: {}", cards.len())),
+    let server = &session.config.fleet()?.server;
+    Some(match Fleet::look(session) {
+        Ok(fleet) => match fleet.map_or(0, |fleet| fleet.workers()) {
+            0 => Finding::warning(
+                NAME,
+                format!("{server} can be used; no worker is there"),
+                "start `transcribe worker` on the machines that are to work",
+            ),
+            workers => Finding::fine(NAME, format!("{server} can be used; workers: {workers}")),
+        },
         Err(error) => judged(NAME, Err(error)),
     })
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde_json::json;
 
+pub(super) use self::machine::free_bytes;
 use self::machine::{disk, fleet, folder, ledger};
 use self::speech::{model, processor, transcription, vocabulary};
 use super::args::OutputFormat;

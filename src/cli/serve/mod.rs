@@ -10,16 +10,18 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::signals::{listen_to_stop, tell_the_service_manager};
 
 use self::gauges::Gauges;
 use self::reload::Reloadable;
+use super::fleet::link;
 use super::{ExitCode, Session, run};
 use crate::domain::SourceKind;
 use crate::fleet::FleetError;
 use crate::lake::Lake;
-use crate::pipeline::{Bell, Hands, RunError, Service, Stop, Tunables};
+use crate::pipeline::{Bell, Hands, Lead, RunError, Service, Stop, Tunables};
 use crate::queue::Inbox;
 use crate::queue::sqlite::{SqliteQueue, SqliteSettings};
 use crate::source::RecordingSource;
@@ -36,10 +38,13 @@ pub(super) struct CannotListen {
     source: std::io::Error,
 }
 
-impl CannotListen {
-    pub(super) const fn metrics(address: SocketAddr, source: std::io::Error) -> Self {
-        Self { key: "telemetry.metrics_listen", address, source }
-    }
+/// Serves health and metrics until `end`.
+pub(super) async fn offer(ops: Ops, address: SocketAddr, end: CancellationToken) -> Result<(), CannotListen> {
+    let key = "telemetry.metrics_listen";
+    let listener = Ops::bind(address).await.map_err(|source| CannotListen { key, address, source })?;
+    tracing::info!(address = %listener.local_addr().unwrap_or(address), "health and metrics are served");
+    tokio::spawn(ops.serve(listener, end));
+    Ok(())
 }
 
 pub(super) fn run(session: &Session) -> anyhow::Result<ExitCode> {
@@ -64,9 +69,7 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
         Some(zoom) => zoom as Arc<dyn RecordingSource>,
         None => run::source(session)?,
     };
-    if config.fleet().is_none() {
-        run::models(session)?;
-    }
+    let models = if config.fleet().is_none() { Some(run::models(session)?) } else { None };
     let settings = SqliteSettings { lease: config.queue.lease, max_attempts: config.queue.max_attempts };
     crate::pipeline::prepare_state(&config.paths)?;
     let ledger = Arc::new(SqliteQueue::open(&config.queue.ledger, settings).map_err(RunError::from)?);
@@ -77,7 +80,6 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     let _end_with_us = end.clone().drop_guard();
 
     if let Some(address) = config.telemetry.metrics_listen {
-        let listener = Ops::bind(address).await.map_err(|source| CannotListen::metrics(address, source))?;
         // A connection of its own: questions keep no event waiting.
         let asked = Arc::new(SqliteQueue::open(&config.queue.ledger, settings).map_err(RunError::from)?);
         let gauges = Gauges {
@@ -88,9 +90,8 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
             auth: auth.clone(),
             spool: config.paths.spool_dir(),
         };
-        tracing::info!(address = %listener.local_addr().unwrap_or(address), "health and metrics are served");
         let ops = Ops { health: Arc::clone(&health), metrics, refresh: gauges.refresh() };
-        tokio::spawn(ops.serve(listener, end.clone()));
+        offer(ops, address, end.clone()).await?;
     }
     let inbox: Arc<dyn Inbox> = ledger;
     let lake = Lake::open(&config.lake).await.map_err(RunError::from)?;
@@ -126,7 +127,11 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     };
     let manager = tell_the_service_manager(&stop, health);
     let mut leads = true;
-    let ran = match hands(session, &stop, &service.health).await? {
+    let hands = match models {
+        Some(models) => Some(Hands::Here(models)),
+        None => lead(session, &stop, &service.health).await?.map(Hands::Fleet),
+    };
+    let ran = match hands {
         Some(hands) => {
             let ran = Box::pin(service.run(&hands)).await;
             if let Hands::Fleet(lead) = hands {
@@ -153,23 +158,19 @@ async fn serve(session: &Session) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Who does the work. While another coordinator leads the fleet, this one stands by; `None` when it was told to stop.
-async fn hands(session: &Session, stop: &Stop, health: &Health) -> anyhow::Result<Option<Hands>> {
+/// Takes the lead of the fleet, and stands by while another has it or the message server is away; `None` when told to stop.
+async fn lead(session: &Session, stop: &Stop, health: &Health) -> anyhow::Result<Option<Lead>> {
+    let link = link(session).await?;
     let mut told = false;
     loop {
-        let error = match run::hands(session, stop).await {
-            Ok(hands) => return Ok(Some(hands)),
-            Err(error) => error,
-        };
-        let why = match error.downcast_ref() {
-            Some(RunError::Fleet(led @ FleetError::Led { .. })) => led,
-            Some(RunError::Fleet(away @ (FleetError::Unreachable { .. } | FleetError::Refused { .. }))) if told => away,
-            _ => return Err(error),
+        let why = match Lead::take(&session.config, link.clone(), stop).await {
+            Ok(lead) => return Ok(Some(lead)),
+            Err(RunError::Fleet(why @ (FleetError::Led { .. } | FleetError::Unreachable { .. }))) => why,
+            Err(error) => return Err(error.into()),
         };
         health.missed(Need::Work, why.to_string());
-        if !told {
+        if !std::mem::replace(&mut told, true) {
             tracing::info!("{why}; standing by");
-            told = true;
         }
         tokio::select! {
             () = tokio::time::sleep(session.config.queue.lease / 3) => {}

@@ -77,6 +77,7 @@ impl Service<'_> {
     /// What keeps it from starting: state folder, ledger, lake or model cannot be used.
     pub async fn run(self, hands: &Hands) -> Result<(), RunError> {
         let mut run = self.open("events").await?;
+        run.hold_what_is_out().await?;
         run.take_back().await?;
         run.tidy_up().await?;
         let hired = run.hire(hands).await?;
@@ -111,7 +112,7 @@ async fn pause(stop: &Stop, duration: Duration) {
 }
 
 /// Ends when the task does; never without one.
-async fn joined<T>(task: Option<&mut JoinHandle<Result<T, RunError>>>) -> Result<T, RunError> {
+pub(super) async fn joined<T>(task: Option<&mut JoinHandle<Result<T, RunError>>>) -> Result<T, RunError> {
     match task {
         Some(task) => task.await.map_err(RunError::Stage)?,
         None => std::future::pending().await,

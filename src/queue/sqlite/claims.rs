@@ -24,6 +24,9 @@ pub(super) const NEXT_DUE: &str =
 pub(super) const HELD: &str =
     "SELECT recording_id, fence, instance, lease_until_ms FROM jobs INDEXED BY jobs_held WHERE state = 'claimed'";
 
+pub(super) const HELD_BY: &str = "SELECT recording_id, run_id FROM jobs INDEXED BY jobs_held
+     WHERE state = 'claimed' AND instance = ?1 ORDER BY started_at_ms, recording_id";
+
 /// Reads the index from end to end, but no job.
 pub(super) const COUNTS: &str = "SELECT state, count(*),
         coalesce(sum(CASE WHEN state IN ('seen', 'claimed', 'waiting') THEN duration_s END), 0)
@@ -121,9 +124,7 @@ pub(super) fn to_revive(tx: &Transaction<'_>, which: &Selection) -> Result<Vec<(
 
 /// The claims of one holder, oldest first, and the runs that claimed them.
 pub(super) fn held_by(tx: &Transaction<'_>, instance: &str) -> Result<Vec<(Claimed, RunId)>, QueueError> {
-    let sql = "SELECT recording_id, run_id FROM jobs WHERE state = 'claimed' AND instance = ?1
-               ORDER BY started_at_ms, recording_id";
-    let mut statement = tx.prepare_cached(sql)?;
+    let mut statement = tx.prepare_cached(HELD_BY)?;
     let held = statement.query_map([instance], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     let mut claims = Vec::new();
     for row in held {

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::batches::{FREE, OF_BATCH, TO_CLOSE, UNREPORTED, staged_where};
-use super::claims::{COUNTS, END_WAITS, HELD, NEXT_DUE, OLDEST_SEEN, next_of};
+use super::claims::{COUNTS, END_WAITS, HELD, HELD_BY, NEXT_DUE, OLDEST_SEEN, next_of};
 use super::schema;
 
 /// How SQLite goes about a statement: the lines about the jobs.
@@ -26,6 +26,7 @@ fn what_a_run_asks_often_looks_at_no_job_in_vain() {
         (COUNTS.to_owned(), "COVERING INDEX jobs_to_claim"),
         (OLDEST_SEEN.to_owned(), "jobs_to_claim"),
         (HELD.to_owned(), "jobs_held"),
+        (HELD_BY.to_owned(), "jobs_held"),
         (staged_where(FREE), "jobs_staged"),
         (staged_where(OF_BATCH), "jobs_by_batch"),
         (TO_CLOSE.to_owned(), "jobs_by_batch"),
