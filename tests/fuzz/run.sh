@@ -12,10 +12,13 @@ export RUSTFLAGS="--cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module -Cllv
 # The versions that the program is built with.
 cp Cargo.lock tests/fuzz/Cargo.lock
 cargo +nightly build --release --target "$host" --manifest-path tests/fuzz/Cargo.toml
-for target in model recording; do
+for target in model recording webhook wire; do
     corpus=$CARGO_TARGET_DIR/corpus/$target found=$CARGO_TARGET_DIR/$target
     mkdir -p "$corpus" "$found"
-    if [ "$target" = recording ]; then cp -n .cache/fixtures/edge/* .cache/fixtures/speech/*.mp3 "$corpus"; fi
+    case $target in
+        recording) cp -n .cache/fixtures/edge/* .cache/fixtures/speech/*.mp3 "$corpus" ;;
+        webhook | wire) cp -n tests/fuzz/corpus/"$target"/* "$corpus" ;;
+    esac
     # Leaks are for the end of a process; memory is limited to what a hostile file must not reach.
     "$CARGO_TARGET_DIR/$host/release/$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -max_len=200000 \
         -print_final_stats=1 -artifact_prefix="$found/" "$corpus"

@@ -23,6 +23,7 @@ mod evolution;
 mod export;
 mod fleet;
 mod guard;
+mod hostile;
 mod lake;
 mod ledger;
 mod log_lines;
