@@ -13,6 +13,7 @@ use crate::config::secrets::SecretError;
 use crate::pipeline::{ExitCode, RunError};
 use crate::source::zoom::auth::login::LoginError;
 use crate::stt::models::{ModelError, ModelErrorKind};
+use crate::stt::whisper_cpp::processor::ProcessorTooOld;
 use crate::trigger::BindError;
 use crate::trigger::calls::CallsError;
 use crate::trigger::calls::FollowError;
@@ -79,6 +80,10 @@ fn classify(error: &anyhow::Error) -> (ExitCode, Option<String>) {
             let is_of_zoom = error.variable().starts_with("ZOOM_");
             let place = "; the values are on the page of your app in the Zoom App Marketplace";
             return (ExitCode::Configuration, Some(format!("{hint}{}", if is_of_zoom { place } else { "" })));
+        }
+        if cause.is::<ProcessorTooOld>() {
+            let hint = "take the build for any x86-64-v2 processor, or build the program on this machine";
+            return (ExitCode::Configuration, Some(hint.into()));
         }
         if cause.is::<BindError>() || cause.is::<WebSocketError>() || cause.is::<CallsError>() {
             return (ExitCode::Configuration, None);

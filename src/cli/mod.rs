@@ -41,6 +41,7 @@ use self::args::{Cli, Command};
 use crate::config::layers::{Layers, Merged};
 use crate::config::secrets::Environment;
 use crate::config::{Config, LogFormat};
+use crate::stt::whisper_cpp::processor;
 #[cfg(feature = "otlp")]
 use crate::telemetry::Traces;
 use crate::telemetry::{LogSettings, Verbosity, init_logs};
@@ -106,6 +107,10 @@ fn load(
 /// Runs the program and returns its exit code. Everything that goes wrong is printed here, once.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before anything of whisper.cpp runs.
+    if let Err(too_old) = processor::check() {
+        return exit::report(&too_old.into());
+    }
     // Does nothing unless failpoints were built in, which is so for tests only.
     let _failpoints = fail::FailScenario::setup();
     let cli = match Cli::parse_checked() {
