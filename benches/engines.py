@@ -32,6 +32,8 @@ HELD = {
         "MKL_ENABLE_INSTRUCTIONS": "AVX512_E1",
     },
 }
+# What Linux calls the instructions that each needs.
+NEEDED = {"avx2": "avx2", "avx512": "avx512_vnni"}
 
 
 def parse():
@@ -104,7 +106,7 @@ def measure(options, items, folder):
     print(f"machine: {machine()}; load average {os.getloadavg()[0]:.2f} at the start\n")
 
     ours = lambda name, threads=1: lambda: run([options.engines, "run", name, model, folder, threads])
-    theirs = lambda mode, isa: lambda: run([sys.executable, __file__, mode, ct2, folder], HELD.get(isa, {}))
+    theirs = lambda mode, isa: lambda: kept_to([sys.executable, __file__, mode, ct2, folder], isa)
     engines = {
         "native avx512": ours("avx512"),
         "native avx2": ours("avx2"),
@@ -188,6 +190,13 @@ def run(command, environment=()):
         return None
     texts, tokens = [line["text"] for line in heard], [line["tokens"] for line in heard]
     return {"texts": texts, "tokens": tokens, "peak_mib": peak_mib, **times}
+
+
+def kept_to(command, isa):
+    """What a peer heard that is held to an instruction set, or to none; None where the machine lacks it."""
+    if isa and NEEDED[isa] not in processor()["flags"].split():
+        return None
+    return run(command, HELD.get(isa, {}))
 
 
 def error_rate(items, windows, texts):
