@@ -26,8 +26,11 @@ const ADDRESSES_WITH_TOKENS: [&str; 2] = ["hooks.url", "trigger.websocket.url"];
 /// A key's value for people to read: of an address that may hold a token, or holds a password, only scheme and host.
 #[must_use]
 pub fn shown(key: &str, value: &Value) -> String {
-    let url = value.as_str().and_then(|text| Url::parse(text).ok()).filter(Url::has_host);
-    let names_somebody = url.as_ref().is_some_and(|url| !url.username().is_empty() || url.password().is_some());
+    let text = value.as_str().unwrap_or_default();
+    let names_somebody = text.contains('@') && (text.contains("://") || key.ends_with("url"));
+    // A password with a `/` in it makes another address of the whole, or none.
+    let is_understood = |url: &Url| url.has_host() && (!names_somebody || !url.username().is_empty());
+    let url = Url::parse(text).ok().filter(is_understood);
     if !(ADDRESSES_WITH_TOKENS.contains(&key) || names_somebody) || value.as_str() == Some("off") {
         return value.to_string();
     }

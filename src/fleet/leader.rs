@@ -34,7 +34,11 @@ impl Leadership {
             match link.kept.leader.create(KEY, bytes.clone()).await {
                 Ok(revision) => break revision,
                 Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
-                Err(error) => return Err(link.unreachable(error)),
+                Err(error) => {
+                    // It may be there and have lost everything, and no worker may be there to notice.
+                    link.mend().await;
+                    return Err(link.unreachable(error));
+                }
             }
             let entry = link.kept.leader.entry(KEY).await.map_err(|error| link.unreachable(error))?;
             // Gone in between.

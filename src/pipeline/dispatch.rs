@@ -40,8 +40,10 @@ const POST_AGAIN_EVERY: Duration = Duration::from_secs(30);
 type Key = (RecordingId, i64);
 
 /// A claim that is out.
+#[derive(Default)]
 struct Waiting {
-    answer: oneshot::Sender<ItemOutcome>,
+    /// Of whoever waits for its end; `None` until somebody does.
+    answer: Option<oneshot::Sender<ItemOutcome>>,
     /// It is not on the server any more: its report could not be settled yet.
     is_reported: bool,
 }
@@ -129,16 +131,15 @@ impl Dispatch {
             .for_each_concurrent(None, async |arrived| {
                 let key = (arrived.report.id.clone(), arrived.report.fence);
                 // Taken out first: who finds the claim lost from here on waits for what it came to.
-                let waits = self.waiting().remove(&key);
+                let answer = self.waiting().remove(&key).and_then(|waits| waits.answer);
                 match self.settle(&arrived.report).await {
                     Ok(outcome) => {
-                        let _nobody_waits = waits.map(|waits| waits.answer.send(outcome));
+                        let _nobody_waits = answer.map(|answer| answer.send(outcome));
                         arrived.done().await;
                     }
                     // It comes again when a lease has passed.
                     Err(error) => {
-                        let waits = waits.map(|waits| (key, Waiting { is_reported: true, ..waits }));
-                        self.waiting().extend(waits);
+                        self.unsettled(key, answer);
                         tracing::error!(
                             recording_id = %arrived.report.id,
                             error = &error as &dyn std::error::Error,
@@ -149,6 +150,16 @@ impl Dispatch {
             })
             .await;
         Ok(came)
+    }
+
+    /// A report that could not be settled comes again: its claim is not posted until then. Whoever is told to stop does not
+    /// wait for that.
+    fn unsettled(&self, key: Key, answer: Option<oneshot::Sender<ItemOutcome>>) {
+        let mut waiting = self.waiting();
+        let waits = waiting.entry(key).or_default();
+        waits.is_reported = true;
+        // Asked under the lock: who looks there later finds the claim again.
+        waits.answer = if self.stop.is_draining() { None } else { waits.answer.take().or(answer) };
     }
 
     /// Takes over what a worker made, and settles its claim.
@@ -309,7 +320,7 @@ impl Crew for Dispatch {
         let (id, attempt) = (&lease.id, lease.attempt);
         let (answer, mut outcome) = oneshot::channel();
         let key = (id.clone(), lease.fence);
-        self.waiting().insert(key.clone(), Waiting { answer, is_reported: false });
+        self.waiting().entry(key.clone()).or_default().answer = Some(answer);
         self.reporter.emit(Event::Claimed { id, attempt, duration_s: claimed.recording.duration_s });
         failpoint::pass("claimed");
         let is_lost = tokio::select! {

@@ -202,6 +202,16 @@ mod tests {
         let address = Value::from("https://user:T0KEN@hooks.example/T0KEN");
         assert_eq!(shown("hooks.url", &address), "\"https://hooks.example\"");
         assert_eq!(shown("hooks.url", &Value::from("off")), "\"off\"");
+        assert_eq!(shown("queue.url", &Value::from("nats://user:T0KEN@host:4222/q")), "\"nats://host:4222\"");
+        for broken in [
+            "nats://user:T0/KEN@host:4222",
+            "nats://user:1/KEN@host",
+            "nats://u:T0KEN@host:99999",
+            "user:T0KEN@host:4222",
+        ] {
+            let told = shown("queue.url", &Value::from(broken));
+            assert!(!told.contains("KEN"), "{told}");
+        }
         assert_eq!(shown("zoom.api_url", &Value::from("https://api.zoom.us/v2")), "\"https://api.zoom.us/v2\"");
     }
 

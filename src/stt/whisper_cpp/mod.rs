@@ -11,8 +11,6 @@
 //! The language of a window costs one step of the decoder: after a window was decoded the state still holds what the
 //! encoder made of it. So every window is heard in its own language where several are allowed.
 
-#[cfg(target_arch = "x86_64")]
-mod instructions;
 mod params;
 pub mod processor;
 mod text;

@@ -226,10 +226,10 @@ async fn what_is_purged_while_nobody_leads_is_on_the_server_no_more_when_somebod
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_stands_by_while_another_leads_and_leads_when_that_one_is_gone() {
+async fn a_service_stands_by_and_leads_when_the_other_is_gone_and_the_server_has_forgotten_everything() {
     // Of today: such calls are published at once.
     let clip = |id: &str| clip(id).started_at(ago(0));
-    let (nats, zoom) = (nats().await, ZoomServer::start(vec![clip("c1")]).await);
+    let (mut nats, zoom) = (nats().await, ZoomServer::start(vec![clip("c1")]).await);
     let service = || {
         let mut service = coordinator(&zoom, &nats);
         service.set("TRANSCRIBE__LAKE__FRESH_EVERY", "0s").set("TRANSCRIBE__TRIGGER__WEBHOOK__LISTEN", "off");
@@ -242,9 +242,14 @@ async fn a_service_stands_by_while_another_leads_and_leads_when_that_one_is_gone
     leading.wait_for(&[" published "]);
     let mut standing_by = Started::run(&second, &["serve"]);
     standing_by.wait_for(&["standing by"]);
+    worker.dismiss();
     leading.signal("KILL");
     leading.end();
+    // Nobody is there who would make its streams and buckets again but the one that stands by.
+    nats.forget_all().await;
     zoom.add(clip("c2"));
+    standing_by.wait_for(&["recording claimed"]);
+    let worker = Worker::on(machine(&first));
     standing_by.wait_for(&[" published "]);
     standing_by.signal("TERM");
     let ended = standing_by.end();
