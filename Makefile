@@ -12,7 +12,7 @@ TRANSCRIBE := target/debug/transcribe
 # CMake (for whisper.cpp) comes from a wheel when the system has none.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-arm test-corpus quick-start packages eval lint fuzz bench bench-stt load clean
+.PHONY: help setup build models fixtures demo test test-slow test-spark test-otlp test-azure test-arm test-corpus quick-start packages dist eval lint advisories fuzz bench bench-stt load clean
 
 help: ## Says what there is
 	@echo "transcribe: Zoom Phone recordings to Parquet transcripts"
@@ -101,11 +101,20 @@ eval: setup models $(VENV)/stamp-eval ## Scores a corpus beside faster-whisper a
 	@[ -n "$(CORPUS)" ] || { echo "say where the corpus is: make eval CORPUS=DIR"; exit 2; }
 	$(PYTHON) -m tests.eval "$(CORPUS)" --transcribe $(TRANSCRIBE) --cache $(CACHE) --twice $(EVAL)
 
-lint: $(VENV)/stamp ## Checks formatting and lints, warnings as errors
+$(VENV)/stamp-lint: $(VENV)/stamp tests/support/lint.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/support/lint.txt
+	@touch $@
+
+lint: $(VENV)/stamp-lint ## Checks formatting, lints (warnings as errors), licences and sources of dependencies, and that each is used
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny --config .deny.toml check; \
-	    else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+	cargo deny --config .deny.toml --locked check licenses bans sources
+	cargo shear --locked
+
+advisories: $(VENV)/stamp-lint ## Asks RustSec's database for known weaknesses of dependencies
+	@cargo deny --config .deny.toml fetch db >/dev/null 2>&1 || { \
+	    echo "RustSec's database of advisories cannot be reached from here: nothing was checked"; exit 1; }
+	cargo deny --config .deny.toml --locked check advisories
 
 fuzz: setup fixtures ## Fuzzes model files and recordings under the address sanitizer, where a nightly compiler is: make fuzz [FUZZ_SECONDS=60]
 	@if ! cargo +nightly --version >/dev/null 2>&1; then \
@@ -122,6 +131,15 @@ packages: build $(VENV)/stamp-packages ## Makes a Debian package of the developm
 	packaging/debian/build.sh $(TRANSCRIBE) target/generated target/packages
 	packaging/check.sh target/packages/transcribe_*.deb
 	packaging/sbom.py > target/packages/transcribe.cdx.json
+
+$(VENV)/stamp-dist: $(VENV)/stamp packaging/dist/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r packaging/dist/requirements.txt
+	@touch $@
+
+dist: setup models fixtures $(VENV)/stamp-dist ## Builds the program for many machines (x86-64-v2 and -v3, glibc 2.31), and runs it on old ones where it can
+	packaging/dist/build.sh v2 target/dist
+	packaging/dist/build.sh v3 target/dist
+	packaging/dist/check.sh target/dist $(CACHE)/models/tiny.en.bin $(CACHE)/fixtures/speech/en_hello_world.mp3
 
 load: setup models fixtures ## Storms the service with 1,000 events a second while it works; takes five minutes
 	$(PYTHON) tests/support/fixtures.py --long $(CACHE)/fixtures

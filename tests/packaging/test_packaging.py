@@ -4,6 +4,7 @@ for packaging/check.sh."""
 import gzip
 import json
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -453,6 +454,68 @@ class BillOfMaterials(unittest.TestCase):
         references.add(self.document["metadata"]["component"]["bom-ref"])
         for dependency in self.document["dependencies"]:
             self.assertLessEqual({dependency["ref"], *dependency["dependsOn"]}, references)
+
+
+@unittest.skipUnless(platform.machine() == "x86_64", "these are instructions of x86-64")
+class Instructions(unittest.TestCase):
+    """packaging/dist/instructions.py, on programs that hold what it must find."""
+
+    def judged(self, level, source, *flags):
+        """What it says of a program, and its exit code."""
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder) / "program"
+            build = ["cc", "-x", "c", "-O1", "-o", program, *flags, "-"]
+            subprocess.run(build, input=source, text=True, check=True)
+            script = PACKAGING / "dist" / "instructions.py"
+            answer = subprocess.run([script, level, program], capture_output=True, text=True, check=False)
+            return answer.returncode, answer.stdout
+
+    @staticmethod
+    def program(*functions):
+        """Multiplies sixteen numbers in each of the functions, with the instructions that stand behind its name."""
+        texts = [
+            f'__attribute__((noinline, target("{target}"))) void {name}(float *numbers) {{'
+            "  for (int i = 0; i < 16; i++) numbers[i] *= 2.5f; }"
+            for name, target in functions
+        ]
+        calls = " ".join(f"{name}(numbers);" for name, _ in functions)
+        main = f"int main(int count, char **words) {{ float numbers[16] = {{count}}; {calls} return numbers[3] > 1; }}"
+        return "\n".join([*texts, main])
+
+    def test_what_every_processor_has_is_fine(self):
+        self.assertEqual(self.judged("v2", self.program(("plain", "sse4.2")))[0], 0)
+
+    def test_a_function_that_nobody_asks_about_is_found_by_name(self):
+        code, said = self.judged("v2", self.program(("plain", "sse4.2"), ("hidden", "avx")))
+        self.assertEqual(code, 1)
+        self.assertIn("hidden: v", said)
+        self.assertNotIn("plain", said)
+
+    def test_one_that_is_known_to_be_asked_about_is_fine(self):
+        self.assertEqual(self.judged("v2", self.program(("ZSTD_encodeSequences_bmi2", "avx2")))[0], 0)
+
+    def test_v3_may_do_more_and_not_everything(self):
+        self.assertEqual(self.judged("v3", self.program(("plain", "avx2")))[0], 0)
+        code, said = self.judged("v3", self.program(("wide", "avx512f,avx512vl,prefer-vector-width=512")), "-O3")
+        self.assertEqual((code, "wide" in said), (1, True), said)
+
+    def test_nothing_before_the_program_looks_at_the_processor_may_need_it(self):
+        # Compilers call what initialises C++ so.
+        code, said = self.judged("v3", self.program(("_GLOBAL__sub_I_words", "avx2")))
+        self.assertEqual((code, "_GLOBAL__sub_I_words" in said), (1, True), said)
+
+
+EMULATOR = shutil.which("qemu-x86_64") or shutil.which("qemu-x86_64-static")
+
+
+@unittest.skipUnless(platform.machine() == "x86_64" and EMULATOR, "qemu-user is not here")
+class Processor(unittest.TestCase):
+    def test_a_program_for_a_newer_one_says_what_it_lacks(self):
+        # Of 2006: it lacks what any build of whisper.cpp uses.
+        command = [EMULATOR, "-cpu", "core2duo", PROGRAM, "--version"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        self.assertEqual((answer.returncode, answer.stdout), (3, ""), answer.stderr)
+        self.assertRegex(answer.stderr, r"^error: this program was built for processors with .*sse4\.2.*\nhint: ")
 
 
 if __name__ == "__main__":
