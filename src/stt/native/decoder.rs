@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use super::encoder::PART;
-use super::kernels::{Kernels, Panels, Place, Rows, Weight};
+use super::kernels::{Kernels, Matrix, Panels, Place, Rows};
 use super::layers::Desk;
 use super::team::Team;
-use super::weights::{Decoder, DecoderBlock, Shape, SoundWeight, TextWeight, TokenWeight, Weights};
+use super::weights::{Decoder, DecoderBlock, Light, Shape, Weights};
 
 /// What was heard in a window, packed for the decoder's attention to it.
 pub(super) struct Sound {
@@ -16,7 +16,7 @@ pub(super) struct Sound {
 }
 
 /// For each head, keys and values.
-type SoundBlock = Vec<(Panels<SoundWeight>, Panels<SoundWeight>)>;
+type SoundBlock = Vec<(Light, Light)>;
 
 impl Sound {
     /// `heard` has a row for each position of the encoder; there is room for as many keys and values.
@@ -34,7 +34,7 @@ impl Sound {
             let rows = heard.chunks(of_part).zip(keys.chunks_mut(of_part)).zip(values.chunks_mut(of_part));
             team.share(rows, |((heard, keys), values)| {
                 let rows = Rows::dense(heard, width);
-                team.kernels.multiply(rows, &block.cross.key, Place::dense(keys, width));
+                block.cross.key.multiply(team.kernels, rows, Place::dense(keys, width));
                 block.cross.value.apply(team.kernels, rows, values);
             });
             let head = |_| (Panels::zeros(count, size), Panels::zeros(size, count));
@@ -137,7 +137,7 @@ pub(super) fn step(team: Team<'_>, weights: &Weights, lines: &mut [Line]) -> Vec
     let mut logits: Vec<Vec<f32>> = vec![vec![0.0; shape.tokens]; lines.len()];
     let mut parts: Vec<Vec<f32>> = decoder.tokens.iter().map(|part| vec![0.0; lines.len() * part.outputs]).collect();
     team.share(parts.iter_mut().zip(&decoder.tokens), |(to, part)| {
-        TokenWeight::multiply(kernels, Rows::dense(&normal, width), part, Place::dense(to, part.outputs));
+        part.multiply(kernels, Rows::dense(&normal, width), Place::dense(to, part.outputs));
     });
     let mut first = 0;
     for (part, tokens) in parts.iter().zip(&decoder.tokens) {
@@ -169,7 +169,7 @@ impl Pass<'_> {
         attention.norm.apply(kernels, said, &mut desk.normal);
         let normal = Rows::dense(&desk.normal, width);
         attention.query.apply(kernels, normal, &mut desk.queries);
-        TextWeight::multiply(kernels, normal, &attention.key, Place::dense(&mut desk.keys, width));
+        attention.key.multiply(kernels, normal, Place::dense(&mut desk.keys, width));
         attention.value.apply(kernels, normal, &mut desk.values);
         let mut first = 0;
         for line in lines {
@@ -213,13 +213,13 @@ impl Pass<'_> {
             for (head, (keys, values)) in line.sound.blocks[index].iter().enumerate() {
                 let at = first * width + head * size;
                 let queries = Rows { numbers: &desk.queries[at..], stride: width, count };
-                SoundWeight::multiply(kernels, queries, keys, Place::dense(&mut self.scores, positions));
+                keys.multiply(kernels, queries, Place::dense(&mut self.scores, positions));
                 kernels.softmax(&mut self.scores, positions, scale);
                 if line.listening {
                     told(number, head, &self.scores[(count - 1) * positions..]);
                 }
                 let place = Place { numbers: &mut desk.mixed[at..], stride: width };
-                SoundWeight::multiply(kernels, Rows::dense(&self.scores, positions), values, place);
+                values.multiply(kernels, Rows::dense(&self.scores, positions), place);
             }
             first += count;
         }

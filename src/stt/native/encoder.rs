@@ -4,7 +4,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::kernels::{Kernels, Panels, Place, Rows};
+use super::kernels::{Dense, Kernels, Matrix, Panels, Place, Rows};
 use super::layers::{Desk, Linear};
 use super::spectrogram::{FRAMES, FRAMES_PER_POSITION};
 use super::team::Team;
@@ -28,19 +28,22 @@ pub(super) struct Workspace {
     pub(super) keys: Vec<f32>,
     pub(super) values: Vec<f32>,
     /// Keys and values of each head.
-    heads: Vec<(Panels<i16>, Panels<i16>)>,
+    heads: Vec<Head>,
     desks: Desks,
 }
 
+/// Keys and values of one.
+type Head = (Dense, Dense);
+
 impl Workspace {
     /// Makes room on the first call; later ones are to be with the same model.
-    fn make_room(&mut self, shape: Shape) {
+    fn make_room(&mut self, kernels: &dyn Kernels, shape: Shape) {
         let (width, count) = (shape.width, shape.audio_context);
         if self.heard.len() == count * width {
             return;
         }
         let size = width / shape.audio_heads;
-        let head = |_| (Panels::zeros(count, size), Panels::zeros(size, count));
+        let head = |_| (Dense::zeros(kernels, count, size), Dense::zeros(kernels, size, count));
         for whole in [&mut self.heard, &mut self.normal, &mut self.keys, &mut self.values] {
             whole.resize(count * width, 0.0);
         }
@@ -59,7 +62,7 @@ pub(super) fn encode<'a>(
     workspace: &'a mut Workspace,
     keep_on: &dyn Fn() -> bool,
 ) -> Option<(&'a [f32], [&'a mut [f32]; 2])> {
-    workspace.make_room(shape);
+    workspace.make_room(team.kernels, shape);
     let [first, second] = &encoder.convolutions;
     let Workspace { padded, convolved, heard, .. } = workspace;
     convolve(team, first, spectrogram, padded, 1, convolved);
@@ -82,7 +85,7 @@ pub(super) fn encode<'a>(
 /// one row.
 fn convolve(
     team: Team<'_>,
-    convolution: &Linear<i16>,
+    convolution: &Linear<Panels<i16>>,
     frames: &[f32],
     padded: &mut Vec<f32>,
     step: usize,
@@ -112,7 +115,7 @@ fn through(team: Team<'_>, shape: Shape, block: &EncoderBlock, workspace: &mut W
         desks.lend(shape, heard.len() / width, |PartDesk { desk, .. }| {
             attention.norm.apply(kernels, heard, &mut desk.normal);
             let normal = Rows::dense(&desk.normal, width);
-            kernels.multiply(normal, &attention.key, Place::dense(keys, width));
+            attention.key.multiply(kernels, normal, Place::dense(keys, width));
             attention.value.apply(kernels, normal, values);
         });
     });
@@ -161,7 +164,7 @@ struct PartDesk {
 
 impl PartDesk {
     /// Attention of the part's positions to all positions.
-    fn attend(&mut self, kernels: &dyn Kernels, shape: Shape, heads: &[(Panels<i16>, Panels<i16>)]) {
+    fn attend(&mut self, kernels: &dyn Kernels, shape: Shape, heads: &[Head]) {
         let (width, positions) = (shape.width, shape.audio_context);
         let size = width / shape.audio_heads;
         let scale = 1.0 / (size as f32).sqrt();
@@ -172,10 +175,10 @@ impl PartDesk {
                 let some = QUERIES.min(count - first);
                 let at = first * width + head * size;
                 let queries = Rows { numbers: &desk.queries[at..], stride: width, count: some };
-                kernels.multiply(queries, keys, Place::dense(scores, positions));
+                keys.multiply(kernels, queries, Place::dense(scores, positions));
                 let scores = Rows { numbers: scores, stride: positions, count: some };
                 let place = Place { numbers: &mut desk.mixed[at..], stride: width };
-                kernels.multiply_softmax(scores, scale, values, place);
+                values.multiply_softmax(kernels, scores, scale, place);
             }
         }
     }

@@ -1,17 +1,17 @@
-//! What encoder and decoder are made of: the layers that both have, over weights of either kind.
+//! What encoder and decoder are made of: the layers that both have, over matrices of any kind.
 
-use super::kernels::{Kernels, Panels, Place, Rows, Weight};
+use super::kernels::{Kernels, Matrix, Place, Rows};
 
 /// Multiplies and adds.
-pub(super) struct Linear<W> {
-    pub(super) weight: Panels<W>,
+pub(super) struct Linear<M> {
+    pub(super) weight: M,
     pub(super) bias: Vec<f32>,
 }
 
-impl<W: Weight> Linear<W> {
+impl<M: Matrix> Linear<M> {
     /// Writes the rows' products plus the bias.
     pub(super) fn apply(&self, kernels: &dyn Kernels, rows: Rows<'_>, to: &mut [f32]) {
-        W::multiply(kernels, rows, &self.weight, Place::dense(to, self.weight.outputs));
+        self.weight.multiply(kernels, rows, Place::dense(to, self.weight.outputs()));
         for row in to.chunks_exact_mut(self.bias.len()) {
             row.iter_mut().zip(&self.bias).for_each(|(number, bias)| *number += bias);
         }
@@ -35,29 +35,29 @@ impl Norm {
     }
 }
 
-/// `W` = the kind of weights for what asks, `V` for what is attended to.
-pub(super) struct Attention<W, V = W> {
+/// `M` = the kind of matrices for what asks, `N` for what is attended to.
+pub(super) struct Attention<M, N = M> {
     pub(super) norm: Norm,
-    pub(super) query: Linear<W>,
+    pub(super) query: Linear<M>,
     /// It has no bias.
-    pub(super) key: Panels<V>,
-    pub(super) value: Linear<V>,
-    pub(super) out: Linear<W>,
+    pub(super) key: N,
+    pub(super) value: Linear<N>,
+    pub(super) out: Linear<M>,
 }
 
 /// Four times as wide in its middle.
-pub(super) struct Perceptron<W> {
+pub(super) struct Perceptron<M> {
     pub(super) norm: Norm,
-    pub(super) up: Linear<W>,
-    pub(super) down: Linear<W>,
+    pub(super) up: Linear<M>,
+    pub(super) down: Linear<M>,
 }
 
-impl<W: Weight> Perceptron<W> {
+impl<M: Matrix> Perceptron<M> {
     /// Adds what it makes of `stream`. `normal` is as large, `hidden` four times.
     pub(super) fn add_to(&self, kernels: &dyn Kernels, stream: &mut [f32], normal: &mut [f32], hidden: &mut [f32]) {
         let width = self.norm.weight.len();
         self.norm.apply(kernels, stream, normal);
-        W::multiply(kernels, Rows::dense(normal, width), &self.up.weight, Place::dense(hidden, 4 * width));
+        self.up.weight.multiply(kernels, Rows::dense(normal, width), Place::dense(hidden, 4 * width));
         kernels.bias_gelu(hidden, &self.up.bias);
         self.down.add_to(kernels, Rows::dense(hidden, 4 * width), stream, normal);
     }

@@ -75,11 +75,12 @@ impl Model {
     /// [`FormatError`] for a file that is damaged, or of a shape that no Whisper model has.
     pub fn load(path: &Path, isa: Isa) -> Result<Self, FormatError> {
         let mut file = Tensors::open(path)?;
-        let weights = Weights::read(&mut file)?;
+        let kernels = isa.kernels();
+        let weights = Weights::read(&mut file, kernels.as_ref())?;
         let vocabulary = Vocabulary::new(file.tokens(), weights.shape.tokens);
         let tokenizer = Tokenizer::new(file.tokens());
         let spectrograph = Spectrograph::new(&file.mel_bank());
-        Ok(Self { kernels: isa.kernels(), weights, vocabulary, tokenizer, spectrograph })
+        Ok(Self { kernels, weights, vocabulary, tokenizer, spectrograph })
     }
 
     #[must_use]

@@ -1,11 +1,11 @@
 //! The weights of a model, in the form in which the engine multiplies with them.
 //!
-//! Those of the encoder are whole numbers of 12 bits with a scale for each output: they meet 1,500 rows at once, so what
-//! counts is arithmetic. Those of the decoder have 8 bits: they meet one row at a time, so what counts is how many bytes
-//! come from memory.
+//! They are whole numbers with a scale for each output. Those of the encoder meet 1,500 rows at once, so what counts is
+//! arithmetic: they are what the kernels multiply fastest. Those of the decoder have 8 bits: they meet one row at a time, so
+//! what counts is how many bytes come from memory.
 
 use super::alignment::{self, Head};
-use super::kernels::{Panels, Weight};
+use super::kernels::{Dense, Kernels, Matrix, Panels};
 use super::layers::{Attention, Linear, Norm, Perceptron};
 use super::search::RESERVED;
 use super::spectrogram::{FRAMES, FRAMES_PER_POSITION};
@@ -18,25 +18,21 @@ const TOKENS_OF_PART: usize = 8_192;
 pub(super) const FRAMES_OF_CONVOLUTION: usize = 3;
 
 pub(super) struct EncoderBlock {
-    pub(super) attention: Attention<i16>,
-    pub(super) perceptron: Perceptron<i16>,
+    pub(super) attention: Attention<Dense>,
+    pub(super) perceptron: Perceptron<Dense>,
 }
 
-/// What the weights of the decoder's blocks are.
-pub(super) type TextWeight = i8;
-/// What its tokens are.
-pub(super) type TokenWeight = i8;
-/// What the keys and values of what was heard are.
-pub(super) type SoundWeight = i8;
+/// What meets few rows at a time.
+pub(super) type Light = Panels<i8>;
 
 pub(super) struct DecoderBlock {
-    pub(super) attention: Attention<TextWeight>,
-    pub(super) cross: Attention<TextWeight, i16>,
-    pub(super) perceptron: Perceptron<TextWeight>,
+    pub(super) attention: Attention<Light>,
+    pub(super) cross: Attention<Light, Dense>,
+    pub(super) perceptron: Perceptron<Light>,
 }
 
 pub(super) struct Encoder {
-    pub(super) convolutions: [Linear<i16>; 2],
+    pub(super) convolutions: [Linear<Panels<i16>>; 2],
     pub(super) positions: Vec<f32>,
     pub(super) blocks: Vec<EncoderBlock>,
     pub(super) norm: Norm,
@@ -45,7 +41,7 @@ pub(super) struct Encoder {
 pub(super) struct Decoder {
     /// A row for each token: what it means when it comes in, and what is asked for when it may come out. In parts, which
     /// threads take.
-    pub(super) tokens: Vec<Panels<TokenWeight>>,
+    pub(super) tokens: Vec<Light>,
     pub(super) positions: Vec<f32>,
     pub(super) blocks: Vec<DecoderBlock>,
     pub(super) norm: Norm,
@@ -83,10 +79,10 @@ impl Weights {
     ///
     /// # Errors
     /// [`FormatError`] for a model of a shape that this engine does not compute, or a file that cannot be read.
-    pub(super) fn read(file: &mut Tensors) -> Result<Self, FormatError> {
+    pub(super) fn read(file: &mut Tensors, kernels: &dyn Kernels) -> Result<Self, FormatError> {
         let header = *file.header();
         let shape = shape(&header)?;
-        let mut reader = Reader { file, width: shape.width };
+        let mut reader = Reader { file, kernels, width: shape.width };
         let (encoder, decoder) = (reader.encoder(&header, shape)?, reader.decoder(&header)?);
         Ok(Self { shape, encoder, decoder, alignment: alignment::heads(&header) })
     }
@@ -123,6 +119,7 @@ fn shape(header: &Header) -> Result<Shape, FormatError> {
 
 struct Reader<'a> {
     file: &'a mut Tensors,
+    kernels: &'a dyn Kernels,
     width: usize,
 }
 
@@ -165,11 +162,11 @@ impl Reader<'_> {
         })
     }
 
-    fn matrix<W: Weight>(&mut self, name: &str, inputs: usize) -> Result<Panels<W>, FormatError> {
-        Ok(Panels::of(&self.file.read(&format!("{name}.weight"))?, inputs))
+    fn matrix<M: Matrix>(&mut self, name: &str, inputs: usize) -> Result<M, FormatError> {
+        Ok(M::of(self.kernels, &self.file.read(&format!("{name}.weight"))?, inputs))
     }
 
-    fn linear<W: Weight>(&mut self, name: &str, inputs: usize) -> Result<Linear<W>, FormatError> {
+    fn linear<M: Matrix>(&mut self, name: &str, inputs: usize) -> Result<Linear<M>, FormatError> {
         Ok(Linear { weight: self.matrix(name, inputs)?, bias: self.file.read(&format!("{name}.bias"))? })
     }
 
@@ -177,7 +174,7 @@ impl Reader<'_> {
         Ok(Norm { weight: self.file.read(&format!("{name}.weight"))?, bias: self.file.read(&format!("{name}.bias"))? })
     }
 
-    fn attention<W: Weight, V: Weight>(&mut self, block: &str, kind: &str) -> Result<Attention<W, V>, FormatError> {
+    fn attention<M: Matrix, N: Matrix>(&mut self, block: &str, kind: &str) -> Result<Attention<M, N>, FormatError> {
         let width = self.width;
         Ok(Attention {
             norm: self.norm(&format!("{block}.{kind}_ln"))?,
@@ -188,7 +185,7 @@ impl Reader<'_> {
         })
     }
 
-    fn perceptron<W: Weight>(&mut self, block: &str) -> Result<Perceptron<W>, FormatError> {
+    fn perceptron<M: Matrix>(&mut self, block: &str) -> Result<Perceptron<M>, FormatError> {
         let width = self.width;
         Ok(Perceptron {
             norm: self.norm(&format!("{block}.mlp_ln"))?,
@@ -199,7 +196,7 @@ impl Reader<'_> {
 
     /// A convolution over three frames as a matrix: `[outputs][inputs][3]` becomes `[outputs][3][inputs]`, so that three
     /// frames that lie side by side are one row.
-    fn convolution(&mut self, name: &str, inputs: usize) -> Result<Linear<i16>, FormatError> {
+    fn convolution(&mut self, name: &str, inputs: usize) -> Result<Linear<Panels<i16>>, FormatError> {
         let weight = self.file.read(&format!("{name}.weight"))?;
         let mut turned = Vec::with_capacity(weight.len());
         for output in weight.chunks_exact(inputs * FRAMES_OF_CONVOLUTION) {

@@ -33,7 +33,7 @@ struct TwoHalves;
 impl Lanes for TwoHalves {
     type Whole = [__m256i; 2];
     type Sums = [__m256; 2];
-    type Pairs = [__m256i; 2];
+    type Groups = [__m256i; 2];
 
     const TALLEST: usize = 6;
     const WIDEST: usize = 1;
@@ -45,13 +45,13 @@ impl Lanes for TwoHalves {
     }
 
     #[inline(always)]
-    unsafe fn words(weights: *const i16) -> Self::Pairs {
+    unsafe fn words(weights: *const i16) -> Self::Groups {
         // SAFETY: as the caller promises.
         unsafe { [_mm256_loadu_si256(weights.cast()), _mm256_loadu_si256(weights.add(PANEL).cast())] }
     }
 
     #[inline(always)]
-    unsafe fn bytes(weights: *const i8) -> Self::Pairs {
+    unsafe fn bytes(weights: *const i8) -> Self::Groups {
         // SAFETY: as the caller promises.
         unsafe {
             let halves = [_mm_loadu_si128(weights.cast()), _mm_loadu_si128(weights.add(PANEL).cast())];
@@ -60,7 +60,7 @@ impl Lanes for TwoHalves {
     }
 
     #[inline(always)]
-    unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Pairs) -> Self::Whole {
+    unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Groups) -> Self::Whole {
         // SAFETY: the caller has the instructions.
         unsafe {
             let numbers = _mm256_set1_epi32(numbers);

@@ -1,20 +1,20 @@
-//! Kernels for x86-64 processors with AVX-512 and its instructions for neural networks (VNNI), which multiply pairs of
-//! 16-bit numbers and add the products to sums at once.
+//! Kernels for x86-64 processors with AVX-512 and its instructions for neural networks (VNNI), which multiply two numbers of
+//! 16 bits, or in the same time four bytes, and add the products to sums at once.
 //!
-//! A tile of twelve rows and two panels is summed up in twenty-four registers; two hold the weights of a pair of inputs,
-//! one a pair of numbers of a row.
+//! A tile of twelve rows and two panels is summed up in twenty-four registers; two hold the weights of a group of inputs,
+//! one a group of numbers of a row.
 
 #![expect(unsafe_code, reason = "instructions that not every processor has, and pointers into slices checked before")]
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm256_loadu_si256, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_cvtepi32_ps, _mm512_dpwssd_epi32,
-    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_setzero_si512, _mm512_storeu_ps,
+    __m512, __m512i, _mm256_loadu_si256, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_cvtepi32_ps, _mm512_dpbusd_epi32,
+    _mm512_dpwssd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_storeu_ps,
 };
 
 use super::compiled::compiled;
-use super::panels::WholeRows;
-use super::tiles::{self, Lanes, Load};
+use super::panels::{Byte, WholeRows};
+use super::tiles::{self, ByteLanes, Lanes, Load};
 use super::{Kernels, Panels, Place, Rows, check, rowwise};
 
 /// Exists only where the processor has AVX2, FMA, AVX-512 F, BW, DQ and VL, and VNNI.
@@ -33,7 +33,23 @@ impl Avx512 {
     }
 }
 
-compiled!(Avx512, Whole, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
+compiled!(Avx512, Whole, "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", {
+    fn multiply_all_bytes(&self, rows: Rows<'_>, weights: &Panels<Byte>, place: Place<'_>) {
+        check(&rows, weights.inputs, weights.outputs, &place);
+        // SAFETY: `self` proves the instructions; the sizes were checked.
+        unsafe { multiply(rows, weights, place) }
+    }
+
+    fn multiply_softmax_all_bytes(&self, rows: Rows<'_>, scale: f32, weights: &Panels<Byte>, place: Place<'_>) {
+        check(&rows, weights.inputs, weights.outputs, &place);
+        // SAFETY: `self` proves the instructions; the sizes were checked.
+        unsafe { multiply_softmax(rows, scale, weights, place) }
+    }
+
+    fn prefers_bytes(&self) -> bool {
+        true
+    }
+});
 
 /// A panel's sixteen outputs in one register.
 struct Whole;
@@ -41,7 +57,7 @@ struct Whole;
 impl Lanes for Whole {
     type Whole = __m512i;
     type Sums = __m512;
-    type Pairs = __m512i;
+    type Groups = __m512i;
 
     const TALLEST: usize = 12;
     const WIDEST: usize = 2;
@@ -53,19 +69,19 @@ impl Lanes for Whole {
     }
 
     #[inline(always)]
-    unsafe fn words(weights: *const i16) -> Self::Pairs {
+    unsafe fn words(weights: *const i16) -> Self::Groups {
         // SAFETY: as the caller promises.
         unsafe { _mm512_loadu_si512(weights.cast()) }
     }
 
     #[inline(always)]
-    unsafe fn bytes(weights: *const i8) -> Self::Pairs {
+    unsafe fn bytes(weights: *const i8) -> Self::Groups {
         // SAFETY: as the caller promises.
         unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(weights.cast())) }
     }
 
     #[inline(always)]
-    unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Pairs) -> Self::Whole {
+    unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Groups) -> Self::Whole {
         // SAFETY: the caller has the instructions.
         unsafe { _mm512_dpwssd_epi32(sums, _mm512_set1_epi32(numbers), weights) }
     }
@@ -83,5 +99,25 @@ impl Lanes for Whole {
             let scaled = _mm512_mul_ps(_mm512_mul_ps(sums, _mm512_set1_ps(scale)), _mm512_loadu_ps(scales));
             _mm512_storeu_ps(to, scaled);
         }
+    }
+}
+
+impl ByteLanes for Whole {
+    #[inline(always)]
+    unsafe fn without(zero: i32, sums: *const i32) -> Self::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { _mm512_mullo_epi32(_mm512_set1_epi32(-zero), _mm512_loadu_si512(sums.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn fours(weights: *const Byte) -> Self::Groups {
+        // SAFETY: as the caller promises.
+        unsafe { _mm512_loadu_si512(weights.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_bytes(sums: Self::Whole, numbers: i32, weights: Self::Groups) -> Self::Whole {
+        // SAFETY: the caller has the instructions.
+        unsafe { _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(numbers), weights) }
     }
 }

@@ -1,10 +1,12 @@
 //! [`Kernels`](super::Kernels) of an instruction set, from what its registers do.
 
 /// Implements the kernels for `$kernels`, a value of which proves that the processor has `$features`, with the products of
-/// `$lanes`. Everything is compiled for these features.
+/// `$lanes` and some functions of its own. Everything is compiled for these features.
 macro_rules! compiled {
-    ($kernels:ty, $lanes:ty, $features:literal) => {
+    ($kernels:ty, $lanes:ty, $features:literal $(, { $($own:item)* })?) => {
         impl Kernels for $kernels {
+            $($($own)*)?
+
             fn multiply(&self, rows: Rows<'_>, weights: &Panels<i16>, place: Place<'_>) {
                 check(&rows, weights.inputs, weights.outputs, &place);
                 // SAFETY: `self` proves the instructions; the sizes were checked.
@@ -47,8 +49,8 @@ macro_rules! compiled {
         /// # Safety
         /// Rows and place are large enough for the weights.
         #[target_feature(enable = $features)]
-        unsafe fn multiply<W: Load>(rows: Rows<'_>, weights: &Panels<W>, place: Place<'_>) {
-            let make = |whole: &mut WholeRows, some| rowwise::make_whole(whole, rows, some, weights.inputs);
+        unsafe fn multiply<W: Load<$lanes>>(rows: Rows<'_>, weights: &Panels<W>, place: Place<'_>) {
+            let make = |whole: &mut WholeRows<W::Number>, some| rowwise::make_whole(whole, rows, some, weights.inputs);
             // SAFETY: as the caller promises; this function is compiled for the instructions.
             unsafe { tiles::multiply::<$lanes, W>(rows.count, make, weights, place) }
         }
@@ -56,12 +58,12 @@ macro_rules! compiled {
         /// # Safety
         /// As [`multiply`].
         #[target_feature(enable = $features)]
-        unsafe fn multiply_softmax(rows: Rows<'_>, scale: f32, weights: &Panels<i16>, place: Place<'_>) {
-            let make = |whole: &mut WholeRows, some| {
-                rowwise::make_whole_softmax::<true>(whole, rows, some, weights.inputs, scale);
+        unsafe fn multiply_softmax<W: Load<$lanes>>(rows: Rows<'_>, scale: f32, weights: &Panels<W>, place: Place<'_>) {
+            let make = |whole: &mut WholeRows<W::Number>, some| {
+                rowwise::make_whole_softmax::<true, W::Number>(whole, rows, some, weights.inputs, scale);
             };
             // SAFETY: as the caller promises; this function is compiled for the instructions.
-            unsafe { tiles::multiply::<$lanes, i16>(rows.count, make, weights, place) }
+            unsafe { tiles::multiply::<$lanes, W>(rows.count, make, weights, place) }
         }
 
         #[target_feature(enable = $features)]

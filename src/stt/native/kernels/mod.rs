@@ -10,6 +10,7 @@ mod avx2;
 mod avx512;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod compiled;
+mod matrix;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod panels;
@@ -18,7 +19,8 @@ mod rowwise;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tiles;
 
-pub(super) use panels::{Panels, Weight};
+pub(super) use matrix::{Dense, Matrix};
+pub(super) use panels::{Byte, Panels};
 
 use crate::config::Isa;
 
@@ -113,8 +115,23 @@ pub(super) trait Kernels: Send + Sync {
     /// As [`Kernels::multiply`], with weights in bytes.
     fn multiply_bytes(&self, rows: Rows<'_>, weights: &Panels<i8>, place: Place<'_>);
 
+    /// As [`Kernels::multiply`], with rows and weights in bytes.
+    fn multiply_all_bytes(&self, rows: Rows<'_>, weights: &Panels<Byte>, place: Place<'_>) {
+        portable::multiply(rows, weights, place);
+    }
+
+    /// Whether that takes less time than [`Kernels::multiply`].
+    fn prefers_bytes(&self) -> bool {
+        false
+    }
+
     /// As [`Kernels::multiply`], of softmax of each row times `scale`.
     fn multiply_softmax(&self, rows: Rows<'_>, scale: f32, weights: &Panels<i16>, place: Place<'_>);
+
+    /// As [`Kernels::multiply_softmax`], with rows and weights in bytes.
+    fn multiply_softmax_all_bytes(&self, rows: Rows<'_>, scale: f32, weights: &Panels<Byte>, place: Place<'_>) {
+        portable::multiply_softmax(rows, scale, weights, place);
+    }
 
     /// Softmax of each row of `width` numbers times `scale`, in place.
     fn softmax(&self, rows: &mut [f32], width: usize, scale: f32);

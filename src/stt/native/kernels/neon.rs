@@ -35,7 +35,7 @@ impl Lanes for FourQuarters {
     type Whole = [int32x4_t; 4];
     type Sums = [float32x4_t; 4];
     /// Eight outputs in each half: the weights of the first input, then those of the second.
-    type Pairs = [[int16x8_t; 2]; 2];
+    type Groups = [[int16x8_t; 2]; 2];
 
     const TALLEST: usize = 6;
     const WIDEST: usize = 1;
@@ -47,7 +47,7 @@ impl Lanes for FourQuarters {
     }
 
     #[inline(always)]
-    unsafe fn words(weights: *const i16) -> Self::Pairs {
+    unsafe fn words(weights: *const i16) -> Self::Groups {
         // SAFETY: as the caller promises.
         unsafe {
             let halves = [vld2q_s16(weights), vld2q_s16(weights.add(PANEL))];
@@ -56,7 +56,7 @@ impl Lanes for FourQuarters {
     }
 
     #[inline(always)]
-    unsafe fn bytes(weights: *const i8) -> Self::Pairs {
+    unsafe fn bytes(weights: *const i8) -> Self::Groups {
         // SAFETY: as the caller promises.
         unsafe {
             let pairs = vld2q_s8(weights);
@@ -66,7 +66,7 @@ impl Lanes for FourQuarters {
     }
 
     #[inline(always)]
-    unsafe fn dot(mut sums: Self::Whole, numbers: i32, weights: Self::Pairs) -> Self::Whole {
+    unsafe fn dot(mut sums: Self::Whole, numbers: i32, weights: Self::Groups) -> Self::Whole {
         // The first number of a pair is in the low half.
         for (number, weights) in [numbers as i16, (numbers >> 16) as i16].into_iter().zip(weights) {
             for (half, weights) in weights.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Kernels for any processor, and what the others are compared with.
 
-use super::panels::{BLOCK, PAIR, PANEL, Weight, WholeRows};
+use super::panels::{PANEL, Weight, WholeRows};
 use super::{Kernels, Panels, Place, Rows, check, rowwise};
 
 pub(super) struct Portable;
@@ -15,10 +15,7 @@ impl Kernels for Portable {
     }
 
     fn multiply_softmax(&self, rows: Rows<'_>, scale: f32, weights: &Panels<i16>, place: Place<'_>) {
-        check(&rows, weights.inputs, weights.outputs, &place);
-        let mut whole = WholeRows::default();
-        rowwise::make_whole_softmax::<false>(&mut whole, rows, 0..rows.count, weights.inputs, scale);
-        multiply_whole(&whole, weights, place);
+        multiply_softmax(rows, scale, weights, place);
     }
 
     fn softmax(&self, rows: &mut [f32], width: usize, scale: f32) {
@@ -38,33 +35,45 @@ impl Kernels for Portable {
     }
 }
 
-fn multiply<W: Weight>(rows: Rows<'_>, weights: &Panels<W>, place: Place<'_>) {
+/// As [`Kernels::multiply`], with any weights.
+pub(super) fn multiply<W: Weight>(rows: Rows<'_>, weights: &Panels<W>, place: Place<'_>) {
     check(&rows, weights.inputs, weights.outputs, &place);
     let mut whole = WholeRows::default();
     rowwise::make_whole(&mut whole, rows, 0..rows.count, weights.inputs);
     multiply_whole(&whole, weights, place);
 }
 
-fn multiply_whole<W: Weight>(whole: &WholeRows, weights: &Panels<W>, place: Place<'_>) {
-    let length = weights.inputs.next_multiple_of(PAIR);
+/// As [`Kernels::multiply_softmax`], with any weights.
+pub(super) fn multiply_softmax<W: Weight>(rows: Rows<'_>, scale: f32, weights: &Panels<W>, place: Place<'_>) {
+    check(&rows, weights.inputs, weights.outputs, &place);
+    let mut whole = WholeRows::default();
+    rowwise::make_whole_softmax::<false, W::Number>(&mut whole, rows, 0..rows.count, weights.inputs, scale);
+    multiply_whole(&whole, weights, place);
+}
+
+fn multiply_whole<W: Weight>(whole: &WholeRows<W::Number>, weights: &Panels<W>, place: Place<'_>) {
+    let length = weights.inputs.next_multiple_of(W::GROUP);
     for index in 0..weights.outputs.div_ceil(PANEL) {
         let panel = weights.panel(index);
-        for (row, (numbers, scale)) in whole.numbers.chunks_exact(length).zip(&whole.scales).enumerate() {
+        for (row, (numbers, meant)) in whole.numbers.chunks_exact(length).zip(&whole.meant).enumerate() {
             let mut totals = [0.0_f32; PANEL];
-            let blocks = numbers.chunks(BLOCK).zip(panel.weights.chunks(BLOCK * PANEL));
+            let blocks = numbers.chunks(W::BLOCK).zip(panel.weights.chunks(W::BLOCK * PANEL));
             for (numbers, weights) in blocks {
                 let mut sums = [0_i32; PANEL];
-                for (pair, weights) in numbers.chunks_exact(PAIR).zip(weights.chunks_exact(PANEL * PAIR)) {
-                    for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(PAIR)) {
-                        let [one, other] = [0, 1].map(|at| i32::from(pair[at]) * i32::from(weights[at].widened()));
-                        *sum = sum.wrapping_add(one + other);
+                for (group, weights) in numbers.chunks_exact(W::GROUP).zip(weights.chunks_exact(PANEL * W::GROUP)) {
+                    for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(W::GROUP)) {
+                        let products = group.iter().zip(weights);
+                        let product = |(number, weight): (&W::Number, &W)| {
+                            ((*number).into() - meant.zero) * i32::from(weight.widened())
+                        };
+                        *sum += products.map(product).sum::<i32>();
                     }
                 }
                 totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum as f32);
             }
             let to = &mut place.numbers[row * place.stride + index * PANEL..][..panel.outputs];
             for ((to, total), of_output) in to.iter_mut().zip(totals).zip(panel.scales) {
-                *to = total * scale * of_output;
+                *to = total * meant.scale * of_output;
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Rows;
-use super::panels::{LARGEST, WholeRows};
+use super::panels::{Meant, Number, WholeRows};
 
 /// Added to a number below 2²² in size, it leaves the nearest whole one in the last bits.
 const ROUNDER: f32 = 12_582_912.0;
@@ -45,33 +45,26 @@ pub(super) fn whole(number: f32, largest: i32) -> i32 {
     bits.wrapping_sub(ROUNDER.to_bits() as i32).clamp(-largest, largest)
 }
 
-/// Makes whole numbers of some of the rows, the largest of each row becoming [`LARGEST`] or its negative.
-#[expect(clippy::cast_possible_truncation, reason = "at most 2,047")]
+/// Makes whole numbers of some of the rows.
 #[inline(always)]
-pub(super) fn make_whole(to: &mut WholeRows, rows: Rows<'_>, some: Range<usize>, inputs: usize) {
-    let (to_rows, scales) = to.reset(some.len(), inputs);
+pub(super) fn make_whole<N: Number>(to: &mut WholeRows<N>, rows: Rows<'_>, some: Range<usize>, inputs: usize) {
+    let (to_rows, meant) = to.reset(some.len(), inputs);
     for (row, to_row) in some.zip(to_rows) {
         let row = &rows.numbers[row * rows.stride..][..inputs];
-        let top = top_of(row, f32::abs).max(0.0);
-        let share = if top > 0.0 { LARGEST as f32 / top } else { 0.0 };
-        for (to, number) in to_row.iter_mut().zip(row) {
-            *to = whole(number * share, LARGEST) as i16;
-        }
-        scales.push(top / LARGEST as f32);
+        meant.push(N::round(row, to_row));
     }
 }
 
 /// Makes whole numbers of softmax of some of the rows times `scale`.
-#[expect(clippy::cast_possible_truncation, reason = "at most 2,047")]
 #[inline(always)]
-pub(super) fn make_whole_softmax<const FUSED: bool>(
-    to: &mut WholeRows,
+pub(super) fn make_whole_softmax<const FUSED: bool, N: Number>(
+    to: &mut WholeRows<N>,
     rows: Rows<'_>,
     some: Range<usize>,
     inputs: usize,
     scale: f32,
 ) {
-    let (to_rows, scales) = to.reset(some.len(), inputs);
+    let (to_rows, meant) = to.reset(some.len(), inputs);
     let mut shares = vec![0.0_f32; inputs];
     for (row, to_row) in some.zip(to_rows) {
         let row = &rows.numbers[row * rows.stride..][..inputs];
@@ -81,9 +74,10 @@ pub(super) fn make_whole_softmax<const FUSED: bool>(
         }
         // The greatest of them is one.
         for (to, share) in to_row.iter_mut().zip(&shares) {
-            *to = whole(share * LARGEST as f32, LARGEST) as i16;
+            *to = N::of(whole(share * N::LARGEST as f32, N::LARGEST));
         }
-        scales.push(1.0 / (LARGEST as f32 * sum_of(&shares, |share| share)));
+        let scale = 1.0 / (N::LARGEST as f32 * sum_of(&shares, |share| share));
+        meant.push(Meant { scale, zero: 0 });
     }
 }
 

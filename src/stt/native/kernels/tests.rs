@@ -1,6 +1,7 @@
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use super::panels::Weight;
 use super::*;
 
 fn numbers(random: &mut SmallRng, count: usize) -> Vec<f32> {
@@ -30,17 +31,17 @@ fn products_are_sums_of_products() {
     let rows = [[1.0, 0.0, -1.0, 9.0], [2.0, 2.0, 2.0, 9.0]].concat();
     for isa in Isa::ALL {
         let kernels = isa.kernels();
-        for is_bytes in [false, true] {
+        for kind in ["words", "bytes", "all bytes"] {
             let mut result = [7.0; 6];
             let (rows, place) =
                 (Rows { numbers: &rows, stride: 4, count: 2 }, Place { numbers: &mut result, stride: 3 });
-            if is_bytes {
-                kernels.multiply_bytes(rows, &Panels::<i8>::of(&weights, 3), place);
-            } else {
-                kernels.multiply(rows, &Panels::<i16>::of(&weights, 3), place);
+            match kind {
+                "words" => kernels.multiply(rows, &Panels::of(&weights, 3), place),
+                "bytes" => kernels.multiply_bytes(rows, &Panels::of(&weights, 3), place),
+                _ => kernels.multiply_all_bytes(rows, &Panels::of(&weights, 3), place),
             }
             // What lies between the rows of the result stays. As a byte the half beside 127 is nothing.
-            let half = if is_bytes { 0.0 } else { 0.5 };
+            let half = if kind == "words" { 0.5 } else { 0.0 };
             assert_close(&result, &[-2.0, half - 127.0, 7.0, 12.0, 2.0 * half + 252.0, 7.0], 0.02, isa.as_str());
         }
     }
@@ -70,10 +71,19 @@ fn every_instruction_set_agrees_with_the_portable_one_whatever_the_shapes() {
                 kernels.multiply_bytes(rows, &bytes, Place { numbers: result, stride: place_stride });
             }
             assert_eq!(both[1], both[0], "{what}");
+            let bytes = Panels::<Byte>::of(&weights, inputs);
+            for (kernels, result) in [&portable, &kernels].into_iter().zip(&mut both) {
+                kernels.multiply_all_bytes(rows, &bytes, Place { numbers: result, stride: place_stride });
+            }
+            assert_eq!(both[1], both[0], "{what}");
             for (kernels, result) in [&portable, &kernels].into_iter().zip(&mut both) {
                 kernels.multiply_softmax(rows, 3.0, &panels, Place { numbers: result, stride: place_stride });
             }
             assert_close(&both[1], &both[0], 1e-3, &what);
+            for (kernels, result) in [&portable, &kernels].into_iter().zip(&mut both) {
+                kernels.multiply_softmax_all_bytes(rows, 3.0, &bytes, Place { numbers: result, stride: place_stride });
+            }
+            assert_close(&both[1], &both[0], 1e-2, &what);
 
             let mut both = [0, 1].map(|_| numbers(&mut SmallRng::seed_from_u64(count as u64), count * inputs));
             let (weight, bias) = (numbers(&mut random, inputs), numbers(&mut random, inputs));
@@ -99,14 +109,20 @@ fn rounded_products_are_near_the_exact_ones() {
         turned.set_columns(&columns, 19);
         // Half a step of what a number of up to one is rounded to, for both factors.
         let (fine, coarse) = (0.5 / 2_047.0, 0.5 / 127.0);
-        let mut found = [vec![0.0; 5 * 19], vec![0.0; 5 * 19], vec![0.0; 5 * 19]];
+        let mut found = [0; 4].map(|_| vec![0.0; 5 * 19]);
         let kernels = Isa::best().kernels();
-        let [by_rows, by_columns, bytes] = &mut found;
+        let [by_rows, by_columns, bytes, all_bytes] = &mut found;
         kernels.multiply(Rows::dense(&rows, inputs), &Panels::of(&weights, inputs), Place::dense(by_rows, 19));
         kernels.multiply(Rows::dense(&rows, inputs), &turned, Place::dense(by_columns, 19));
         kernels.multiply_bytes(Rows::dense(&rows, inputs), &Panels::of(&weights, inputs), Place::dense(bytes, 19));
+        kernels.multiply_all_bytes(
+            Rows::dense(&rows, inputs),
+            &Panels::of(&weights, inputs),
+            Place::dense(all_bytes, 19),
+        );
         assert_eq!(by_rows, by_columns);
-        for (found, error) in [(by_rows, 2.0 * fine), (bytes, fine + coarse)] {
+        let errors = [(by_rows, 2.0 * fine), (bytes, fine + coarse), (all_bytes, 2.5 * coarse)];
+        for (found, error) in errors {
             for (at, found) in found.iter().enumerate() {
                 let (row, weights) = (&rows[at / 19 * inputs..][..inputs], &weights[at % 19 * inputs..][..inputs]);
                 let exact: f32 = row.iter().zip(weights).map(|(one, other)| one * other).sum();
@@ -132,6 +148,11 @@ fn numbers_that_are_none_are_multiplied_without_harm() {
         isa.kernels().multiply_bytes(
             Rows::dense(&rows, 2),
             &Panels::of(&weights[2..], 2),
+            Place::dense(&mut result, 1),
+        );
+        isa.kernels().multiply_all_bytes(
+            Rows::dense(&rows, 2),
+            &Panels::of(&weights[1..3], 2),
             Place::dense(&mut result, 1),
         );
     }
@@ -197,14 +218,19 @@ fn exponents_at_the_ends_of_the_range_are_numbers() {
 
 #[test]
 fn weights_are_the_same_from_rows_and_from_columns() {
+    are_the_same_from_rows_and_from_columns::<i16>();
+    are_the_same_from_rows_and_from_columns::<i8>();
+    are_the_same_from_rows_and_from_columns::<Byte>();
+}
+
+fn are_the_same_from_rows_and_from_columns<W: Weight + PartialEq + std::fmt::Debug>() {
     let mut random = SmallRng::seed_from_u64(11);
     for _ in 0..50 {
         let (outputs, inputs) = (random.random_range(1..50), random.random_range(1..90));
         let stride = inputs + random.random_range(0..3);
         let weights = numbers(&mut random, outputs * stride);
         let dense: Vec<f32> = weights.chunks(stride).flat_map(|row| &row[..inputs]).copied().collect();
-        let (mut by_rows, mut by_columns) =
-            (Panels::<i8>::zeros(outputs, inputs), Panels::<i8>::zeros(outputs, inputs));
+        let (mut by_rows, mut by_columns) = (Panels::<W>::zeros(outputs, inputs), Panels::<W>::zeros(outputs, inputs));
         by_rows.set_rows(&weights, stride);
         by_columns.set_columns(&transposed(&dense, inputs), outputs);
         assert_eq!(by_rows, by_columns);
@@ -219,13 +245,16 @@ fn a_product_with_softmax_is_softmax_and_then_the_product() {
     let panels = Panels::<i16>::of(&weights, 300);
     for isa in Isa::ALL {
         let kernels = isa.kernels();
-        let mut both = [vec![0.0; 7 * 20], vec![0.0; 7 * 20]];
-        let [apart, at_once] = &mut both;
+        let mut all = [0; 3].map(|_| vec![0.0; 7 * 20]);
+        let [apart, at_once, in_bytes] = &mut all;
         let mut shares = rows.clone();
         kernels.softmax(&mut shares, 300, 4.0);
         kernels.multiply(Rows::dense(&shares, 300), &panels, Place::dense(apart, 20));
         kernels.multiply_softmax(Rows::dense(&rows, 300), 4.0, &panels, Place::dense(at_once, 20));
         assert_close(at_once, apart, 1e-4, isa.as_str());
+        let bytes = Panels::of(&weights, 300);
+        kernels.multiply_softmax_all_bytes(Rows::dense(&rows, 300), 4.0, &bytes, Place::dense(in_bytes, 20));
+        assert_close(in_bytes, apart, 0.01, isa.as_str());
     }
 }
 
@@ -247,9 +276,9 @@ fn bytes_are_within_half_a_step_of_the_weights() {
 mod tall_tiles {
     #![expect(unsafe_code, reason = "the trait's own; here with arrays")]
 
-    use super::super::panels::{PAIR, PANEL};
+    use super::super::panels::PANEL;
     use super::super::rowwise;
-    use super::super::tiles::{self, Lanes};
+    use super::super::tiles::{self, ByteLanes, Lanes};
     use super::*;
 
     struct Arrays;
@@ -257,7 +286,8 @@ mod tall_tiles {
     impl Lanes for Arrays {
         type Whole = [i32; PANEL];
         type Sums = [f32; PANEL];
-        type Pairs = [[i16; PAIR]; PANEL];
+        /// Pairs of words, or four bytes.
+        type Groups = [[i16; 4]; PANEL];
 
         const TALLEST: usize = 12;
         const WIDEST: usize = 2;
@@ -266,22 +296,23 @@ mod tall_tiles {
             ([0; PANEL], [0.0; PANEL])
         }
 
-        unsafe fn words(weights: *const i16) -> Self::Pairs {
+        unsafe fn words(weights: *const i16) -> Self::Groups {
             // SAFETY: as the caller promises.
-            unsafe { weights.cast::<Self::Pairs>().read_unaligned() }
+            let words = unsafe { weights.cast::<[[i16; 2]; PANEL]>().read_unaligned() };
+            words.map(|[one, other]| [one, other, 0, 0])
         }
 
-        unsafe fn bytes(weights: *const i8) -> Self::Pairs {
+        unsafe fn bytes(weights: *const i8) -> Self::Groups {
             // SAFETY: as the caller promises.
-            let bytes = unsafe { weights.cast::<[[i8; PAIR]; PANEL]>().read_unaligned() };
-            bytes.map(|pair| pair.map(i16::from))
+            let bytes = unsafe { weights.cast::<[[i8; 2]; PANEL]>().read_unaligned() };
+            bytes.map(|[one, other]| [one.into(), other.into(), 0, 0])
         }
 
-        unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Pairs) -> Self::Whole {
+        unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Groups) -> Self::Whole {
             let [a, b, c, d] = numbers.to_le_bytes();
             let numbers = [i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d])].map(i32::from);
             std::array::from_fn(|at| {
-                let [one, other] = weights[at].map(i32::from);
+                let [one, other, ..] = weights[at].map(i32::from);
                 sums[at] + numbers[0] * one + numbers[1] * other
             })
         }
@@ -296,6 +327,26 @@ mod tall_tiles {
                 let scales = scales.cast::<[f32; PANEL]>().read_unaligned();
                 to.cast::<[f32; PANEL]>().write_unaligned(std::array::from_fn(|at| sums[at] * scale * scales[at]));
             }
+        }
+    }
+
+    impl ByteLanes for Arrays {
+        unsafe fn without(zero: i32, sums: *const i32) -> Self::Whole {
+            // SAFETY: as the caller promises.
+            unsafe { sums.cast::<Self::Whole>().read_unaligned() }.map(|sum| -zero * sum)
+        }
+
+        unsafe fn fours(weights: *const Byte) -> Self::Groups {
+            // SAFETY: as the caller promises.
+            unsafe { weights.cast::<[[i8; 4]; PANEL]>().read_unaligned() }.map(|group| group.map(i16::from))
+        }
+
+        unsafe fn dot_bytes(sums: Self::Whole, numbers: i32, weights: Self::Groups) -> Self::Whole {
+            let numbers = numbers.to_le_bytes().map(i32::from);
+            std::array::from_fn(|at| {
+                let products = numbers.iter().zip(weights[at]).map(|(number, weight)| number * i32::from(weight));
+                sums[at] + products.sum::<i32>()
+            })
         }
     }
 
@@ -318,6 +369,15 @@ mod tall_tiles {
                 tiles::multiply::<Arrays, i8>(count, make, &weights, Place { numbers: found, stride });
             }
             assert_eq!(found, expected, "{count} × {inputs} × {outputs}");
+
+            let weights = Panels::<Byte>::of(&numbers[1], inputs);
+            Isa::Portable.kernels().multiply_all_bytes(rows, &weights, Place { numbers: expected, stride });
+            let make = |whole: &mut _, some| rowwise::make_whole(whole, rows, some, inputs);
+            // SAFETY: every processor has arrays, and there is room.
+            unsafe {
+                tiles::multiply::<Arrays, Byte>(count, make, &weights, Place { numbers: found, stride });
+            }
+            assert_eq!(found, expected, "bytes of {count} × {inputs} × {outputs}");
         }
     }
 }

@@ -7,9 +7,11 @@
 
 use std::ops::Range;
 
-use super::panels::{BLOCK, PAIR, PANEL, Weight, WholeRows};
+use super::panels::{Byte, Meant, PANEL, Weight, WholeRows};
 use super::{Panels, Place};
 
+/// So few rows leave time to wait for weights, which then lie one after another: a panel at a time.
+const FEW_ROWS: usize = 8;
 /// Numbers of the rows that stay in the second-level cache.
 const CHUNK: usize = 96 * 1_024;
 
@@ -22,8 +24,8 @@ pub(super) trait Lanes {
     /// Sixteen sums, whole or not.
     type Whole: Copy;
     type Sums: Copy;
-    /// Sixteen pairs of weights.
-    type Pairs: Copy;
+    /// Sixteen groups of weights.
+    type Groups: Copy;
 
     /// Rows and panels of the largest tile.
     const TALLEST: usize;
@@ -33,14 +35,14 @@ pub(super) trait Lanes {
 
     /// # Safety
     /// There are 32 weights.
-    unsafe fn words(weights: *const i16) -> Self::Pairs;
+    unsafe fn words(weights: *const i16) -> Self::Groups;
 
     /// # Safety
     /// There are 32 weights.
-    unsafe fn bytes(weights: *const i8) -> Self::Pairs;
+    unsafe fn bytes(weights: *const i8) -> Self::Groups;
 
     /// Adds to each sum the products of a pair of numbers with its pair of weights.
-    unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Pairs) -> Self::Whole;
+    unsafe fn dot(sums: Self::Whole, numbers: i32, weights: Self::Groups) -> Self::Whole;
 
     unsafe fn add(sums: Self::Sums, whole: Self::Whole) -> Self::Sums;
 
@@ -51,42 +53,119 @@ pub(super) trait Lanes {
     unsafe fn store(sums: Self::Sums, scale: f32, scales: *const f32, to: *mut f32);
 }
 
-/// A weight that lanes can load.
-pub(super) trait Load: Weight {
+/// What an instruction set does that multiplies bytes with bytes.
+///
+/// # Safety
+/// As [`Lanes`].
+pub(super) trait ByteLanes: Lanes {
+    /// Each sum of weights times `zero`, less than nothing.
+    ///
     /// # Safety
-    /// There are 32 weights, and the processor has the instructions.
-    unsafe fn load<L: Lanes>(weights: *const Self) -> L::Pairs;
+    /// There are 16 sums.
+    unsafe fn without(zero: i32, sums: *const i32) -> Self::Whole;
+
+    /// # Safety
+    /// There are 64 weights.
+    unsafe fn fours(weights: *const Byte) -> Self::Groups;
+
+    /// Adds to each sum the products of four bytes with its four weights.
+    unsafe fn dot_bytes(sums: Self::Whole, numbers: i32, weights: Self::Groups) -> Self::Whole;
 }
 
-impl Load for i16 {
+/// A weight that lanes can multiply with.
+///
+/// # Safety
+/// As [`Lanes`].
+pub(super) trait Load<L: Lanes>: Weight {
+    /// What sixteen sums begin with, of a row with this zero and weights of these sums.
+    ///
+    /// # Safety
+    /// There are 16 sums.
+    unsafe fn begin(zero: i32, sums: *const i32) -> L::Whole;
+
+    /// # Safety
+    /// There are weights for a group of inputs and sixteen outputs.
+    unsafe fn load(weights: *const Self) -> L::Groups;
+
+    /// Adds to each sum the products of a group of numbers with its group of weights.
+    unsafe fn dot(sums: L::Whole, numbers: i32, weights: L::Groups) -> L::Whole;
+}
+
+impl<L: Lanes> Load<L> for i16 {
     #[inline(always)]
-    unsafe fn load<L: Lanes>(weights: *const Self) -> L::Pairs {
+    unsafe fn begin(_no_zero: i32, _no_sums: *const i32) -> L::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { L::nothing().0 }
+    }
+
+    #[inline(always)]
+    unsafe fn load(weights: *const Self) -> L::Groups {
         // SAFETY: as the caller promises.
         unsafe { L::words(weights) }
     }
+
+    #[inline(always)]
+    unsafe fn dot(sums: L::Whole, numbers: i32, weights: L::Groups) -> L::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { L::dot(sums, numbers, weights) }
+    }
 }
 
-impl Load for i8 {
+impl<L: Lanes> Load<L> for i8 {
     #[inline(always)]
-    unsafe fn load<L: Lanes>(weights: *const Self) -> L::Pairs {
+    unsafe fn begin(_no_zero: i32, _no_sums: *const i32) -> L::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { L::nothing().0 }
+    }
+
+    #[inline(always)]
+    unsafe fn load(weights: *const Self) -> L::Groups {
         // SAFETY: as the caller promises.
         unsafe { L::bytes(weights) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sums: L::Whole, numbers: i32, weights: L::Groups) -> L::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { L::dot(sums, numbers, weights) }
+    }
+}
+
+impl<L: ByteLanes> Load<L> for Byte {
+    #[inline(always)]
+    unsafe fn begin(zero: i32, sums: *const i32) -> L::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { L::without(zero, sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(weights: *const Self) -> L::Groups {
+        // SAFETY: as the caller promises.
+        unsafe { L::fours(weights) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sums: L::Whole, numbers: i32, weights: L::Groups) -> L::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { L::dot_bytes(sums, numbers, weights) }
     }
 }
 
 /// Where a tile reads and writes.
 #[derive(Clone, Copy)]
-struct Tile<W> {
+struct Tile<W: Weight> {
     /// Of the inputs.
-    pairs: usize,
-    /// Rows of whole pairs, one after another.
-    numbers: *const i16,
+    groups: usize,
+    /// Rows of whole groups, one after another.
+    numbers: *const W::Number,
     /// One for each row.
-    row_scales: *const f32,
+    meant: *const Meant,
     /// Of the first panel; the others follow.
     weights: *const W,
     /// One for each output.
     scales: *const f32,
+    /// Likewise.
+    sums: *const i32,
     place: *mut f32,
     place_stride: usize,
     outputs: usize,
@@ -98,31 +177,33 @@ struct Tile<W> {
 /// The processor has the instructions. `make` gives all rows that are asked for, each as long as the weights have inputs,
 /// and the place is large enough.
 #[inline(always)]
-pub(super) unsafe fn multiply<L: Lanes, W: Load>(
+pub(super) unsafe fn multiply<L: Lanes, W: Load<L>>(
     count: usize,
-    make: impl Fn(&mut WholeRows, Range<usize>),
+    make: impl Fn(&mut WholeRows<W::Number>, Range<usize>),
     weights: &Panels<W>,
     place: Place<'_>,
 ) {
-    let pairs = weights.inputs.div_ceil(PAIR);
-    let chunk = (CHUNK / (pairs * PAIR).max(1) / L::TALLEST).max(1) * L::TALLEST;
+    let groups = weights.inputs.div_ceil(W::GROUP);
+    let chunk = (CHUNK / (groups * W::GROUP).max(1) / L::TALLEST).max(1) * L::TALLEST;
+    let widest = if count > FEW_ROWS { L::WIDEST } else { 1 };
     let panels = weights.outputs.div_ceil(PANEL);
     let mut whole = WholeRows::default();
     for first in (0..count).step_by(chunk) {
         let end = (first + chunk).min(count);
         make(&mut whole, first..end);
-        for panel in (0..panels).step_by(L::WIDEST) {
+        for panel in (0..panels).step_by(widest) {
             let some = weights.from(panel);
             let mut row = first;
             while row < end {
                 // SAFETY: row < end, and the column of the panel is one of the outputs.
                 let tile = unsafe {
                     Tile {
-                        pairs,
-                        numbers: whole.numbers.as_ptr().add((row - first) * pairs * PAIR),
-                        row_scales: whole.scales.as_ptr().add(row - first),
+                        groups,
+                        numbers: whole.numbers.as_ptr().add((row - first) * groups * W::GROUP),
+                        meant: whole.meant.as_ptr().add(row - first),
                         weights: some.weights.as_ptr(),
                         scales: some.scales.as_ptr(),
+                        sums: some.sums.as_ptr(),
                         place: place.numbers.as_mut_ptr().add(row * place.stride + panel * PANEL),
                         place_stride: place.stride,
                         outputs: some.outputs,
@@ -130,7 +211,7 @@ pub(super) unsafe fn multiply<L: Lanes, W: Load>(
                 };
                 // SAFETY: there are so many rows, and panels of which the last may not be full.
                 row += unsafe {
-                    if L::WIDEST > 1 && panel + 1 < panels {
+                    if L::WIDEST > 1 && widest > 1 && panel + 1 < panels {
                         some_rows::<L, W, 2>(tile, end - row)
                     } else {
                         some_rows::<L, W, 1>(tile, end - row)
@@ -146,7 +227,7 @@ pub(super) unsafe fn multiply<L: Lanes, W: Load>(
 /// # Safety
 /// As [`sum_up`].
 #[inline(always)]
-unsafe fn some_rows<L: Lanes, W: Load, const PANELS: usize>(tile: Tile<W>, left: usize) -> usize {
+unsafe fn some_rows<L: Lanes, W: Load<L>, const PANELS: usize>(tile: Tile<W>, left: usize) -> usize {
     // SAFETY: as the caller promises.
     unsafe {
         match left.min(L::TALLEST) {
@@ -164,23 +245,29 @@ unsafe fn some_rows<L: Lanes, W: Load, const PANELS: usize>(tile: Tile<W>, left:
 /// The tile has `ROWS` rows with their scales, `PANELS` panels with theirs, and room for as many rows of its outputs. The
 /// processor has the instructions.
 #[inline(always)]
-unsafe fn sum_up<L: Lanes, W: Load, const ROWS: usize, const PANELS: usize>(tile: Tile<W>) -> usize {
+unsafe fn sum_up<L: Lanes, W: Load<L>, const ROWS: usize, const PANELS: usize>(tile: Tile<W>) -> usize {
     // SAFETY: as the caller promises.
     unsafe {
         let (nothing, no_sum) = L::nothing();
         let mut totals = [[no_sum; PANELS]; ROWS];
-        for first in (0..tile.pairs).step_by(BLOCK / PAIR) {
-            let end = (first + BLOCK / PAIR).min(tile.pairs);
+        for first in (0..tile.groups).step_by(W::BLOCK / W::GROUP) {
+            let end = (first + W::BLOCK / W::GROUP).min(tile.groups);
             let mut sums = [[nothing; PANELS]; ROWS];
-            for pair in first..end {
-                let mut weights = [W::load::<L>(tile.weights.add(pair * PAIR * PANEL)); PANELS];
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (panel, sum) in sums.iter_mut().enumerate() {
+                    *sum = W::begin((*tile.meant.add(row)).zero, tile.sums.add(panel * PANEL));
+                }
+            }
+            for group in first..end {
+                let mut weights = [W::load(tile.weights.add(group * W::GROUP * PANEL)); PANELS];
                 for (panel, weights) in weights.iter_mut().enumerate().skip(1) {
-                    *weights = W::load::<L>(tile.weights.add((panel * tile.pairs + pair) * PAIR * PANEL));
+                    *weights = W::load(tile.weights.add((panel * tile.groups + group) * W::GROUP * PANEL));
                 }
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let numbers = tile.numbers.add((row * tile.pairs + pair) * PAIR).cast::<i32>().read_unaligned();
+                    let numbers =
+                        tile.numbers.add((row * tile.groups + group) * W::GROUP).cast::<i32>().read_unaligned();
                     for (sum, weights) in sums.iter_mut().zip(weights) {
-                        *sum = L::dot(*sum, numbers, weights);
+                        *sum = W::dot(*sum, numbers, weights);
                     }
                 }
             }
@@ -189,7 +276,7 @@ unsafe fn sum_up<L: Lanes, W: Load, const ROWS: usize, const PANELS: usize>(tile
             }
         }
         for (row, totals) in totals.into_iter().enumerate() {
-            let scale = *tile.row_scales.add(row);
+            let Meant { scale, .. } = *tile.meant.add(row);
             for (panel, total) in totals.into_iter().enumerate() {
                 let (scales, to) =
                     (tile.scales.add(panel * PANEL), tile.place.add(row * tile.place_stride + panel * PANEL));
