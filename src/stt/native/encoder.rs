@@ -28,12 +28,12 @@ pub(super) struct Workspace {
     pub(super) keys: Vec<f32>,
     pub(super) values: Vec<f32>,
     /// Keys and values of each head.
-    heads: Vec<Head>,
+    heads: Vec<PackedHead>,
     desks: Desks,
 }
 
 /// Keys and values of one.
-type Head = (Dense, Dense);
+type PackedHead = (Dense, Dense);
 
 impl Workspace {
     /// Makes room on the first call; later ones are to be with the same model.
@@ -164,7 +164,7 @@ struct PartDesk {
 
 impl PartDesk {
     /// Attention of the part's positions to all positions.
-    fn attend(&mut self, kernels: &dyn Kernels, shape: Shape, heads: &[Head]) {
+    fn attend(&mut self, kernels: &dyn Kernels, shape: Shape, heads: &[PackedHead]) {
         let (width, positions) = (shape.width, shape.audio_context);
         let size = width / shape.audio_heads;
         let scale = 1.0 / (size as f32).sqrt();

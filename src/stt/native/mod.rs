@@ -74,8 +74,11 @@ impl Model {
     /// # Errors
     /// [`FormatError`] for a file that is damaged, or of a shape that no Whisper model has.
     pub fn load(path: &Path, isa: Isa) -> Result<Self, FormatError> {
+        Self::load_for(path, isa.kernels())
+    }
+
+    fn load_for(path: &Path, kernels: Box<dyn Kernels>) -> Result<Self, FormatError> {
         let mut file = Tensors::open(path)?;
-        let kernels = isa.kernels();
         let weights = Weights::read(&mut file, kernels.as_ref())?;
         let vocabulary = Vocabulary::new(file.tokens(), weights.shape.tokens);
         let tokenizer = Tokenizer::new(file.tokens());

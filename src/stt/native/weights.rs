@@ -1,8 +1,8 @@
 //! The weights of a model, in the form in which the engine multiplies with them.
 //!
 //! They are whole numbers with a scale for each output. Those of the encoder meet 1,500 rows at once, so what counts is
-//! arithmetic: they are what the kernels multiply fastest. Those of the decoder have 8 bits: they meet one row at a time, so
-//! what counts is how many bytes come from memory.
+//! arithmetic: they are what the kernels multiply fastest, as are those that make keys and values of what was heard. The others
+//! of the decoder have 8 bits: they meet one row at a time, so what counts is how many bytes come from memory.
 
 use super::alignment::{self, Head};
 use super::kernels::{Dense, Kernels, Matrix, Panels};

@@ -104,7 +104,7 @@ impl Lanes for Whole {
 
 impl ByteLanes for Whole {
     #[inline(always)]
-    unsafe fn without(zero: i32, sums: *const i32) -> Self::Whole {
+    unsafe fn minus_zero(zero: i32, sums: *const i32) -> Self::Whole {
         // SAFETY: as the caller promises.
         unsafe { _mm512_mullo_epi32(_mm512_set1_epi32(-zero), _mm512_loadu_si512(sums.cast())) }
     }

@@ -5,7 +5,7 @@ use super::{Kernels, Place, Rows};
 
 /// Rows of weights, one for each output.
 pub(in super::super) trait Matrix {
-    /// Nothing but zeros, in the form that the kernels multiply fastest.
+    /// Nothing but zeros, in a form that the kernels multiply.
     fn zeros(kernels: &dyn Kernels, outputs: usize, inputs: usize) -> Self;
 
     /// Takes a row for each output; rows begin `stride` after one another.

@@ -39,12 +39,12 @@ impl Isa {
 
     /// Its kernels; the portable ones where the processor does not have it.
     pub(super) fn kernels(self) -> Box<dyn Kernels> {
-        self.own_kernels().unwrap_or_else(|| Box::new(portable::Portable))
+        self.own_kernels().unwrap_or_else(|| Box::new(portable::Portable::default()))
     }
 
     fn own_kernels(self) -> Option<Box<dyn Kernels>> {
         match self {
-            Self::Portable => Some(Box::new(portable::Portable)),
+            Self::Portable => Some(Box::new(portable::Portable::default())),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => Some(Box::new(avx2::Avx2::new()?)),
             #[cfg(target_arch = "x86_64")]
@@ -57,6 +57,12 @@ impl Isa {
             Self::Neon => None,
         }
     }
+}
+
+/// Portable kernels that prefer bytes, as those of AVX-512 do.
+#[cfg(test)]
+pub(super) fn portable_in_bytes() -> Box<dyn Kernels> {
+    Box::new(portable::Portable { prefers_bytes: true })
 }
 
 /// Rows of numbers, each of which begins `stride` after the one before it.
@@ -120,7 +126,7 @@ pub(super) trait Kernels: Send + Sync {
         portable::multiply(rows, weights, place);
     }
 
-    /// Whether that takes less time than [`Kernels::multiply`].
+    /// Whether [`Kernels::multiply_all_bytes`] takes less time than [`Kernels::multiply`].
     fn prefers_bytes(&self) -> bool {
         false
     }

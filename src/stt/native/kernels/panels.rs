@@ -15,7 +15,7 @@ pub(in super::super) trait Number: Copy + Default + Into<i32> + Send + Sync + 's
     /// The largest.
     const LARGEST: i32;
 
-    /// Of a number from 0 to [`Number::LARGEST`].
+    /// Of a whole number that is not beyond [`Number::LARGEST`], nor below 0 where there is no sign.
     fn of(whole: i32) -> Self;
 
     /// Rounds a row, and says how it is meant.
@@ -49,8 +49,8 @@ impl Number for i16 {
     }
 }
 
-/// Processors multiply bytes that have a sign with bytes that have none: those of a row reach from its least number to its
-/// greatest, and what became of nothing is taken away from the sums.
+/// Processors multiply bytes that have a sign with bytes that have none: those of a row reach from its least number, or 0, to
+/// its greatest, or 0, and what became of 0 is taken away from the sums.
 impl Number for u8 {
     const LARGEST: i32 = 255;
 
@@ -65,7 +65,7 @@ impl Number for u8 {
         let (top, bottom) = (top_of(row, |number| number).max(0.0), top_of(row, |number| -number).max(0.0));
         let span = top + bottom;
         let share = if span > 0.0 { Self::LARGEST as f32 / span } else { 0.0 };
-        let zero = whole(bottom * share, Self::LARGEST);
+        let zero = whole(bottom * share, Self::LARGEST).max(0);
         for (to, number) in to.iter_mut().zip(row) {
             *to = Self::of((whole(number * share, Self::LARGEST) + zero).clamp(0, Self::LARGEST));
         }
@@ -94,7 +94,7 @@ pub(in super::super) trait Weight: Copy + Default + Send + Sync + 'static {
     fn multiply(kernels: &dyn Kernels, rows: Rows<'_>, weights: &Panels<Self>, place: Place<'_>);
 }
 
-/// For weights that meet many rows at once.
+/// For weights that meet many rows at once, unless [`Byte`] is faster.
 impl Weight for i16 {
     type Number = Self;
     /// 512 × 2,047² is the most that 32 bits hold.
@@ -144,7 +144,7 @@ pub(in super::super) struct Byte(i8);
 impl Weight for Byte {
     type Number = u8;
     const IS_SUMMED: bool = true;
-    /// 65,536 × 255 × 127 is the most that 32 bits hold.
+    /// 65,536 × 255 × 127 fits into 32 bits.
     const BLOCK: usize = 65_536;
     const LARGEST: i32 = 127;
 
@@ -187,6 +187,7 @@ pub(super) struct Panel<'a, W> {
 
 impl<W: Weight> Panels<W> {
     pub(in super::super) fn zeros(outputs: usize, inputs: usize) -> Self {
+        assert!(!W::IS_SUMMED || inputs <= W::BLOCK, "a row's zero is taken from a single block");
         let panels = outputs.div_ceil(PANEL);
         let weights = vec![W::default(); panels * PANEL * inputs.next_multiple_of(W::GROUP)];
         Self { outputs, inputs, weights, scales: vec![0.0; panels * PANEL], sums: vec![0; panels * PANEL] }

@@ -1,9 +1,13 @@
 //! Kernels for any processor, and what the others are compared with.
 
-use super::panels::{PANEL, Weight, WholeRows};
+use super::panels::{Meant, PANEL, Weight, WholeRows};
 use super::{Kernels, Panels, Place, Rows, check, rowwise};
 
-pub(super) struct Portable;
+#[derive(Default)]
+pub(super) struct Portable {
+    /// Bytes are not faster here; tests prefer them where no processor does.
+    pub(super) prefers_bytes: bool,
+}
 
 impl Kernels for Portable {
     fn multiply(&self, rows: Rows<'_>, weights: &Panels<i16>, place: Place<'_>) {
@@ -12,6 +16,10 @@ impl Kernels for Portable {
 
     fn multiply_bytes(&self, rows: Rows<'_>, weights: &Panels<i8>, place: Place<'_>) {
         multiply(rows, weights, place);
+    }
+
+    fn prefers_bytes(&self) -> bool {
+        self.prefers_bytes
     }
 
     fn multiply_softmax(&self, rows: Rows<'_>, scale: f32, weights: &Panels<i16>, place: Place<'_>) {
@@ -55,8 +63,10 @@ fn multiply_whole<W: Weight>(whole: &WholeRows<W::Number>, weights: &Panels<W>, 
     let length = weights.inputs.next_multiple_of(W::GROUP);
     for index in 0..weights.outputs.div_ceil(PANEL) {
         let panel = weights.panel(index);
+        // Without it the compiler knows that words have none.
+        let zero = |meant: &Meant| if W::IS_SUMMED { meant.zero } else { 0 };
         for (row, (numbers, meant)) in whole.numbers.chunks_exact(length).zip(&whole.meant).enumerate() {
-            let mut totals = [0.0_f32; PANEL];
+            let (mut totals, zero) = ([0.0_f32; PANEL], zero(meant));
             let blocks = numbers.chunks(W::BLOCK).zip(panel.weights.chunks(W::BLOCK * PANEL));
             for (numbers, weights) in blocks {
                 let mut sums = [0_i32; PANEL];
@@ -64,7 +74,7 @@ fn multiply_whole<W: Weight>(whole: &WholeRows<W::Number>, weights: &Panels<W>, 
                     for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(W::GROUP)) {
                         let products = group.iter().zip(weights);
                         let product = |(number, weight): (&W::Number, &W)| {
-                            ((*number).into() - meant.zero) * i32::from(weight.widened())
+                            ((*number).into() - zero) * i32::from(weight.widened())
                         };
                         *sum += products.map(product).sum::<i32>();
                     }

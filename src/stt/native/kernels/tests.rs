@@ -132,6 +132,27 @@ fn rounded_products_are_near_the_exact_ones() {
     }
 }
 
+#[test]
+fn rows_of_bytes_may_be_on_one_side_of_nothing_or_all_alike() {
+    let rows = [[0.5, 2.0, 1.0], [-0.5, -2.0, -1.0], [0.0; 3], [3.0; 3], [-3.0; 3], [1e-30, -1e30, 1e30]];
+    let weights = Panels::of(&[1.0, -1.0, 1.0, 127.0, 1.0, 1.0], 3);
+    let expected = [[-0.5, 66.5], [0.5, -66.5], [0.0; 2], [3.0, 387.0], [-3.0, -387.0], [2e30, 0.0]];
+    for isa in Isa::ALL {
+        let mut found = [7.0; 12];
+        isa.kernels().multiply_all_bytes(Rows::dense(&rows.concat(), 3), &weights, Place::dense(&mut found, 2));
+        for (found, expected) in found.as_chunks::<2>().0.iter().zip(expected) {
+            assert_close(found, &expected, 0.02, isa.as_str());
+        }
+        let mut none = [0.0; 2];
+        isa.kernels().multiply_softmax_all_bytes(
+            Rows::dense(&[f32::NAN, f32::INFINITY, 3.0], 3),
+            1.0,
+            &weights,
+            Place::dense(&mut none, 2),
+        );
+    }
+}
+
 /// The columns of a matrix as rows.
 fn transposed(rows: &[f32], inputs: usize) -> Vec<f32> {
     let outputs = rows.len() / inputs;
@@ -331,7 +352,7 @@ mod tall_tiles {
     }
 
     impl ByteLanes for Arrays {
-        unsafe fn without(zero: i32, sums: *const i32) -> Self::Whole {
+        unsafe fn minus_zero(zero: i32, sums: *const i32) -> Self::Whole {
             // SAFETY: as the caller promises.
             unsafe { sums.cast::<Self::Whole>().read_unaligned() }.map(|sum| -zero * sum)
         }

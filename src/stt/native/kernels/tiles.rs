@@ -12,8 +12,8 @@ use super::{Panels, Place};
 
 /// So few rows leave time to wait for weights, which then lie one after another: a panel at a time.
 const FEW_ROWS: usize = 8;
-/// Numbers of the rows that stay in the second-level cache.
-const CHUNK: usize = 96 * 1_024;
+/// Bytes of the rows that stay in the second-level cache.
+const CHUNK: usize = 192 * 1_024;
 
 /// What an instruction set does with the sixteen outputs of a panel.
 ///
@@ -62,7 +62,7 @@ pub(super) trait ByteLanes: Lanes {
     ///
     /// # Safety
     /// There are 16 sums.
-    unsafe fn without(zero: i32, sums: *const i32) -> Self::Whole;
+    unsafe fn minus_zero(zero: i32, sums: *const i32) -> Self::Whole;
 
     /// # Safety
     /// There are 64 weights.
@@ -135,7 +135,7 @@ impl<L: ByteLanes> Load<L> for Byte {
     #[inline(always)]
     unsafe fn begin(zero: i32, sums: *const i32) -> L::Whole {
         // SAFETY: as the caller promises.
-        unsafe { L::without(zero, sums) }
+        unsafe { L::minus_zero(zero, sums) }
     }
 
     #[inline(always)]
@@ -184,7 +184,7 @@ pub(super) unsafe fn multiply<L: Lanes, W: Load<L>>(
     place: Place<'_>,
 ) {
     let groups = weights.inputs.div_ceil(W::GROUP);
-    let chunk = (CHUNK / (groups * W::GROUP).max(1) / L::TALLEST).max(1) * L::TALLEST;
+    let chunk = (CHUNK / (groups * size_of::<i32>()).max(1) / L::TALLEST).max(1) * L::TALLEST;
     let widest = if count > FEW_ROWS { L::WIDEST } else { 1 };
     let panels = weights.outputs.div_ceil(PANEL);
     let mut whole = WholeRows::default();
