@@ -44,8 +44,8 @@ DISPATCHED = {
         r"aws_lc_[\d_]+_\w*(avx|aesni|aes_hw|clmul|shaext|_ni\b|montx|mulx|adx|rdrand|rdseed|ifma|block_data_order_hw)",
     "aws-lc, assembly of which there is another form": r"aws_lc_[\d_]+_"
         r"(beeu_mod_inverse|extract_multiplier_2x|bn_\w*x|bignum_|curve25519_|edwards25519_|p(256|384|521)_|sha3_keccak)",
-    "aws-lc, inside of those": r"_aesni_|_*(bn_\w*x\w*|ecp_nistz256_\w*x)\b|mulx4x_internal|(skip_)?iv_len_12_init_IV"
-        r"|chacha20_poly1305_\w+_avx2|L(mlk|mld|curve25519|edwards25519|p256|p384|p521|sha3)_",
+    "aws-lc, inside of those": r"_aesni_|_*(bn_\w*x\w*|ecp_nistz256_\w*x)\b|ecp_nistz256_avx2_|mulx4x_internal"
+        r"|(skip_)?iv_len_12_init_IV|chacha20_poly1305_\w+_avx2|L(mlk|mld|curve25519|edwards25519|p256|p384|p521|sha3)_",
 }  # fmt: skip
 # What runs before the program has looked at the processor: initialisers, and what it asks ggml.
 BEFORE_MAIN = re.compile(r"_GLOBAL__sub_I_|__cxx_global_var_init|_init$|_start$|main$|ggml_cpu_has_")
