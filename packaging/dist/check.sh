@@ -39,7 +39,9 @@ for level in v2 v3; do
     others=$(objdump -p "$program" | sed -n 's/^ *NEEDED *//p' | grep -vE '^(lib(c|m|dl|rt|pthread)\.so\.[0-9]+|ld-linux-x86-64\.so\.2)$')
     [ -z "$others" ]
     judge "$level: needs no library but those of glibc" $? "$others"
-    said=$(strings "$program" | grep -F -m 5 -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}")
+    # The one that is handed out: symbols and what the C compiler notes beside them are stripped from it.
+    tar --extract --gzip --directory "$work" --file "$(ls "$folder"/transcribe-*-x86_64-$level-linux.tar.gz)"
+    said=$(strings "$work"/transcribe-*-x86_64-$level-linux/transcribe | grep -F -m 5 -e "$PWD" -e "${CARGO_HOME:-$HOME/.cargo}")
     [ -z "$said" ]
     judge "$level: does not say where it was built" $? "$said"
 done
@@ -71,7 +73,7 @@ else
     mount -t proc proc $debian/proc && trap 'umount '$debian'/proc; rm -rf "$work"' EXIT
     release="Debian $(cat $debian/etc/debian_version)"
     for level in v2 v3; do
-        cp "$folder/transcribe-$level" $debian/usr/bin/transcribe
+        cp "$work"/transcribe-*-x86_64-$level-linux/transcribe $debian/usr/bin/transcribe
         says 0 "transcribe " chroot $debian transcribe --version
         judge "$level starts on $release" $? "$said"
         [ -n "$model" ] || continue
@@ -80,7 +82,7 @@ else
         cp "$model" "$place/models/" && cp "$recording" "$place/calls/"
         says 0 "" chroot $debian sh -c "cd /srv/$level && HOME=/srv/$level transcribe --dir calls --set stt.model=$name --set paths.models_dir=models"
         judge "$level transcribes on $release" $? "$said"
-        ls "$place"/lake/transcripts/dt=*/*.parquet >/dev/null 2>&1
+        ls "$place"/lake/segments/dt=*/*.parquet >/dev/null 2>&1
         judge "$level writes Parquet there" $? "$(find "$place" -type f)"
     done
 fi
