@@ -55,7 +55,8 @@ generator=$folder/transcribe-v2
 [ -x "$generator" ] || generator=$folder/transcribe-$level
 "$generator" generate "$work/$name/generated"
 cp README.md CHANGELOG.md SECURITY.md LICENSE-APACHE LICENSE-MIT pipeline.toml "$work/$name"
-# The same files give the same bytes.
+# The same files give the same bytes. Those of an earlier version go.
+rm -f "$folder"/transcribe-*-x86_64-"$level"-linux.tar.gz*
 tar --create --directory "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
     --mode=u+rwX,go+rX,go-w "$name" | gzip -9n >"$folder/$name.tar.gz"
 (cd "$folder" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")

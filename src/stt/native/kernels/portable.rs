@@ -1,6 +1,6 @@
 //! Kernels for any processor, and what the others are compared with.
 
-use super::panels::{Meant, PANEL, Weight, WholeRows};
+use super::panels::{PANEL, Weight, WholeRows};
 use super::{Kernels, Panels, Place, Rows, check, rowwise};
 
 #[derive(Default)]
@@ -63,10 +63,10 @@ fn multiply_whole<W: Weight>(whole: &WholeRows<W::Number>, weights: &Panels<W>, 
     let length = weights.inputs.next_multiple_of(W::GROUP);
     for index in 0..weights.outputs.div_ceil(PANEL) {
         let panel = weights.panel(index);
-        // Without it the compiler knows that words have none.
-        let zero = |meant: &Meant| if W::IS_SUMMED { meant.zero } else { 0 };
         for (row, (numbers, meant)) in whole.numbers.chunks_exact(length).zip(&whole.meant).enumerate() {
-            let (mut totals, zero) = ([0.0_f32; PANEL], zero(meant));
+            let mut totals = [0.0_f32; PANEL];
+            // So the compiler knows that words have none.
+            let zero = if W::IS_SUMMED { meant.zero } else { 0 };
             let blocks = numbers.chunks(W::BLOCK).zip(panel.weights.chunks(W::BLOCK * PANEL));
             for (numbers, weights) in blocks {
                 let mut sums = [0_i32; PANEL];

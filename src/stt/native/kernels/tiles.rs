@@ -77,57 +77,41 @@ pub(super) trait ByteLanes: Lanes {
 /// # Safety
 /// As [`Lanes`].
 pub(super) trait Load<L: Lanes>: Weight {
-    /// What sixteen sums begin with, of a row with this zero and weights of these sums.
+    /// What sixteen sums begin with, of a row with this zero and weights of these sums: nothing, of a row that has none.
     ///
     /// # Safety
     /// There are 16 sums.
-    unsafe fn begin(zero: i32, sums: *const i32) -> L::Whole;
+    #[inline(always)]
+    unsafe fn begin(_zero: i32, _sums: *const i32) -> L::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { L::nothing().0 }
+    }
 
     /// # Safety
     /// There are weights for a group of inputs and sixteen outputs.
     unsafe fn load(weights: *const Self) -> L::Groups;
 
-    /// Adds to each sum the products of a group of numbers with its group of weights.
-    unsafe fn dot(sums: L::Whole, numbers: i32, weights: L::Groups) -> L::Whole;
+    /// Adds to each sum the products of a group of numbers, which are words unless said otherwise, with its group of weights.
+    #[inline(always)]
+    unsafe fn dot(sums: L::Whole, numbers: i32, weights: L::Groups) -> L::Whole {
+        // SAFETY: as the caller promises.
+        unsafe { L::dot(sums, numbers, weights) }
+    }
 }
 
 impl<L: Lanes> Load<L> for i16 {
-    #[inline(always)]
-    unsafe fn begin(_no_zero: i32, _no_sums: *const i32) -> L::Whole {
-        // SAFETY: as the caller promises.
-        unsafe { L::nothing().0 }
-    }
-
     #[inline(always)]
     unsafe fn load(weights: *const Self) -> L::Groups {
         // SAFETY: as the caller promises.
         unsafe { L::words(weights) }
     }
-
-    #[inline(always)]
-    unsafe fn dot(sums: L::Whole, numbers: i32, weights: L::Groups) -> L::Whole {
-        // SAFETY: as the caller promises.
-        unsafe { L::dot(sums, numbers, weights) }
-    }
 }
 
 impl<L: Lanes> Load<L> for i8 {
     #[inline(always)]
-    unsafe fn begin(_no_zero: i32, _no_sums: *const i32) -> L::Whole {
-        // SAFETY: as the caller promises.
-        unsafe { L::nothing().0 }
-    }
-
-    #[inline(always)]
     unsafe fn load(weights: *const Self) -> L::Groups {
         // SAFETY: as the caller promises.
         unsafe { L::bytes(weights) }
-    }
-
-    #[inline(always)]
-    unsafe fn dot(sums: L::Whole, numbers: i32, weights: L::Groups) -> L::Whole {
-        // SAFETY: as the caller promises.
-        unsafe { L::dot(sums, numbers, weights) }
     }
 }
 
